@@ -1,0 +1,30 @@
+"""Where circuits run. ``BACKENDS`` names every place; nothing is imported until one of them is used."""
+
+from typing import TYPE_CHECKING
+
+from backends.errors import UnknownBackend
+from circuits.registry import resolve
+
+if TYPE_CHECKING:
+    from backends.backend import Backend
+
+BACKENDS: dict[str, str] = {
+    "aer_statevector": "backends.aer:statevector",  # ideal, up to 24 qubits
+    "aer_density_matrix": "backends.aer:density_matrix",  # ideal, up to 11 qubits
+    "aer_mps": "backends.aer:mps",  # ideal, up to 40 weakly entangled qubits
+    "aer_stabilizer": "backends.aer:stabilizer",  # ideal, up to 60 qubits, Clifford circuits alone
+    "fake_guadalupe": "backends.fake_ibm:guadalupe",  # IBM Falcon r4, 16 qubits, calibration of April 2021
+    "fake_hanoi": "backends.fake_ibm:hanoi",  # IBM Falcon r5.11, 27 qubits, calibration of February 2025
+    "cirq_simulator": "backends.cirq_simulator:CirqSimulator",  # ideal, up to 20 qubits
+    "braket_local": "backends.braket_local:BraketLocal",  # ideal, up to 20 qubits
+}
+
+
+def load(name: str) -> "Backend":
+    """Make the backend called ``name``. Its SDK is not imported before it is used.
+
+    Raises:
+        UnknownBackend: no backend has that name.
+    """
+    backend: Backend = resolve(BACKENDS, name, kind="backend", error=UnknownBackend)()
+    return backend

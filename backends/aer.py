@@ -1,0 +1,223 @@
+"""Qiskit Aer's ideal simulators: state vector, density matrix, matrix product state, stabilizer tableau.
+
+Runs that differ only in parameters go to Aer in one call: at a few shots each, most of a call's time is its overhead.
+
+One thread throughout: the machine's cores belong to the workers, and Aer's own threads are several times slower than
+one where cores are contended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cached_property, partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from backends.backend import CostCurve, Device, Execution, TranspileOptions
+from backends.energy import CPU_CORE_POWER_W
+from backends.errors import DependencyNotInstalled, ExecutionFailed
+from backends.pricing import TARIFFS
+from backends.sampling import Pool, deal, pool, tally
+from backends.transpilation import transpile
+from circuits.counts import to_bits
+from circuits.family import Counts, Run
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+SINGLE_THREAD = {"max_parallel_threads": 1, "max_parallel_experiments": 1, "max_parallel_shots": 1}
+"""Options of every Aer simulator in this house."""
+
+_ONE_AND_TWO_QUBIT = tuple(
+    "id x y z h s sdg t tdg sx sxdg p r rx ry rz u cx cy cz cp swap ecr rxx ryy rzz rzx reset".split()
+)
+_CONTROLLED = tuple("csx cu crx cry crz ccx ccz cswap mcx mcphase unitary".split())
+_CLIFFORD = tuple("id x y z h s sdg sx sxdg rz cx cy cz swap ecr reset".split())
+_PERMUTATIONS = frozenset("x cx ccx mcx swap cswap".split())
+_FUSION_FROM_QUBITS = 14  # Aer fuses nothing below this width
+
+
+class Aer:
+    """One engine of Aer.
+
+    Attributes:
+        name: key in ``backends.BACKENDS``.
+        method: Aer's name of the engine.
+    """
+
+    def __init__(
+        self, name: str, *, method: str, num_qubits: int, basis_gates: tuple[str, ...], cost_curve: CostCurve
+    ) -> None:
+        self.name = name
+        self.method = method
+        self._num_qubits = num_qubits
+        self._basis_gates = basis_gates
+        self._cost_curve = cost_curve
+
+    def device(self) -> Device:
+        """The engine's record. Qiskit is not imported."""
+        return self._device
+
+    @cached_property
+    def _device(self) -> Device:
+        if find_spec("qiskit_aer") is None:
+            raise DependencyNotInstalled(self.name, "qiskit_aer", "aer")
+        return Device(
+            name=self.name,
+            kind="simulator",
+            num_qubits=self._num_qubits,
+            max_active_qubits=self._num_qubits,
+            basis_gates=self._basis_gates,
+            coupling=None,
+            clifford_only=self.method == "stabilizer",
+            dynamic=True,
+            max_gates=None,
+            calibration=None,
+            cost_curve=self._cost_curve,
+            price=TARIFFS["own_simulator"],
+            power_w=CPU_CORE_POWER_W,
+            sdk_version=version("qiskit-aer"),
+        )
+
+    @cached_property
+    def _simulator(self) -> Any:
+        self.device()  # raises the install command rather than an ImportError
+        from qiskit_aer import AerSimulator
+
+        return AerSimulator(method=self.method, **SINGLE_THREAD)
+
+    def warm_up(self) -> None:
+        """Import Aer and run a circuit of two qubits."""
+        from qiskit import QuantumCircuit
+
+        bell = QuantumCircuit(2)
+        bell.h(0)
+        bell.cx(0, 1)
+        bell.measure_all()
+        self.run(self.prepare([bell], TranspileOptions()), [Run(shots=1)], seed=0)
+
+    def prepare(self, circuits: Sequence[QuantumCircuit], options: TranspileOptions) -> list[QuantumCircuit]:
+        """Transpile; gates that Aer knows, controlled ones of any width among them, stay as they are."""
+        return transpile(self.device(), circuits, options)
+
+    def run(
+        self, prepared: Sequence[QuantumCircuit], runs: Sequence[Run], *, seed: int, memory: bool = False
+    ) -> Execution:
+        """Run prepared circuits on one thread."""
+        simulator = self._simulator
+        pools = pool(prepared, runs)
+        started = time.perf_counter()
+        counts, shots = run_pools(simulator, prepared, pools, seed=seed, memory=memory)
+        return Execution(counts, time.perf_counter() - started, shots, self.method)
+
+
+def run_pools(
+    simulator: Any, prepared: Sequence[QuantumCircuit], pools: Sequence[Pool], *, seed: int, memory: bool
+) -> tuple[tuple[Counts, ...], tuple[tuple[str, ...], ...] | None]:
+    """Run pools on an Aer simulator: one call for each number of shots and fusion setting.
+
+    Returns:
+        Counts of each run and, if asked for, its shots, by index of the run.
+    Raises:
+        ExecutionFailed: Aer refused or failed; the message is its own.
+    """
+    every_shot = memory or any(len(group.runs) > 1 for group in pools)
+    calls: dict[tuple[int, bool], dict[int, list[Pool]]] = {}
+    for group in pools:
+        key = (sum(group.shots), fuses(prepared[group.circuit]))
+        calls.setdefault(key, {}).setdefault(group.circuit, []).append(group)
+    done: list[Pool] = []
+    data: list[dict[str, Any]] = []
+    for number, ((shots, fusion), by_circuit) in enumerate(calls.items()):
+        done += [group for groups in by_circuit.values() for group in groups]
+        binds = [_columns(prepared[circuit], groups) for circuit, groups in by_circuit.items()]
+        job = simulator.run(
+            [prepared[circuit] for circuit in by_circuit],
+            parameter_binds=binds if any(binds) else None,
+            shots=shots,
+            seed_simulator=(seed + number) % 2**31,
+            memory=every_shot,
+            fusion_enable=fusion,
+        )
+        data += _read(job)
+    if every_shot:
+        hands = deal(done, [entry["memory"] for entry in data])
+        return tuple(map(tally, hands)), tuple(map(tuple, hands)) if memory else None
+    by_run = {group.runs[0]: entry["counts"] for group, entry in zip(done, data, strict=True)}
+    return tuple(by_run[run] for run in range(len(by_run))), None
+
+
+def fuses(circuit: QuantumCircuit) -> bool:
+    """Whether Aer should fuse gates into larger matrices (ours).
+
+    Not on wide circuits most of whose gates permute basis states: those cost Aer one pass over the amplitudes, and
+    a fused matrix of five qubits costs 32 multiplications for each.
+    """
+    operations = circuit.count_ops()
+    moves = sum(number for name, number in operations.items() if name in _PERMUTATIONS)
+    return circuit.num_qubits < _FUSION_FROM_QUBITS or 2 * moves < sum(operations.values())
+
+
+def _columns(circuit: QuantumCircuit, groups: Sequence[Pool]) -> dict[Any, list[float]]:
+    """Aer's form of parameter values: parameter -> its value in every pool."""
+    return {parameter: [group.parameters[parameter.name] for group in groups] for parameter in circuit.parameters}
+
+
+def _read(job: Any) -> list[dict[str, Any]]:
+    """Counts and, where kept, shots of every experiment, as strings without spaces."""
+    from qiskit.exceptions import QiskitError
+
+    try:
+        result = job.result()
+    except QiskitError as error:
+        raise ExecutionFailed(f"Aer gave no result: {error}") from error
+    if not result.success:
+        reasons = sorted({str(experiment.status) for experiment in result.results if not experiment.success})
+        raise ExecutionFailed(f"Aer: {'; '.join(reasons) or result.status}"[:1000])
+    read = []
+    for experiment in result.results:
+        width = experiment.header["memory_slots"]
+        entry: dict[str, Any] = {
+            "counts": {to_bits(int(value, 16), width): number for value, number in experiment.data.counts.items()}
+        }
+        if hasattr(experiment.data, "memory"):
+            entry["memory"] = [to_bits(int(value, 16), width) for value in experiment.data.memory]
+        read.append(entry)
+    return read
+
+
+# Constants of the curves: ours, measured with examples/benchmarks/cost_curves.py.
+statevector = partial(
+    Aer,
+    "aer_statevector",
+    method="statevector",
+    num_qubits=24,
+    basis_gates=_ONE_AND_TWO_QUBIT + _CONTROLLED,
+    cost_curve=CostCurve(overhead_s=1e-3, shot_s=1e-6, gate_s=1e-9, qubit_exponent=1.0, fixed_gate_s=1e-6),
+)
+density_matrix = partial(
+    Aer,
+    "aer_density_matrix",
+    method="density_matrix",
+    num_qubits=11,
+    basis_gates=(*_ONE_AND_TWO_QUBIT, "ccx"),
+    cost_curve=CostCurve(overhead_s=1e-3, shot_s=1e-6, gate_s=1e-9, qubit_exponent=2.0, fixed_gate_s=1e-6),
+)
+mps = partial(
+    Aer,
+    "aer_mps",
+    method="matrix_product_state",
+    num_qubits=40,
+    basis_gates=_ONE_AND_TWO_QUBIT,
+    cost_curve=CostCurve(overhead_s=1e-3, shot_s=1e-6, gate_s=1e-9, qubit_exponent=0.0, fixed_gate_s=1e-6),
+)
+stabilizer = partial(
+    Aer,
+    "aer_stabilizer",
+    method="stabilizer",
+    num_qubits=60,
+    basis_gates=_CLIFFORD,
+    cost_curve=CostCurve(overhead_s=1e-3, shot_s=1e-6, gate_s=1e-9, qubit_exponent=0.0, fixed_gate_s=1e-6),
+)

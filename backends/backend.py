@@ -1,0 +1,170 @@
+"""The contract of every place where circuits run, and the records that cross it.
+
+A :class:`Device` is what a backend tells the world: it is announced in the store, read by placement and by the command
+line, and built without importing the vendor's SDK. A :class:`Backend` is the live object: it transpiles and runs, and
+only the worker that owns it ever makes one do so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from backends.calibration import Calibration
+from backends.pricing import Price
+from circuits.family import Counts, Run
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+
+@dataclass(frozen=True)
+class CostCurve:
+    """Seconds that one run of a simulator takes, before anything was measured here (ours).
+
+    run_s = overhead_s + shots * shot_s + num_gates * (fixed_gate_s + gate_s * 2 ** (qubit_exponent * num_qubits))
+
+    Where noise is sampled by trajectories, which is on ``per_shot_from_qubits`` active qubits and above, every shot
+    walks through all the gates of a state vector:
+
+    run_s = overhead_s + shots * num_gates * (shot_gate_s + shot_amplitude_s * 2 ** num_qubits)
+    """
+
+    overhead_s: float
+    shot_s: float
+    gate_s: float
+    qubit_exponent: float
+    fixed_gate_s: float = 0.0
+    per_shot_from_qubits: int | None = None
+    shot_gate_s: float = 0.0
+    shot_amplitude_s: float = 0.0
+
+    def run_s(self, num_qubits: int, num_gates: int, shots: int) -> float:
+        """Wall time in seconds of one run.
+
+        Args:
+            num_qubits: active qubits of the circuit.
+            num_gates: gates after transpilation.
+            shots: number of repetitions.
+        """
+        if self.per_shot_from_qubits is not None and num_qubits >= self.per_shot_from_qubits:
+            step_s = self.shot_gate_s + self.shot_amplitude_s * 2.0**num_qubits
+            return self.overhead_s + shots * num_gates * step_s
+        step_s = self.fixed_gate_s + self.gate_s * 2.0 ** (self.qubit_exponent * num_qubits)
+        return self.overhead_s + shots * self.shot_s + num_gates * step_s
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a backend publishes about itself: static target, capabilities, calibration, price and power.
+
+    Attributes:
+        name: the backend's key in ``backends.BACKENDS``.
+        kind: "simulator", "emulated_qpu" (a device's calibration behind a simulator) or "qpu".
+        num_qubits: size of the target; for a simulator, the largest circuit it takes.
+        max_active_qubits: most qubits that one transpiled circuit may use, where that is less than ``num_qubits``.
+        basis_gates: gates it runs without decomposition.
+        coupling: undirected pairs that share a two-qubit gate; None means all-to-all.
+        clifford_only: it runs Clifford circuits alone.
+        dynamic: it runs measurements in mid-circuit, resets and classical control.
+        max_gates: most gates after transpilation; None means no limit of its own.
+        calibration: published errors; None for an ideal simulator.
+        cost_curve: prior of the run time of a simulated member; None for a real QPU.
+        price: what a run costs.
+        power_w: electrical power while a run lasts (the model is stated in ``backends.energy``).
+        sdk_version: version of the package that does the work.
+    """
+
+    name: str
+    kind: str
+    num_qubits: int
+    max_active_qubits: int
+    basis_gates: tuple[str, ...]
+    coupling: tuple[tuple[int, int], ...] | None
+    clifford_only: bool
+    dynamic: bool
+    max_gates: int | None
+    calibration: Calibration | None
+    cost_curve: CostCurve | None
+    price: Price
+    power_w: float
+    sdk_version: str
+
+    @cached_property
+    def target_version(self) -> str:
+        """Short hash of target and calibration: a transpiled circuit is good for exactly one of them."""
+        from backends.transpilation import target_version
+
+        return target_version(self)
+
+
+@dataclass(frozen=True)
+class TranspileOptions:
+    """How a circuit is fitted to a target.
+
+    Attributes:
+        optimization_level: Qiskit's 0..3.
+        seed: of every random pass.
+        initial_layout: physical qubit of each logical one; None lets the transpiler choose.
+    """
+
+    optimization_level: int = 1
+    seed: int = 7
+    initial_layout: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What one call of ``run`` gave.
+
+    Attributes:
+        counts: of each run, in the order asked for.
+        run_s: wall time of the runs alone, seconds; warm-up and transpilation are not in it.
+        memory: outcome of every shot of each run, if it was asked for.
+        method: the engine that really ran ("statevector", "trajectories", ...).
+    """
+
+    counts: tuple[Counts, ...]
+    run_s: float
+    memory: tuple[tuple[str, ...], ...] | None = None
+    method: str = ""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A place where circuits run. One thread at a time."""
+
+    def device(self) -> Device:
+        """What it publishes. Must not import the vendor's SDK.
+
+        Raises:
+            DependencyNotInstalled: the SDK is missing.
+        """
+        ...
+
+    def warm_up(self) -> None:
+        """Import the SDK and let its just-in-time compilers run, so that no measured run pays for them."""
+        ...
+
+    def prepare(self, circuits: Sequence[QuantumCircuit], options: TranspileOptions) -> list[QuantumCircuit]:
+        """Transpile to this target. Free parameters stay free.
+
+        Raises:
+            UnsupportedCircuit: the circuit can never run here.
+        """
+        ...
+
+    def run(
+        self, prepared: Sequence[QuantumCircuit], runs: Sequence[Run], *, seed: int, memory: bool = False
+    ) -> Execution:
+        """Run prepared circuits. The same seed gives the same counts.
+
+        Raises:
+            TransientFailure: trying again may help.
+            ExecutionFailed: it will not.
+        """
+        ...
+
+

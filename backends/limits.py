@@ -1,0 +1,44 @@
+"""What can run where: one set of rules, read before anything is transpiled and applied again after it. No SDK.
+
+Placement asks :func:`rejection` about every pair of device and circuit, so it sees logical features alone. Transpiling
+asks the same questions of its result, where routing may have taken more qubits and gates than the circuit itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from backends.backend import Device
+    from circuits.features import Features
+
+
+def rejection(device: Device, features: Features) -> str | None:
+    """Why ``device`` can never run a circuit with these features, in one sentence; None if it can.
+
+    A register may be declared wider than the device: only qubits that something acts on count. A logical circuit that
+    passes may still be refused once transpiled, when routing takes it over a limit.
+    """
+    name, width = device.name, features.num_qubits
+    if width > device.num_qubits:
+        return f"{name} has {device.num_qubits} qubits, the circuit uses {width}: choose a larger backend"
+    if width > device.max_active_qubits:
+        return (
+            f"{name} takes circuits of at most {device.max_active_qubits} active qubits, this one uses {width}: "
+            "choose a larger backend"
+        )
+    if features.num_measurements == 0:
+        return f"{name} returns measured bits, the circuit measures none: add measurements"
+    if device.clifford_only and not features.clifford:
+        return (
+            f"{name} runs Clifford circuits alone, this one has other gates or free parameters: "
+            "choose a backend that is not clifford_only"
+        )
+    if features.dynamic and not device.dynamic:
+        return (
+            f"{name} runs static circuits alone, this one measures in mid-circuit, resets or branches: "
+            "choose a dynamic backend"
+        )
+    if device.max_gates is not None and features.num_gates > device.max_gates:
+        return f"{name} takes at most {device.max_gates} gates, the circuit has {features.num_gates}: choose a simulator"
+    return None

@@ -1,0 +1,209 @@
+"""From a published device to transpiled circuits, with Qiskit alone: no vendor SDK is needed to compile for one.
+
+Workers and placement compile through the same door. Pass managers are kept per target version and options, because
+making one costs far more than running it on a small circuit. What the door refuses is stated in ``backends.limits``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from backends.backend import Device, TranspileOptions
+from backends.errors import UnsupportedCircuit
+from backends.limits import rejection
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+    from qiskit.transpiler import PassManager, Target
+
+__all__ = ["build_target", "rejection", "target_version", "transpile"]
+
+_MAX_PASS_MANAGERS = 32
+_pass_managers: dict[tuple[str, TranspileOptions], PassManager] = {}
+_lock = RLock()  # passes keep state between runs, so one pass manager serves one thread at a time
+
+
+def target_version(device: Device) -> str:
+    """Short hash of what decides a transpiled circuit: qubits, gates, coupling, limits and calibration."""
+    identity = (
+        device.num_qubits,
+        device.max_active_qubits,
+        device.basis_gates,
+        device.coupling,
+        device.clifford_only,
+        device.dynamic,
+        device.max_gates,
+        device.calibration,
+    )
+    return hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:16]
+
+
+def build_target(device: Device) -> Target:
+    """Qiskit's description of the device: gates with their errors and durations, where it publishes them.
+
+    Gates on any number of qubits (``mcx``, ``unitary``) and control flow enter as classes, which is how Qiskit says
+    "any width, anywhere". A gate that the calibration does not list on some qubits cannot be used there.
+    """
+    from qiskit.circuit import Delay, Measure, Parameter, Reset
+    from qiskit.transpiler import InstructionProperties, QubitProperties, Target
+
+    calibration = device.calibration
+    qubits = None
+    if calibration is not None:
+        qubits = [QubitProperties(t1=qubit.t1_s, t2=qubit.t2_s) for qubit in calibration.qubits]
+    target = Target(num_qubits=device.num_qubits, qubit_properties=qubits)
+    gates, any_width = _vocabulary()
+    for name in device.basis_gates:
+        if name in any_width:
+            target.add_instruction(any_width[name], name=name)
+        elif calibration is None:
+            target.add_instruction(gates[name])
+        else:
+            target.add_instruction(
+                gates[name],
+                {
+                    gate.qubits: InstructionProperties(duration=gate.duration_s, error=gate.error)
+                    for gate in calibration.gates
+                    if gate.gate == name
+                },
+            )
+    everywhere: dict[Any, Any] | None = None
+    readout: dict[Any, Any] | None = None
+    if calibration is not None:
+        everywhere = {(index,): None for index in range(device.num_qubits)}
+        readout = {
+            (index,): InstructionProperties(duration=qubit.readout_duration_s, error=qubit.readout_error)
+            for index, qubit in enumerate(calibration.qubits)
+        }
+    target.add_instruction(Measure(), readout)
+    target.add_instruction(Delay(Parameter("duration")), everywhere)
+    if "reset" not in device.basis_gates:
+        target.add_instruction(Reset(), everywhere)  # static circuits, too, may reset a fresh qubit: it is removed
+    if device.dynamic:
+        for name, operation in _control_flow().items():
+            target.add_instruction(operation, name=name)
+    return target
+
+
+def transpile(
+    device: Device, circuits: Sequence[QuantumCircuit], options: TranspileOptions | None = None
+) -> list[QuantumCircuit]:
+    """Fit circuits to the device. Free parameters stay free.
+
+    On a calibrated device the layout is the one whose gates and readout have the smallest published errors, among
+    those the optimization level looks at (Qiskit's VF2 passes).
+
+    Raises:
+        UnsupportedCircuit: a circuit can never run there; the message names it and the limit.
+    """
+    return [_transpile(device, circuit, options or TranspileOptions()) for circuit in circuits]
+
+
+def _transpile(device: Device, circuit: QuantumCircuit, options: TranspileOptions) -> QuantumCircuit:
+    from qiskit.exceptions import QiskitError
+
+    from circuits.features import features
+    from circuits.structure import drop_idle_qubits
+
+    _refuse(circuit, rejection(device, features(circuit)))
+    if options.initial_layout is not None:
+        _check_layout(device, circuit, options.initial_layout)
+    elif circuit.num_qubits > device.num_qubits:
+        circuit = drop_idle_qubits(circuit)
+    try:
+        with _lock:
+            fitted: QuantumCircuit = _pass_manager(device, options).run(circuit)
+    except QiskitError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UnsupportedCircuit(f"circuit {circuit.name!r} cannot be fitted to {device.name}: {reason}") from error
+    if device.clifford_only:
+        fitted = _exact_cliffords(device, fitted)
+    if device.max_gates is not None or device.max_active_qubits < device.num_qubits:
+        _refuse(circuit, rejection(device, features(fitted)), " once transpiled")
+    return fitted
+
+
+def _refuse(circuit: QuantumCircuit, reason: str | None, when: str = "") -> None:
+    if reason is not None:
+        raise UnsupportedCircuit(f"circuit {circuit.name!r}{when}: {reason}")
+
+
+def _check_layout(device: Device, circuit: QuantumCircuit, layout: tuple[int, ...]) -> None:
+    if len(layout) != circuit.num_qubits or len(set(layout)) != len(layout) or not set(layout) <= set(
+        range(device.num_qubits)
+    ):
+        raise UnsupportedCircuit(
+            f"circuit {circuit.name!r}: wanted an initial layout of {circuit.num_qubits} different qubits of "
+            f"{device.name} (0..{device.num_qubits - 1}), got {layout}: give one physical qubit for each declared one"
+        )
+
+
+def _pass_manager(device: Device, options: TranspileOptions) -> PassManager:
+    from qiskit.transpiler import generate_preset_pass_manager
+
+    key = (device.target_version, options)
+    manager = _pass_managers.pop(key, None)
+    if manager is None:
+        manager = generate_preset_pass_manager(
+            optimization_level=options.optimization_level,
+            target=build_target(device),
+            initial_layout=None if options.initial_layout is None else list(options.initial_layout),
+            seed_transpiler=options.seed,
+        )
+        while len(_pass_managers) >= _MAX_PASS_MANAGERS:
+            del _pass_managers[next(iter(_pass_managers))]  # the one unused for longest: a hit moves its key to the end
+    _pass_managers[key] = manager
+    return manager
+
+
+def _exact_cliffords(device: Device, circuit: QuantumCircuit) -> QuantumCircuit:
+    """Replace rz by the Clifford gate it is: stabilizer engines refuse an angle that is off by a rounding error."""
+    from qiskit.circuit import ControlFlowOp
+    from qiskit.circuit.library import SdgGate, SGate, ZGate
+
+    quarter_turns = (None, SGate(), ZGate(), SdgGate())
+    exact = circuit.copy_empty_like()
+    for item in circuit.data:
+        operation = item.operation
+        if operation.name == "rz":
+            turns = float(operation.params[0]) / (math.pi / 2)
+            if abs(turns - round(turns)) > 1e-6:
+                _refuse(circuit, f"{device.name} runs Clifford circuits alone, got rz({operation.params[0]})")
+            gate = quarter_turns[round(turns) % 4]
+            exact.global_phase -= round(turns) * math.pi / 4
+            if gate is not None:
+                exact.append(gate, item.qubits)
+        elif isinstance(operation, ControlFlowOp):
+            blocks = [_exact_cliffords(device, block) for block in operation.blocks]
+            exact.append(operation.replace_blocks(blocks), item.qubits, item.clbits)
+        else:
+            exact.append(item)
+    return exact
+
+
+@lru_cache(maxsize=1)
+def _vocabulary() -> tuple[dict[str, Any], dict[str, type]]:
+    """Qiskit's standard gates by name, and the gates of any width by name."""
+    from qiskit.circuit.library import MCPhaseGate, MCXGate, UnitaryGate, get_standard_gate_name_mapping
+
+    return get_standard_gate_name_mapping(), {"mcx": MCXGate, "mcphase": MCPhaseGate, "unitary": UnitaryGate}
+
+
+def _control_flow() -> dict[str, type]:
+    from qiskit.circuit import BreakLoopOp, ContinueLoopOp, ForLoopOp, IfElseOp, SwitchCaseOp, WhileLoopOp
+
+    return {
+        "if_else": IfElseOp,
+        "switch_case": SwitchCaseOp,
+        "for_loop": ForLoopOp,
+        "while_loop": WhileLoopOp,
+        "break_loop": BreakLoopOp,
+        "continue_loop": ContinueLoopOp,
+    }

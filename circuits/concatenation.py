@@ -1,0 +1,90 @@
+"""What fault tolerance costs: qubits and gates of a concatenated seven-qubit code, as the MEQC paper counts them.
+
+Source: M. Xu, D. Niyato, J. Kang, Z. Xiong, M. Chen, "Learning-based sustainable multi-user computation offloading for
+mobile edge-quantum computing", its Appendix C, eqs. (39) to (42), and eq. (10) for the success probability. A model of
+resources, not a circuit. Deviation: eq. (42) is only the leading term for large levels (3.7 % off in gates and 20 % in
+idles at level 1), so :func:`physical_gates` uses the matrix power of eq. (40).
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+from circuits.errors import InvalidParameter
+
+QUBITS_PER_LEVEL = 91
+"""7 data qubits and 3 x 28 ancillas.        [paper, above eq. 39]"""
+
+GATE_MATRIX_TIMES_3 = ((135, 64, 64, 0), (56, 35, 28, 0), (58, 29, 36, 0), (56, 28, 28, 7))
+"""3 A of eq. (41); rows and columns: two-qubit gates, one-qubit gates, idles, measurements.        [paper]"""
+
+EXTRACTION = (64, 28, 29, 28)
+"""Gates of one error correction in the same order: A = (EXTRACTION (2, 1, 1, 0) + 7 I)/3.        (ours, from eq. 41)"""
+
+
+@dataclass(frozen=True)
+class GateCounts:
+    """Gates in parallel, by kind; fractions are averages over time steps."""
+
+    num_2q: float
+    num_1q: float
+    num_idle: float
+    num_measurements: float
+
+
+def physical_qubits(num_logical: int, level: int) -> int:
+    """Q = 91^k Q_L        [paper, eq. 39]"""
+    _check_level(level)
+    return QUBITS_PER_LEVEL**level * num_logical
+
+
+def physical_gates(logical: GateCounts, level: int) -> GateCounts:
+    """N = A^k N_L        [paper, eqs. 40 and 41], by repeated products."""
+    _check_level(level)
+    vector = tuple(float(count) for count in astuple(logical))
+    for _ in range(level):
+        vector = tuple(
+            sum(entry * count for entry, count in zip(row, vector, strict=True)) / 3.0 for row in GATE_MATRIX_TIMES_3
+        )
+    return GateCounts(*vector)
+
+
+def physical_gates_closed(logical: GateCounts, level: int) -> GateCounts:
+    """The same from the eigenvalues 64 and 7/3 of A.
+
+    A^k v = (7/3)^k v + (64^k - (7/3)^k)/185 (2 N_2 + N_1 + N_id) e,  e = (64, 28, 29, 28)        (ours)
+    """
+    _check_level(level)
+    small = (7.0 / 3.0) ** level
+    scale = (64.0**level - small) / 185.0 * (2.0 * logical.num_2q + logical.num_1q + logical.num_idle)
+    return GateCounts(
+        *(small * count + scale * each for count, each in zip(astuple(logical), EXTRACTION, strict=True))
+    )
+
+
+def physical_gates_leading(num_logical: int, level: int) -> GateCounts:
+    """N ~ e/185 64^k Q_L        [paper, eq. 42]: for comparison with the paper only, poor at level 1."""
+    _check_level(level)
+    return GateCounts(*(each / 185.0 * 64.0**level * num_logical for each in EXTRACTION))
+
+
+def success_probability(num_locations: float, error: float, level: int, threshold: float = 2e-4) -> float:
+    """1 - N_L eps_thr (eps/eps_thr)^(2^k), clipped to [0, 1]        [paper, eq. 10; its threshold is 2e-4]
+
+    Args:
+        num_locations: N_L, logical qubits times logical depth.
+        error: eps, error probability of a physical gate.
+        level: k, levels of concatenation.
+        threshold: eps_thr.
+    """
+    _check_level(level)
+    if not (0.0 <= error <= 1.0 and 0.0 < threshold <= 1.0 and num_locations >= 0.0):
+        raise InvalidParameter(f"wanted error and threshold in [0, 1] and num_locations >= 0, got {error}, {threshold}")
+    ratio = error / threshold
+    failure = num_locations * threshold * ratio ** (2**level) if ratio <= 1e3 else num_locations
+    return max(0.0, min(1.0, 1.0 - failure))
+
+
+def _check_level(level: int) -> None:
+    if isinstance(level, bool) or not isinstance(level, int) or not 0 <= level <= 8:
+        raise InvalidParameter(f"level: wanted an integer in [0, 8], got {level!r}")

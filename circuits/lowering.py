@@ -1,0 +1,111 @@
+"""Qiskit circuits to text and, at the door, the last look at a circuit that came as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable
+from typing import TYPE_CHECKING
+
+from qiskit import QuantumCircuit, qasm2, qasm3, transpile
+from qiskit.circuit import ControlFlowOp, ParameterExpression
+from qiskit.exceptions import QiskitError
+
+from circuits.errors import InvalidProgram
+from circuits.features import features
+from circuits.structure import definition_key, is_composite, walk
+
+if TYPE_CHECKING:
+    from circuits.program import Limits
+
+COMMON_GATES = tuple("id x y z h s sdg t tdg sx rx ry rz p u cx cy cz ch swap ccx cswap crx cry crz cp cu".split())
+"""Gates that OpenQASM 2 with qelib1.inc, OpenQASM 3 with stdgates.inc and the other SDKs' readers share."""
+
+
+def to_openqasm(circuit: QuantumCircuit) -> tuple[str, str]:
+    """Language and text of a circuit: OpenQASM 2 if it is free of control flow, else OpenQASM 3.
+
+    A circuit without any measurement is measured on all its qubits. Registers of a static circuit are joined into one
+    ``q`` and one ``c``, in order, so that counts have no spaces. Global phase is lost; delays are dropped.
+
+    Raises:
+        InvalidProgram: free parameters, or an instruction that no gate stands for.
+    """
+    if circuit.num_parameters:
+        names = ", ".join(sorted(parameter.name for parameter in circuit.parameters)[:5])
+        raise InvalidProgram(f"wanted a circuit without free parameters, got {names}; call assign_parameters first")
+    if circuit.num_qubits == 0:
+        raise InvalidProgram("wanted a circuit with at least one qubit, got none")
+    measured = circuit if _is_measured(circuit) else circuit.measure_all(inplace=False)
+    dynamic = any(isinstance(item.operation, ControlFlowOp) or item.operation.name == "store" for item in measured.data)
+    try:
+        if dynamic:
+            return "openqasm3", qasm3.dumps(_lower(measured))
+        flat = QuantumCircuit(measured.num_qubits, measured.num_clbits)
+        flat.compose(_lower(measured), flat.qubits, flat.clbits, inplace=True)
+        return "openqasm2", qasm2.dumps(flat)
+    except (QiskitError, TypeError, ValueError, NotImplementedError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InvalidProgram(f"the circuit cannot be written as OpenQASM: {reason}; decompose it to gates") from error
+
+
+def admit(circuit: QuantumCircuit, limits: Limits) -> QuantumCircuit:
+    """The circuit, measured; or the reason why it is refused.
+
+    Raises:
+        InvalidProgram: no qubits, free parameters, an angle that is not finite, or a limit exceeded.
+    """
+    if circuit.num_qubits == 0:
+        raise InvalidProgram("wanted a program with at least one qubit, got none; declare a register")
+    if circuit.num_parameters:
+        names = ", ".join(sorted(parameter.name for parameter in circuit.parameters)[:5])
+        raise InvalidProgram(f"wanted a program without inputs, got {names}; write their values into the text")
+    _check_finite(circuit, set())
+    if not _is_measured(circuit):
+        circuit = circuit.measure_all(inplace=False)
+    found = features(circuit)
+    for name, got, limit in (
+        ("active qubits", found.num_qubits, limits.max_qubits),
+        ("classical bits", found.num_clbits, limits.max_clbits),
+        ("gates", found.num_gates, limits.max_gates),
+        ("depth", found.depth, limits.max_depth),
+    ):
+        if got > limit:
+            raise InvalidProgram(f"{name}: wanted at most {limit}, got {got}; shrink the program or raise the limit")
+    return circuit
+
+
+def _is_measured(circuit: QuantumCircuit) -> bool:
+    return any(item.operation.name == "measure" for item, _ in walk(circuit))
+
+
+def _lower(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Gates that every reader knows; a circuit that has only these is left as it is."""
+    known = {*COMMON_GATES, "measure", "reset", "barrier"}
+    heads = {"if_else", "for_loop", "while_loop", "switch_case", "box", "break_loop", "continue_loop"}
+    names = {item.operation.name for item, _ in walk(circuit)}
+    if "delay" in names:
+        circuit = circuit.copy()
+        circuit.data = [item for item in circuit.data if item.operation.name != "delay"]
+    if names <= known | heads:
+        return circuit
+    return transpile(circuit, basis_gates=[*COMMON_GATES, *(names & heads)], optimization_level=0)
+
+
+def _check_finite(circuit: QuantumCircuit, seen: set[Hashable]) -> None:
+    """Refuse NaN and infinity, in gate definitions too; each definition is looked at once."""
+    for item, _ in walk(circuit):
+        operation = item.operation
+        if isinstance(operation, ControlFlowOp):
+            continue
+        _check_angles(operation.name, operation.params)
+        if is_composite(operation) and (key := definition_key(operation)) not in seen:
+            seen.add(key)
+            _check_finite(operation.definition, seen)
+
+
+def _check_angles(name: str, angles: Iterable[object]) -> None:
+    for angle in angles:
+        if isinstance(angle, (int, float)) and not math.isfinite(angle):
+            raise InvalidProgram(f"gate {name}: wanted finite angles, got {angle}; check the expression in the text")
+        if isinstance(angle, ParameterExpression) and not angle.parameters:
+            _check_angles(name, [complex(angle).real])

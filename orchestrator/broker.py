@@ -1,0 +1,30 @@
+"""Task names and queues. A message says that there is work; what the work is stands in the store."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+PLACE_TASK = "qorch.place"
+EXECUTE_TASK = "qorch.execute"
+PLACEMENT_QUEUE = "placement"
+
+
+def backend_queue(backend: str) -> str:
+    """Queue of the workers that own a backend."""
+    return f"backend.{backend}"
+
+
+class Broker(Protocol):
+    """Sends wake-ups. Losing one delays work until the next sweep; it never loses it."""
+
+    def wake_placement(self) -> None:
+        """Some job waits for a place."""
+        ...
+
+    def wake_backend(self, backend: str, num_assignments: int = 1) -> None:
+        """So many assignments wait for this backend."""
+        ...
+
+    def close(self) -> None:
+        """Give back every connection."""
+        ...

@@ -1,0 +1,271 @@
+"""The client: submit circuits, get measured results. It knows a transport and nothing of what lies behind it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from backends.backend import TranspileOptions
+from circuits.program import Program
+from orchestrator.errors import InvalidJob, JobCancelled, JobFailed, JobTimeout
+from orchestrator.job import FINAL_JOB_STATES, Event, Job, JobSpec, JobState, Limits, Objective, Result
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+    from circuits.family import CircuitFamily
+    from orchestrator.cost_model.model import Learned
+    from orchestrator.settings import Settings
+    from orchestrator.store import Announcement, Decision
+    from orchestrator.transport import PolicyInfo, Transport
+
+    AnyProgram = QuantumCircuit | CircuitFamily | Program | str | Path
+
+CONNECT = "workers.compose:connect"
+"""The one door upward, late-bound: (url, settings) -> Transport."""
+
+
+class Options(TypedDict, total=False):
+    """What may be said about a job beside its program; all of it has a default (see ``JobSpec``).
+
+    Attributes:
+        shots: repetitions; an adaptive family takes them per circuit.
+        policy: who decides where it goes; ``Client.policies()`` lists them.
+        objective: what matters how much.   limits: what must not be exceeded.
+        pin: run it there, whatever a policy would say; a mapping shares the shots: ``{"a": 0.5, "b": 0.5}``.
+        allow, exclude: the candidates.
+        priority: 0 (background) to 9 (urgent).
+        seed: the same seed on the same backend gives the same counts.
+        transpile: optimisation level, transpiler seed, initial layout.
+        memory: keep every shot.   return_compiled: keep the transpiled circuits.
+        tags: to find it again.
+        idempotency_key: submitting again with the same key gives the same job.
+    """
+
+    shots: int
+    policy: str
+    objective: Objective
+    limits: Limits
+    pin: str | Mapping[str, float]
+    allow: Sequence[str]
+    exclude: Sequence[str]
+    priority: int
+    seed: int
+    transpile: TranspileOptions
+    memory: bool
+    return_compiled: bool
+    tags: Sequence[str]
+    idempotency_key: str | None
+
+
+def job_spec(program: AnyProgram, **options: Unpack[Options]) -> JobSpec:
+    """A job specification from whatever a user has in hand.
+
+    Raises:
+        CircuitError: the program cannot be read.   InvalidJob: an option no job can have.
+    """
+    pin = options.get("pin", {})
+    fixed: dict[str, Any] = {**options, "pin": {pin: 1.0} if isinstance(pin, str) else dict(pin)}
+    for name in ("allow", "exclude", "tags"):
+        if isinstance(fixed.get(name), str):
+            raise InvalidJob(
+                f"{name} must be a sequence of names; got a text: write [{fixed[name]!r}]"
+            )
+        fixed[name] = tuple(fixed.get(name, ()))
+    return JobSpec(program=Program.from_any(program), **fixed)
+
+
+@dataclass(frozen=True)
+class JobHandle:
+    """A submitted job. It holds no connection of its own: any process can make one from the id."""
+
+    id: str
+    _transport: Transport
+
+    def result(self, timeout: float | None = None) -> Result:
+        """Wait for the result.
+
+        Args:
+            timeout: seconds to wait; None waits as long as it takes.
+
+        Raises:
+            JobFailed: with the words of the stage that failed.   JobCancelled.
+            JobTimeout: nothing yet; the job goes on.
+        """
+        job = self._wait(timeout)
+        if job.state is JobState.FAILED:
+            failure = job.failure
+            raise JobFailed(job.id, failure.stage if failure else "unknown", failure.message if failure else "")
+        result = self._transport.result(job.id)
+        if job.state is JobState.CANCELLED or result is None:
+            raise JobCancelled(job.id)
+        return result
+
+    def status(self) -> Job:
+        """The job as it stands now."""
+        return self._transport.job(self.id)
+
+    def cancel(self) -> None:
+        """Withdraw it: what waits never starts, what runs is ended. A job that has ended stays as it is."""
+        self._transport.cancel(self.id)
+
+    def events(self, timeout: float | None = None) -> Iterator[Event]:
+        """Everything that happens to the job, from its submission to its end, as it happens.
+
+        Raises:
+            JobTimeout: no event for ``timeout`` seconds.
+        """
+        seen = 0
+        with _Bell(self._transport, self.id) as bell:
+            while True:
+                fresh = self._transport.events(self.id, after=seen)
+                for event in fresh:
+                    seen = event.seq
+                    yield event
+                    if event.kind in {state.value for state in FINAL_JOB_STATES}:
+                        return
+                if not fresh and not bell.wait(timeout):
+                    raise JobTimeout(self.id, timeout or 0.0, self.status().state)
+
+    def _wait(self, timeout: float | None) -> Job:
+        until = None if timeout is None else time.monotonic() + timeout
+        with _Bell(self._transport, self.id) as bell:
+            while True:
+                job = self._transport.job(self.id)
+                if job.state in FINAL_JOB_STATES:
+                    return job
+                left = None if until is None else until - time.monotonic()
+                if (left is not None and left <= 0) or not bell.wait(left):
+                    raise JobTimeout(self.id, timeout or 0.0, job.state)
+
+
+class _Bell:
+    """Rings when something happens to one job. Subscribe first, then look, then wait: nothing is missed."""
+
+    def __init__(self, transport: Transport, job_id: str) -> None:
+        self._rung = threading.Event()
+        self._job_id = job_id
+        self._unsubscribe = transport.subscribe(self._hear)
+
+    def _hear(self, event: Event | None) -> None:
+        if event is None or event.job_id == self._job_id:
+            self._rung.set()
+
+    def wait(self, timeout: float | None) -> bool:
+        """False if nothing happened for so long."""
+        rung = self._rung.wait(timeout)
+        self._rung.clear()
+        return rung
+
+    def __enter__(self) -> _Bell:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._unsubscribe()
+
+
+class Client:
+    """The way in. ``Client()`` is embedded and durable; ``Client("redis+unix:///…")`` joins a cluster on this machine.
+
+    One client may be used from several threads.
+    """
+
+    def __init__(self, url: str | None = None, *, settings: Settings | None = None) -> None:
+        """Connect.
+
+        Args:
+            url: None for the embedded orchestrator; ``redis+unix:///path`` or ``redis+tcp://host:port/db`` for the
+                cluster whose broker that is. The default is the setting ``QORCH_URL``.
+            settings: instead of those of the environment.
+
+        Raises:
+            ConfigurationError: the address cannot be used.   ServerUnreachable: nothing answers there.
+        """
+        module, _, name = CONNECT.partition(":")
+        connect: Callable[..., Transport] = getattr(import_module(module), name)
+        self._transport = connect(url, settings)
+
+    # ── submit ────────────────────────────────────────────────────────────────────────────────────────────────────
+    def submit(self, program: AnyProgram, **options: Unpack[Options]) -> JobHandle:
+        """Submit one job.
+
+        Args:
+            program: a Qiskit circuit, a circuit family, OpenQASM 2 or 3 text, or the path of such a file.
+            options: see :class:`Options`.
+
+        Raises:
+            CircuitError: the program cannot be read.   InvalidJob: a limit of the door.
+            UnknownPolicy, UnknownBackend: a name that is not registered.
+        """
+        return self.submit_many([job_spec(program, **options)])[0]
+
+    def submit_many(self, specs: Iterable[JobSpec]) -> list[JobHandle]:
+        """Submit a batch in one transaction: all of it or nothing.
+
+        Raises:
+            As :meth:`submit`.
+        """
+        return [JobHandle(job.id, self._transport) for job in self._transport.submit(list(specs))]
+
+    def map(
+        self, programs: Iterable[AnyProgram], *, timeout: float | None = None, **options: Unpack[Options]
+    ) -> Iterator[Result]:
+        """Run many programs with the same options; results in the order of the programs, as they come.
+
+        Args:
+            timeout: seconds to wait for each result.   options: as :meth:`submit`.
+        """
+        handles = self.submit_many(job_spec(program, **options) for program in programs)
+        return (handle.result(timeout) for handle in handles)
+
+    # ── look ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    def job(self, job_id: str) -> JobHandle:
+        """Re-attach to a job, from any process.
+
+        Raises:
+            JobNotFound: no such job.
+        """
+        return JobHandle(self._transport.job(job_id).id, self._transport)
+
+    def jobs(self, *, state: JobState | None = None, tag: str | None = None, limit: int = 50) -> list[Job]:
+        """The newest jobs first."""
+        return self._transport.jobs(state=state, tag=tag, limit=limit)
+
+    def backends(self) -> list[Announcement]:
+        """What workers announce at this moment."""
+        return self._transport.backends()
+
+    def policies(self) -> list[PolicyInfo]:
+        """What ``policy=`` may be."""
+        return self._transport.policies()
+
+    def costs(self) -> list[Learned]:
+        """What the cost model has learned per family and backend."""
+        return self._transport.costs()
+
+    def why(self, job_id: str) -> Decision | None:
+        """Why a job went where it went: every candidate, estimate and reason. None before it was placed.
+
+        Raises:
+            JobNotFound: no such job.
+        """
+        return self._transport.decision(self._transport.job(job_id).id)
+
+    # ── leave ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    def close(self) -> None:
+        """Let go. Embedded: what runs is put back; it starts again with the next client."""
+        self._transport.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,156 @@
+"""The posterior: residuals of the prior, averaged at three depths, folded from the telemetry one by one.
+
+For each backend, each (backend, group of programs) and each (backend, program) the model keeps the mean of
+
+    log(measured service_s / prior service_s)      and      measured fidelity - prior fidelity.
+
+A depth with few observations leans on the one above it (empirical-Bayes shrinkage, ours): with n observations of mean
+m, its correction is (n m + STRENGTH * parent) / (n + STRENGTH). Old observations fade once there are more than MEMORY,
+so that drift is followed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from backends.backend import Device
+from orchestrator.cost_model.prior import of_service
+from orchestrator.job import Estimate
+from orchestrator.records import from_json, to_json
+from orchestrator.telemetry import Observation
+
+STRENGTH = 1.0
+"""Observations that the depth above is worth (ours)."""
+
+MEMORY = 50.0
+"""Most observations that a mean remembers (ours)."""
+
+FOLD_VERSION = 1
+"""Raised when the fold changes: snapshots of another version are folded anew from the log."""
+
+SMALLEST_S = 1e-6
+"""Times are compared by their logarithm; nothing is faster than this."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean with a fading memory. ``weight`` is the number of observations it stands for."""
+
+    weight: float = 0.0
+    value: float = 0.0
+
+    def add(self, value: float) -> Mean:
+        """The mean with one more value in it."""
+        weight = min(self.weight, MEMORY - 1.0) + 1.0
+        return Mean(weight, self.value + (value - self.value) / weight)
+
+    def shrunk(self, parent: float) -> float:
+        """The mean, pulled towards ``parent`` as far as its own observations are few."""
+        return (self.weight * self.value + STRENGTH * parent) / (self.weight + STRENGTH)
+
+
+@dataclass(frozen=True)
+class Residual:
+    """What the prior gets wrong at one depth: the logarithm of its time ratio, the difference of its fidelity."""
+
+    log_time: Mean = field(default_factory=Mean)
+    fidelity: Mean = field(default_factory=Mean)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the model learned of one group of programs on one backend.
+
+    Attributes:
+        time_ratio: geometric mean of measured over prior service time.
+        fidelity_shift: mean of measured minus prior fidelity; None where no fidelity could be measured.
+    """
+
+    backend: str
+    group: str
+    num_observations: float
+    time_ratio: float
+    fidelity_shift: float | None
+
+
+def _depths(backend: str, group: str, program_hash: str) -> Iterator[str]:
+    yield backend
+    yield f"{backend}|{group}"
+    yield f"{backend}|{group}|{program_hash}"
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """The model at one point of the log. Folding gives the next one; this one does not change.
+
+    Attributes:
+        cursor: number of the last observation folded in; a fold does not depend on how the log was cut, so the cursor
+            alone says which model it is.
+        residuals: "backend", "backend|group" or "backend|group|program" -> what is known there.
+    """
+
+    cursor: int = 0
+    residuals: Mapping[str, Residual] = field(default_factory=dict)
+
+    def fold(self, observations: list[tuple[int, Observation]]) -> CostModel:
+        """The model after these observations, given with their numbers, in order."""
+        residuals = dict(self.residuals)
+        for _, seen in observations:
+            for key in _depths(seen.backend, seen.group, seen.program_hash):
+                residuals[key] = _learned(residuals.get(key, Residual()), seen)
+        return CostModel(observations[-1][0] if observations else self.cursor, residuals)
+
+    def estimate(self, prior: Estimate, device: Device, group: str, program_hash: str, shots: int) -> Estimate:
+        """The prior, corrected by what was measured on this device; energy and price follow the time."""
+        log_time = fidelity = num_observations = 0.0
+        for key in _depths(device.name, group, program_hash):
+            residual = self.residuals.get(key)
+            if residual is None:
+                break
+            log_time = residual.log_time.shrunk(log_time)
+            fidelity = residual.fidelity.shrunk(fidelity)
+            if "|" in key:  # a backend's own residual alone says nothing of this kind of job
+                num_observations = residual.log_time.weight
+        return of_service(
+            device,
+            prior.service_s * math.exp(log_time),
+            min(1.0, max(0.0, prior.fidelity + fidelity)),
+            shots,
+            num_observations,
+        )
+
+    def learned(self) -> list[Learned]:
+        """What is known per backend and group, as a person would read it."""
+        rows = []
+        for key, residual in sorted(self.residuals.items()):
+            backend, *rest = key.split("|")
+            if len(rest) == 1:
+                rows.append(
+                    Learned(
+                        backend=backend,
+                        group=rest[0],
+                        num_observations=residual.log_time.weight,
+                        time_ratio=math.exp(residual.log_time.value),
+                        fidelity_shift=residual.fidelity.value if residual.fidelity.weight else None,
+                    )
+                )
+        return rows
+
+    def to_json(self) -> str:
+        """The model as JSON."""
+        return to_json(self)
+
+    @staticmethod
+    def from_json(text: str) -> CostModel:
+        """The reverse. Raises: ValueError."""
+        return from_json(CostModel, text)
+
+
+def _learned(known: Residual, seen: Observation) -> Residual:
+    ratio = max(seen.measurement.service_s, SMALLEST_S) / max(seen.prior.service_s, SMALLEST_S)
+    fidelity = known.fidelity
+    if seen.measurement.fidelity is not None:
+        fidelity = fidelity.add(seen.measurement.fidelity - seen.prior.fidelity)
+    return Residual(known.log_time.add(math.log(ratio)), fidelity)

@@ -1,0 +1,105 @@
+"""What can go wrong on the trip of a job, as its submitter sees it.
+
+OrchestratorError
+├─ JobError (.job_id)      JobFailed (.stage .reason)  JobNotFound  JobCancelled  JobTimeout
+├─ PlacementError          NoFeasibleBackend (.rejections: backend -> why)  UnknownPolicy
+├─ InvalidTransition       (.story: every event so far)
+├─ TransportError          ServerUnreachable
+├─ InvalidJob              a specification that no job can have
+└─ ConfigurationError
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+class OrchestratorError(Exception):
+    """Base of everything this room raises."""
+
+
+class JobError(OrchestratorError):
+    """Something about one job."""
+
+    def __init__(self, job_id: str, message: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class JobFailed(JobError):
+    """The job ended without a result; ``reason`` has the words of the stage where it happened."""
+
+    def __init__(self, job_id: str, stage: str, reason: str) -> None:
+        super().__init__(job_id, f"job {job_id} failed at {stage}: {reason}")
+        self.stage = stage
+        self.reason = reason
+
+
+class JobNotFound(JobError):
+    """No such job in this store."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(job_id, f"no job {job_id!r} in this store; `qorch jobs` lists the known ones")
+
+
+class JobCancelled(JobError):
+    """The job was cancelled before it had a result."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(job_id, f"job {job_id} was cancelled")
+
+
+class JobTimeout(JobError):
+    """The job had no result when the caller stopped waiting; the job itself goes on."""
+
+    def __init__(self, job_id: str, timeout_s: float, state: str) -> None:
+        super().__init__(
+            job_id,
+            f"job {job_id} had no result within {timeout_s:g} s (it is {state}); "
+            "it goes on: ask again with a longer timeout or cancel it",
+        )
+
+
+class PlacementError(OrchestratorError):
+    """No place could be found for a job."""
+
+
+class NoFeasibleBackend(PlacementError):
+    """Every backend was excluded; ``rejections`` says why, one by one."""
+
+    def __init__(self, rejections: Mapping[str, Sequence[str]]) -> None:
+        self.rejections = {backend: tuple(why) for backend, why in rejections.items()}
+        reasons = "; ".join(f"{backend}: {', '.join(why)}" for backend, why in sorted(self.rejections.items()))
+        super().__init__(
+            f"no backend can take this job: {reasons}"
+            if reasons
+            else "no backend can take this job: no worker has announced one; start one with `qorch up`"
+        )
+
+
+class UnknownPolicy(PlacementError):
+    """No policy is registered under that name."""
+
+
+class InvalidTransition(OrchestratorError):
+    """An event that cannot happen in that state; ``story`` is every event the record has seen."""
+
+    def __init__(self, state: str, event: str, story: Sequence[str]) -> None:
+        super().__init__(f"{event} cannot happen to an assignment that is {state}; its story: {' -> '.join(story)}")
+        self.story = tuple(story)
+
+
+class TransportError(OrchestratorError):
+    """The client could not speak with the orchestrator."""
+
+
+class ServerUnreachable(TransportError):
+    """Nothing answers at the address."""
+
+
+class InvalidJob(OrchestratorError):
+    """A job specification outside the limits of the door."""
+
+
+class ConfigurationError(OrchestratorError):
+    """A setting that cannot be used."""

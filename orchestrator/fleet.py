@@ -1,0 +1,45 @@
+"""The fleet as placement sees it: what the roll announces and how much work waits in front of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from backends.backend import Device
+from orchestrator.job import Assignment, AssignmentState
+from orchestrator.placement import Backlog, Lane
+from orchestrator.store import Announcement
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Devices by name, and the workers that serve them."""
+
+    devices: dict[str, Device]
+    lanes: tuple[Lane, ...]
+
+    @staticmethod
+    def of(roll: Sequence[Announcement]) -> Fleet:
+        """Read the roll. Where workers announce different versions of a backend, the last one heard of counts."""
+        devices = {entry.backend: entry.device for entry in sorted(roll, key=lambda entry: entry.heartbeat_at)}
+        workers: dict[str, list[Announcement]] = {}
+        for entry in roll:
+            workers.setdefault(entry.worker, []).append(entry)
+        lanes = tuple(
+            Lane(worker, entries[0].slots, tuple(sorted(entry.backend for entry in entries)))
+            for worker, entries in sorted(workers.items())
+        )
+        return Fleet(dict(sorted(devices.items())), lanes)
+
+    def backlog(self, outstanding: Iterable[Assignment], now: float) -> Backlog:
+        """Work in front of every worker: what waits, and what is left of what runs.
+
+        A run that has outlasted its estimate is expected to be about to end.
+        """
+        backlog = Backlog(self.lanes)
+        for assignment in outstanding:
+            left_s = assignment.estimate.service_s
+            if assignment.state is AssignmentState.RUNNING and assignment.started_at is not None:
+                left_s = max(0.0, left_s - (now - assignment.started_at))
+            backlog.add(assignment.backend, left_s)
+        return backlog

@@ -1,0 +1,114 @@
+"""From what was executed to what was measured: of one assignment, and merged over a job's. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from circuits.fidelity import Judgement
+
+from backends.backend import Device
+from backends.energy import energy_j
+from circuits.counts import merge
+from circuits.family import Counts
+from orchestrator.job import Assignment, Estimate, Job, Measurement, Placement, Result, Share
+from orchestrator.runtime import Executed
+from orchestrator.store import Run
+
+
+def of_assignment(
+    job: Job, assignment: Assignment, device: Device, executed: Executed, *, service_s: float, now: float
+) -> Measurement:
+    """Measurement of one share. ``now`` is the store's time of its end."""
+    started_at = assignment.started_at if assignment.started_at is not None else now
+    return Measurement(
+        wait_s=max(0.0, started_at - assignment.placed_at),
+        prepare_s=executed.prepare_s,
+        run_s=executed.run_s,
+        service_s=service_s,
+        latency_s=max(0.0, now - job.submitted_at),
+        fidelity=executed.judgement.fidelity,
+        fidelity_kind=executed.judgement.kind,
+        fidelity_floor=executed.judgement.floor,
+        score=executed.judgement.score,
+        energy_j=energy_j(device, service_s),
+        cost_usd=device.price.cost_usd(num_tasks=executed.num_tasks, shots=executed.num_shots, run_s=executed.run_s),
+    )
+
+
+def of_job(
+    job: Job, assignments: Sequence[Assignment], runs: Sequence[Run], judgement: Judgement, *, now: float
+) -> Result:
+    """The result of a job whose shares are all done. Parallel times are the longest, energy and price the sum."""
+    parts = [run.measurement for run in runs]
+    measurement = Measurement(
+        wait_s=max(part.wait_s for part in parts),
+        prepare_s=max(part.prepare_s for part in parts),
+        run_s=max(part.run_s for part in parts),
+        service_s=max(part.service_s for part in parts),
+        latency_s=max(0.0, now - job.submitted_at),
+        fidelity=judgement.fidelity,
+        fidelity_kind=judgement.kind,
+        fidelity_floor=judgement.floor,
+        score=judgement.score,
+        energy_j=sum(part.energy_j for part in parts),
+        cost_usd=sum(part.cost_usd for part in parts),
+    )
+    memory = [run.memory for run in runs if run.memory is not None]
+    compiled = {a.backend: run.compiled for a, run in zip(assignments, runs, strict=True) if run.compiled is not None}
+    return Result(
+        job_id=job.id,
+        placement=placement(job, assignments),
+        estimate=together([(a.shots, a.estimate) for a in assignments]),
+        measurement=measurement,
+        counts=merged_counts(runs),
+        outcome=runs[0].outcome,
+        memory=tuple(shot for part in memory for shot in part) if memory else None,
+        compiled=compiled or None,
+    )
+
+
+def merged_counts(runs: Sequence[Run]) -> Counts:
+    """Counts of all shares together."""
+    return merge(*(run.counts for run in runs))
+
+
+def judgement_of(measurement: Measurement) -> Judgement:
+    """The judgement that stands in a measurement."""
+    return Judgement(
+        fidelity=measurement.fidelity,
+        kind=measurement.fidelity_kind,
+        score=measurement.score,
+        ideal_score=None,
+        floor=measurement.fidelity_floor,
+    )
+
+
+def placement(job: Job, assignments: Sequence[Assignment]) -> Placement:
+    """Where the job went, as its submitter sees it."""
+    shares = tuple(Share(a.backend, a.shots, a.state, a.attempt, a.estimate, a.wait_s) for a in assignments)
+    return Placement("pin" if job.spec.pin else job.spec.policy, assignments[0].decision, shares)
+
+
+def together(shares: Sequence[tuple[int, Estimate]]) -> Estimate:
+    """Estimate of parallel shares, given with their shots: the longest time, the mean fidelity, the sum of the rest."""
+    shots = sum(number for number, _ in shares)
+    return Estimate(
+        service_s=max(estimate.service_s for _, estimate in shares),
+        fidelity=sum(number * estimate.fidelity for number, estimate in shares) / shots,
+        energy_j=sum(estimate.energy_j for _, estimate in shares),
+        cost_usd=sum(estimate.cost_usd for _, estimate in shares),
+        num_observations=min(estimate.num_observations for _, estimate in shares),
+    )
+
+
+def scaled(estimate: Estimate, fraction: float) -> Estimate:
+    """The estimate of a share of the shots: time, energy and price shrink with it (ours: the fixed part is small)."""
+    if fraction == 1.0:
+        return estimate
+    return replace(
+        estimate,
+        service_s=estimate.service_s * fraction,
+        energy_j=estimate.energy_j * fraction,
+        cost_usd=estimate.cost_usd * fraction,
+    )

@@ -1,0 +1,58 @@
+"""Telling whoever waits that something happened. Nobody polls: a waiter subscribes, reads the store, then sleeps.
+
+Notices may be lost with a connection; the store is the truth, so a listener reads it again after a reconnect (then it
+is called with ``None``).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from orchestrator.job import Event
+
+Listener = Callable[[Event | None], None]
+
+
+class Notifier(Protocol):
+    """Publishes events to every process that listens, this one included."""
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Tell all listeners, after the events are committed."""
+        ...
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` for every event from now on, on another thread; the function returned ends that."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening."""
+        ...
+
+
+class Hub:
+    """The listeners of one process. What carries events between processes feeds it."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+        self._lock = threading.Lock()
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """See :class:`Notifier`."""
+        with self._lock:
+            self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def dispatch(self, event: Event | None) -> None:
+        """Call every listener of this process."""
+        with self._lock:
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            listener(event)

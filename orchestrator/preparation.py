@@ -1,0 +1,44 @@
+"""What is known of a program before it runs: its own facts, and how it fits each target. Cached by content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from circuits.features import Features
+
+
+@dataclass(frozen=True)
+class ProgramFacts:
+    """A program on its own.
+
+    Attributes:
+        group: what the cost model pools it with: the family's name, or "program" for a user's own circuit.
+        features: of the logical circuit; of an adaptive family, of its costliest one.
+        adaptive: its circuits depend on earlier counts, so its shots cannot be shared.
+        ideal: exact distribution of the measured bits; None where it cannot be computed or a score replaces it.
+    """
+
+    group: str
+    features: Features
+    adaptive: bool
+    ideal: Mapping[str, float] | None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A program on one target.
+
+    Attributes:
+        num_qubits: active qubits after transpilation.
+        num_gates: gates after transpilation.
+        fidelity: predicted from calibration alone, in [0, 1]; 1 on an ideal simulator.
+        duration_s: of one shot on the device, as scheduled; 0 on a simulator.
+        cannot: why it can never run there; then the other figures mean nothing.
+    """
+
+    num_qubits: int = 0
+    num_gates: int = 0
+    fidelity: float = 0.0
+    duration_s: float = 0.0
+    cannot: str | None = None

@@ -1,0 +1,159 @@
+"""The hands of the trip: what reads, transpiles and runs circuits, apart from the process that decides.
+
+A :class:`Runtime` keeps programs of strangers and the vendors' SDKs out of the worker: it works in child processes that
+can be ended, so a hard time limit is hard and a crash costs one attempt.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from circuits.fidelity import Judgement
+
+from backends.backend import Device, TranspileOptions
+from circuits.family import Counts
+from circuits.program import Limits, Program
+from orchestrator.job import Failure
+from orchestrator.preparation import Fit, ProgramFacts
+
+
+class RuntimeFailure(Exception):
+    """The work ended without a result; ``failure`` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class WorkCancelled(Exception):
+    """The work was ended because nobody wants it any more."""
+
+
+class WorkReturned(Exception):
+    """The work was ended because this process is closing; it is to be done again by another."""
+
+
+@dataclass(frozen=True)
+class PrepareWork:
+    """Read a program and see how it fits targets."""
+
+    program: Program
+    limits: Limits
+    devices: tuple[Device, ...]
+    options: TranspileOptions
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The answer: the program's facts, and its fit per backend."""
+
+    facts: ProgramFacts
+    fits: Mapping[str, Fit]
+
+
+@dataclass(frozen=True)
+class ExecuteWork:
+    """Run a share of a job."""
+
+    program: Program
+    limits: Limits
+    backend: str
+    shots: int
+    seed: int
+    options: TranspileOptions
+    ideal: Mapping[str, float] | None
+    memory: bool
+    return_compiled: bool
+
+
+@dataclass(frozen=True)
+class Executed:
+    """The answer.
+
+    Attributes:
+        warm_up_s: starting the child, importing SDKs, just-in-time compilation: paid once, no part of the service.
+        prepare_s: transpilation in the child.   run_s: time in the backend alone.
+        counts: of the circuit; of an adaptive job, of its last circuit.
+    """
+
+    counts: Counts
+    judgement: Judgement
+    warm_up_s: float
+    prepare_s: float
+    run_s: float
+    num_tasks: int
+    num_shots: int
+    method: str
+    outcome: Any = None
+    memory: tuple[str, ...] | None = None
+    compiled: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class JudgeWork:
+    """Judge counts that were merged from several shares."""
+
+    program: Program
+    limits: Limits
+    counts: Counts
+    ideal: Mapping[str, float] | None
+
+
+Progress = Callable[[Mapping[str, Any]], None]
+"""Called with every partial result of an adaptive job."""
+
+
+class Leash:
+    """How long the work may take, and what ends it early."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self.pulled = False
+        self._hook: Callable[[], None] | None = None
+        self._lock = threading.Lock()
+
+    def pull(self) -> None:
+        """End the work, or keep it from beginning."""
+        with self._lock:
+            self.pulled = True
+            hook = self._hook
+        if hook is not None:
+            hook()
+
+    @contextmanager
+    def around(self, hook: Callable[[], None]) -> Iterator[None]:
+        """While inside, a pull calls ``hook``; at once if it was pulled before."""
+        with self._lock:
+            self._hook = hook
+            pulled = self.pulled
+        if pulled:
+            hook()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._hook = None
+
+
+class Runtime(Protocol):
+    """Does the work. Safe to call from several threads."""
+
+    def prepare(self, work: PrepareWork, leash: Leash) -> Prepared:
+        """Raises: RuntimeFailure, WorkCancelled, WorkReturned."""
+        ...
+
+    def execute(self, work: ExecuteWork, leash: Leash, progress: Progress) -> Executed:
+        """Raises: RuntimeFailure, WorkCancelled, WorkReturned."""
+        ...
+
+    def judge(self, work: JudgeWork, leash: Leash) -> Judgement:
+        """Raises: RuntimeFailure, WorkCancelled, WorkReturned."""
+        ...
+
+    def close(self) -> None:
+        """End every child."""
+        ...

@@ -1,0 +1,84 @@
+"""Everything that can be set, from the environment (``QORCH_…``), with its default."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from circuits.program import Limits as ProgramLimits
+from orchestrator.placement import Scales
+
+
+class Settings(BaseSettings):
+    """Where things are and how much is allowed. Every field is an environment variable: ``QORCH_SLOTS=2``."""
+
+    model_config = SettingsConfigDict(env_prefix="QORCH_", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(default_factory=lambda: user_data_path("qorch"))
+    """Folder of the embedded store, its lock and its log."""
+    store_url: SecretStr | None = None
+    """SQLAlchemy URL; the default is an SQLite file in ``data_dir``."""
+    redis_url: SecretStr | None = None
+    """Broker and notifications of a cluster; the default is a private server on a unix socket in ``data_dir``."""
+    url: str | None = None
+    """What ``Client()`` and the command line speak to; the default is the embedded orchestrator."""
+
+    backends: tuple[str, ...] = ()
+    """Backends that this machine's workers announce; empty means all whose SDK is installed."""
+    slots: int = Field(default=1, ge=1)
+    """Assignments that one worker runs at the same time."""
+
+    max_program_bytes: int = Field(default=1_000_000, ge=1)
+    max_qubits: int = Field(default=64, ge=1)
+    max_depth: int = Field(default=200_000, ge=1)
+    max_gates: int = Field(default=500_000, ge=1)
+    max_shots: int = Field(default=1_000_000, ge=1)
+    max_batch: int = Field(default=10_000, ge=1)
+    """Jobs in one ``submit_many``."""
+
+    default_timeout_s: float = Field(default=300.0, gt=0)
+    """Hard limit of an assignment whose job sets none."""
+    prepare_timeout_s: float = Field(default=60.0, gt=0)
+    """Hard limit of reading and transpiling one program."""
+    max_attempts: int = Field(default=3, ge=1)
+    lease_s: float = Field(default=30.0, gt=0)
+    """A worker that says nothing for so long has lost its assignment."""
+    heartbeat_s: float = Field(default=5.0, gt=0)
+    placement_batch: int = Field(default=100, ge=1)
+
+    scale_latency_s: float = Field(default=1.0, gt=0)
+    scale_energy_j: float = Field(default=10.0, gt=0)
+    scale_infidelity: float = Field(default=0.1, gt=0)
+    scale_price_usd: float = Field(default=1.0, gt=0)
+
+    @property
+    def program_limits(self) -> ProgramLimits:
+        """What a program may not exceed."""
+        return ProgramLimits(
+            max_program_bytes=self.max_program_bytes,
+            max_qubits=self.max_qubits,
+            max_depth=self.max_depth,
+            max_gates=self.max_gates,
+        )
+
+    @property
+    def scales(self) -> Scales:
+        """The reference scales of the objective."""
+        return Scales(self.scale_latency_s, self.scale_energy_j, self.scale_infidelity, self.scale_price_usd)
+
+    @property
+    def resolved_store_url(self) -> str:
+        """The store's URL; it may hold a password, so it is never logged."""
+        if self.store_url is not None:
+            return self.store_url.get_secret_value()
+        return f"sqlite:///{self.data_dir / 'qorch.sqlite'}"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings()

@@ -1,0 +1,125 @@
+"""Connections, transactions, clock and migrations: all that differs between SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from orchestrator.errors import ConfigurationError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "0001"
+"""The newest migration; a test holds it to the folder."""
+
+MIGRATION_LOCK = 0x716F726368  # "qorch"; PostgreSQL's advisory locks are numbers
+
+_NOW = {
+    "sqlite": "SELECT (julianday('now') - 2440587.5) * 86400.0",
+    "postgresql": "SELECT extract(epoch FROM clock_timestamp())::float8",
+}
+
+
+class Database:
+    """A migrated database and its transactions."""
+
+    def __init__(self, url: str) -> None:
+        """Connect and migrate.
+
+        Args:
+            url: SQLAlchemy URL of an SQLite file or a PostgreSQL database.
+
+        Raises:
+            ConfigurationError: the URL cannot be used, or nothing answers there. Its password is never shown.
+        """
+        self._engine = _engine(url)
+        self._now = text(_NOW[self._engine.dialect.name])
+        try:
+            migrate(self._engine)
+        except OperationalError as error:
+            shown = self._engine.url.render_as_string(hide_password=True)
+            raise ConfigurationError(f"the store at {shown} cannot be opened: {error.orig}") from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write. On SQLite it takes the write lock at once, so that it can never deadlock."""
+        with self._engine.connect() as connection:
+            connection = connection.execution_options(qorch_write=True)
+            with connection.begin():
+                yield connection
+
+    def now(self, connection: Connection) -> float:
+        """The database's clock, seconds since the epoch."""
+        return float(connection.execute(self._now).scalar_one())
+
+    def close(self) -> None:
+        """Close the pool."""
+        self._engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    try:
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise ConfigurationError(
+            "QORCH_STORE_URL must be a SQLAlchemy URL such as sqlite:////folder/file.sqlite or "
+            f"postgresql+psycopg://user@host/database: {type(error).__name__}"
+        ) from error
+    if engine.dialect.name not in _NOW:
+        raise ConfigurationError(f"the store can be SQLite or PostgreSQL; got {engine.dialect.name}")
+    if engine.dialect.name == "sqlite":
+        _tune_sqlite(engine)
+    return engine
+
+
+def _tune_sqlite(engine: Engine) -> None:
+    if engine.url.database:
+        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+
+    @event.listens_for(engine, "connect")
+    def on_connect(dbapi: object, _record: ConnectionPoolEntry) -> None:
+        dbapi.isolation_level = None  # type: ignore[attr-defined]  # the driver must not open transactions by itself
+        cursor = dbapi.cursor()  # type: ignore[attr-defined]
+        cursor.execute("PRAGMA busy_timeout = 30000")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("qorch_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the database to the newest schema; alembic is imported only if there is something to do."""
+    if _version(engine) == HEAD:
+        return
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.connect().execution_options(qorch_write=True) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _version(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

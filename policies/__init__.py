@@ -1,0 +1,23 @@
+"""Who decides where jobs go."""
+
+from circuits.registry import resolve
+from orchestrator.errors import UnknownPolicy
+from orchestrator.placement import Policy
+
+POLICIES: dict[str, str] = {
+    "random": "policies.baselines:Random",
+    "round_robin": "policies.baselines:RoundRobin",
+    "shortest_queue": "policies.baselines:ShortestQueue",
+    "greedy": "policies.baselines:Greedy",  # masked greedy by cost
+    "eft": "policies.baselines:EarliestFinish",  # masked earliest finish time; the strong baseline on QSimPy
+}
+
+
+def load(name: str) -> Policy:
+    """A policy by name.
+
+    Raises:
+        UnknownPolicy: no policy has that name; the message lists those that exist.
+    """
+    policy: Policy = resolve(POLICIES, name, kind="policy", error=UnknownPolicy)()
+    return policy

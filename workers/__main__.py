@@ -1,0 +1,5 @@
+"""``python -m workers`` is ``qorch``."""
+
+from workers.cli import main
+
+main()

@@ -1,0 +1,81 @@
+"""A child process: does one piece of work after the other for the worker that started it, and dies with it.
+
+Started as ``python -m workers.child FD LIFELINE`` by :mod:`workers.sandbox`. It holds programs of strangers and the
+vendors' SDKs; whatever happens to it costs one attempt of one assignment.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+from backends.errors import BackendError, TransientFailure
+from circuits.errors import CircuitError
+from orchestrator.job import Failure
+from orchestrator.records import from_json
+from orchestrator.runtime import ExecuteWork, JudgeWork, PrepareWork
+from workers.frames import Frames
+
+log = logging.getLogger("qorch.child")
+
+
+def main(fd: int, lifeline: int) -> None:
+    """Serve until the worker closes its end."""
+    _die_with_parent(lifeline)
+    frames = Frames(socket.socket(fileno=fd))
+    from workers import hands  # the heavy imports; the worker waits for "ready"
+
+    frames.send("ready")
+    while (frame := frames.receive()) is not None:
+        kind, body = frame
+        try:
+            frames.send("done", _serve(hands, frames, kind, bytes(body)))
+        except Exception as error:  # the wire ends here: whatever went wrong crosses it as a record
+            failure = _failure("prepare" if kind == "prepare" else "execute", error)
+            if not isinstance(error, CircuitError | BackendError):
+                log.exception("%s failed", kind)
+            frames.send("failed", failure)
+
+
+def _serve(hands: Any, frames: Frames, kind: str, body: bytes) -> Any:
+    match kind:
+        case "prepare":
+            return hands.prepare(from_json(PrepareWork, body))
+        case "execute":
+            return hands.execute(from_json(ExecuteWork, body), lambda data: frames.send("progress", data))
+        case "judge":
+            return hands.rejudge(from_json(JudgeWork, body))
+        case "warm":
+            return hands.backend(from_json(str, body)).warm_up()
+    raise ValueError(f"a child can prepare, execute, judge or warm; it was asked to {kind!r}")
+
+
+def _failure(stage: str, error: Exception) -> Failure:
+    words = str(error) or type(error).__name__
+    if isinstance(error, MemoryError):
+        words = f"the machine has not enough memory for this circuit: {words}; use a smaller one or another backend"
+    elif not isinstance(error, CircuitError | BackendError):
+        words = f"{type(error).__name__}: {words}"
+    return Failure(stage, type(error).__name__, words, transient=isinstance(error, TransientFailure))
+
+
+def _die_with_parent(lifeline: int) -> None:
+    """Ask the kernel to end this process when the worker's end of the lifeline closes, even in the middle of a run.
+
+    Nothing is ever sent over it, so the only thing that can raise SIGIO is its hang-up; the signal's default action
+    ends the process without asking Python. Where the default is to ignore it, the read loop ends at its next turn.
+    """
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the worker decides what it means
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(stream=sys.stderr)
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,45 @@
+"""Messages between a worker and its child: one JSON object a line over a socket."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+class Frames:
+    """Sends and receives over one end of a socket pair. One thread at a time."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+        self._buffer = bytearray()
+
+    def send(self, kind: str, body: Any = None) -> None:
+        """Send one message; ``body`` is any record."""
+        self._socket.sendall(msgspec.json.encode({"kind": kind, "body": body}) + b"\n")
+
+    def receive(self, timeout_s: float | None = None) -> tuple[str, msgspec.Raw] | None:
+        """The next message, its body still encoded; None once the other end is closed.
+
+        Raises:
+            TimeoutError: nothing came for ``timeout_s`` seconds.
+        """
+        self._socket.settimeout(timeout_s)
+        while b"\n" not in self._buffer:
+            try:
+                chunk = self._socket.recv(1 << 16)
+            except ConnectionResetError:
+                return None
+            if not chunk:
+                return None
+            self._buffer += chunk
+        line, _, rest = bytes(self._buffer).partition(b"\n")
+        self._buffer = bytearray(rest)
+        frame = msgspec.json.decode(line, type=Mapping[str, msgspec.Raw])
+        return msgspec.json.decode(frame["kind"], type=str), frame["body"]
+
+    def close(self) -> None:
+        """Close this end; the other one reads None."""
+        self._socket.close()

@@ -1,0 +1,174 @@
+"""The work itself, as it is done in the child: read, transpile, run, judge.
+
+Parsed programs, live backends and transpiled circuits are kept, so that the next job of the same kind finds them warm.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+from circuits.fidelity import Judgement, ideal_distribution, is_scored, judge, judge_outcome, mixture_fidelity
+from qiskit import QuantumCircuit, qasm3
+
+import backends
+from backends.backend import Backend, Device, Execution, TranspileOptions
+from backends.calibration import survival
+from backends.errors import UnsupportedCircuit
+from backends.transpilation import rejection, transpile
+from circuits.family import AdaptiveFamily, CircuitFamily, Counts, Outcome, Run
+from circuits.features import Features, features
+from circuits.program import Limits, Program
+from orchestrator.preparation import Fit, ProgramFacts
+from orchestrator.records import from_json, to_json
+from orchestrator.runtime import Executed, ExecuteWork, JudgeWork, Prepared, PrepareWork, Progress
+
+KEPT = 256
+"""Programs and transpiled circuits that a child remembers."""
+
+
+@lru_cache(maxsize=KEPT)
+def _family(program_json: str, limits: Limits) -> CircuitFamily:
+    return from_json(Program, program_json).load(limits)
+
+
+@cache
+def backend(name: str) -> Backend:
+    """The live backend; made once."""
+    return backends.load(name)
+
+
+@lru_cache(maxsize=KEPT)
+def _transpiled(program_json: str, limits: Limits, name: str, options: TranspileOptions) -> tuple[QuantumCircuit, ...]:
+    family = _family(program_json, limits)
+    circuits = family.circuits() if isinstance(family, AdaptiveFamily) else [family.build()]
+    return tuple(backend(name).prepare(circuits, options))
+
+
+def prepare(work: PrepareWork) -> Prepared:
+    """The program's facts, and how it fits each device.
+
+    Raises:
+        CircuitError: the program cannot be read.
+    """
+    family = _family(to_json(work.program), work.limits)
+    circuit = family.build()
+    known = features(circuit)
+    ideal = None if is_scored(family) else ideal_distribution(circuit)
+    facts = ProgramFacts(
+        group=work.program.family or "program",
+        features=known,
+        adaptive=isinstance(family, AdaptiveFamily),
+        ideal=ideal,
+    )
+    fits = {device.name: _fit(family, circuit, known, ideal, device, work.options) for device in work.devices}
+    return Prepared(facts, fits)
+
+
+def _fit(
+    family: CircuitFamily,
+    circuit: QuantumCircuit,
+    known: Features,
+    ideal: dict[str, float] | None,
+    device: Device,
+    options: TranspileOptions,
+) -> Fit:
+    cannot = rejection(device, known)
+    if cannot is not None:
+        return Fit(cannot=cannot)
+    try:
+        fitted = transpile(device, [circuit], options)[0]
+    except UnsupportedCircuit as error:
+        return Fit(cannot=str(error))
+    there = features(fitted)
+    lives = survival(fitted, device)
+    weight = lives.weight
+    predicted = mixture_fidelity(family, weight, ideal, known.num_clbits)
+    return Fit(
+        num_qubits=there.num_qubits,
+        num_gates=there.num_gates,
+        fidelity=weight if predicted is None else predicted,
+        duration_s=lives.duration_s,
+    )
+
+
+def execute(work: ExecuteWork, progress: Progress) -> Executed:
+    """Run a share of a job and judge what came out. The backend has been warmed up before.
+
+    Raises:
+        CircuitError, BackendError: in their own words.
+    """
+    program_json = to_json(work.program)
+    family = _family(program_json, work.limits)
+    begun = time.perf_counter()
+    prepared = _transpiled(program_json, work.limits, work.backend, work.options)
+    prepare_s = time.perf_counter() - begun
+    compiled = tuple(qasm3.dumps(circuit) for circuit in prepared) if work.return_compiled else None
+    if isinstance(family, AdaptiveFamily):
+        return _search(family, prepared, work, prepare_s, compiled, progress)
+    execution = backend(work.backend).run(prepared, [Run(work.shots)], seed=work.seed, memory=work.memory)
+    return Executed(
+        counts=execution.counts[0],
+        judgement=judge(family, execution.counts[0], work.ideal),
+        warm_up_s=0.0,
+        prepare_s=prepare_s,
+        run_s=execution.run_s,
+        num_tasks=1,
+        num_shots=work.shots,
+        method=execution.method,
+        memory=execution.memory[0] if execution.memory else None,
+        compiled=compiled,
+    )
+
+
+def _search(
+    family: AdaptiveFamily,
+    prepared: Sequence[QuantumCircuit],
+    work: ExecuteWork,
+    prepare_s: float,
+    compiled: tuple[str, ...] | None,
+    progress: Progress,
+) -> Executed:
+    """Step an adaptive family until it has its answer, telling every round."""
+    executions: list[Execution] = []
+    num_shots = 0
+    rounds = family.rounds(work.shots, work.seed)
+    answer: Sequence[Counts] | None = None
+    while True:
+        try:
+            runs = next(rounds) if answer is None else rounds.send(answer)
+        except StopIteration as stopped:
+            outcome: Outcome = stopped.value
+            break
+        execution = backend(work.backend).run(
+            prepared, runs, seed=(work.seed + len(executions)) % 2**31, memory=work.memory
+        )
+        executions.append(execution)
+        num_shots += sum(run.shots for run in runs)
+        answer = execution.counts
+        progress({"round": len(executions), "num_runs": len(runs), "num_shots": num_shots})
+    memory: list[str] = [shot for e in executions for run in e.memory or () for shot in run]
+    return Executed(
+        counts=executions[-1].counts[-1] if executions else {},
+        judgement=judge_outcome(family, outcome),
+        warm_up_s=0.0,
+        prepare_s=prepare_s,
+        run_s=sum(execution.run_s for execution in executions),
+        num_tasks=sum(len(execution.counts) for execution in executions),
+        num_shots=num_shots,
+        method=executions[-1].method if executions else "",
+        outcome=_plain(outcome),
+        memory=tuple(memory) if work.memory else None,
+        compiled=compiled,
+    )
+
+
+def _plain(outcome: Outcome) -> dict[str, Any]:
+    return {"value": outcome.value, "score": outcome.score, "num_rounds": outcome.num_rounds}
+
+
+def rejudge(work: JudgeWork) -> Judgement:
+    """Judge counts that were merged from several shares."""
+    return judge(_family(to_json(work.program), work.limits), work.counts, work.ideal)

@@ -1,0 +1,179 @@
+"""The embedded orchestrator: the whole trip in this process, durable in a data folder.
+
+Any number of processes may open the same folder. One of them holds the lock and does the work; the others submit and
+wait. When the owner ends, the kernel hands its lock to the next one, which takes the unfinished jobs over.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.job import Event
+from orchestrator.pipeline import Pipeline
+from orchestrator.settings import Settings
+from orchestrator.sql.store import SqlStore
+from orchestrator.transport import StoreTransport
+from policies import POLICIES, load
+from workers.local_bus import WAKE, LocalBus
+from workers.node import Node, devices_here
+from workers.sandbox import Sandbox
+
+OWNER = "embedded"
+"""The owner's name in leases; the lock sees to it that there is only one."""
+
+log = structlog.get_logger("qorch.local")
+
+
+class LocalTransport(StoreTransport):
+    """A store in a folder, and the engine that works on it if this process owns the folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the folder, and take it over if nobody has it.
+
+        Raises:
+            ConfigurationError: the store cannot be opened.
+        """
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self._sandbox = Sandbox()
+        self._lock = _Lock(settings.data_dir / "owner.lock")
+        owned = self._lock.acquire(wait=False)
+        if owned:
+            self._sandbox.start_one()  # its imports take as long as everything below
+        self._bus = LocalBus(settings.data_dir)
+        store = SqlStore(settings.resolved_store_url, max_attempts=settings.max_attempts)
+        self._engine_pipeline = Pipeline(
+            store=store,
+            broker=self._bus,
+            notifier=self._bus,
+            runtime=self._sandbox,
+            policies=load,
+            settings=settings,
+            owner=OWNER,
+        )
+        super().__init__(self._engine_pipeline, settings=settings, policies=POLICIES, close=self._shut)
+        self._engine: _Engine | None = None
+        self._closed = False
+        self._opening = threading.Lock()
+        if owned:
+            self._start()
+        else:
+            threading.Thread(target=self._inherit, name="qorch-heir", daemon=True).start()
+
+    def _start(self) -> None:
+        self._engine = _Engine(self._engine_pipeline, self._bus, self._settings)
+        self._engine.start()
+
+    def _inherit(self) -> None:
+        self._lock.acquire(wait=True)
+        with self._opening:
+            if self._closed:
+                self._lock.release()
+            else:
+                log.info("took over the data folder", folder=str(self._settings.data_dir))
+                self._start()
+
+    def _shut(self) -> None:
+        with self._opening:
+            if self._closed:
+                return
+            self._closed = True
+        if self._engine is not None:
+            self._engine.stop_accepting()
+            self._sandbox.close()
+            self._engine.close()
+            self._lock.release()
+        self._engine_pipeline.close()
+        self._bus.close()
+        self._store.close()
+
+
+class _Lock:
+    """An exclusive lock on a file; the kernel releases it when the process ends, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+
+    def acquire(self, *, wait: bool) -> bool:
+        file = self._path.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            file.close()
+            return False
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+class _Engine:
+    """The threads of the owner: one that places, one per slot that executes, one that beats."""
+
+    def __init__(self, pipeline: Pipeline, bus: LocalBus, settings: Settings) -> None:
+        self._pipeline = pipeline
+        self._devices = devices_here(settings.backends)
+        self._node = Node(pipeline, settings, worker=OWNER, devices=self._devices)
+        self._closing = threading.Event()
+        self._place_bell = threading.Event()
+        self._work_bells = [threading.Event() for _ in range(settings.slots)]
+        self._unsubscribe = bus.subscribe(self._hear)
+        self._threads = [self._thread("qorch-place", self._place_bell, self._place)]
+        for number, bell in enumerate(self._work_bells):
+            self._threads.append(self._thread(f"qorch-slot-{number}", bell, self._execute))
+
+    def start(self) -> None:
+        self._node.start()
+        self._pipeline.store.renew(OWNER, lease_s=-1.0)  # whoever held these leases held the lock, so it is gone
+        self._pipeline.sweep()
+        for thread in self._threads:
+            thread.start()
+
+    def stop_accepting(self) -> None:
+        self._closing.set()
+        self._ring()
+
+    def close(self) -> None:
+        for thread in self._threads:
+            thread.join()
+        self._unsubscribe()
+        self._node.close()
+
+    def _thread(self, name: str, bell: threading.Event, work: Callable[[], bool]) -> threading.Thread:
+        def loop() -> None:
+            while not self._closing.is_set():
+                bell.wait()
+                bell.clear()
+                try:
+                    while not self._closing.is_set() and work():
+                        pass
+                except (SQLAlchemyError, OrchestratorError):
+                    log.exception("stopped short; the next sweep goes on", thread=name)
+
+        return threading.Thread(target=loop, name=name, daemon=True)
+
+    def _place(self) -> bool:
+        return self._pipeline.place() > 0
+
+    def _execute(self) -> bool:
+        return self._pipeline.execute(self._devices)
+
+    def _hear(self, event: Event | None) -> None:
+        if event is None or event.kind == WAKE:
+            self._ring()
+
+    def _ring(self) -> None:
+        self._place_bell.set()
+        for bell in self._work_bells:
+            bell.set()

@@ -1,0 +1,72 @@
+"""A worker's life beside its work: it announces what it serves, is heard of, renews its leases, sweeps up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+import backends
+from backends.backend import Device
+from backends.errors import DependencyNotInstalled
+from orchestrator.errors import OrchestratorError
+from orchestrator.pipeline import Pipeline
+from orchestrator.settings import Settings
+from orchestrator.store import Announcement
+
+log = structlog.get_logger("qorch.node")
+
+
+def devices_here(names: Sequence[str]) -> dict[str, Device]:
+    """What this machine can serve: the named backends, or all whose SDK is installed.
+
+    Raises:
+        UnknownBackend: a name that is not registered.   DependencyNotInstalled: a named backend's SDK is missing.
+    """
+    found: dict[str, Device] = {}
+    for name in names or backends.BACKENDS:
+        try:
+            found[name] = backends.load(name).device()
+        except DependencyNotInstalled as error:
+            if names:
+                raise
+            log.debug("not announced", backend=name, reason=str(error))
+    return found
+
+
+class Node:
+    """Keeps one worker on the roll for as long as it lives."""
+
+    def __init__(self, pipeline: Pipeline, settings: Settings, *, worker: str, devices: Mapping[str, Device]) -> None:
+        self._pipeline = pipeline
+        self._settings = settings
+        self._worker = worker
+        self._devices = devices
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="qorch-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Announce, and begin to beat."""
+        roll = [
+            Announcement(name, self._worker, self._settings.slots, device) for name, device in self._devices.items()
+        ]
+        self._pipeline.store.announce(self._worker, roll)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Leave the roll."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+            self._pipeline.store.announce(self._worker, [])
+
+    def _beat(self) -> None:
+        while not self._closing.wait(self._settings.heartbeat_s):
+            try:
+                self._pipeline.store.heartbeat(self._worker)
+                self._pipeline.store.renew(self._worker, lease_s=self._settings.lease_s)
+                self._pipeline.sweep()
+            except (SQLAlchemyError, OrchestratorError) as error:
+                log.warning("heartbeat missed", worker=self._worker, error=str(error))

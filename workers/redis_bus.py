@@ -1,0 +1,84 @@
+"""Events through Redis: one channel, one subscription per process, its listeners fed by a hub."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import redis
+import structlog
+
+from orchestrator.job import Event
+from orchestrator.notifier import Hub, Listener
+from orchestrator.records import from_json, to_json
+
+CHANNEL = "qorch.events"
+RECONNECT_S = 0.5
+"""Pause before a lost connection is tried again."""
+
+log = structlog.get_logger("qorch.bus")
+
+
+class RedisBus:
+    """Notifier of a cluster."""
+
+    def __init__(self, connection: redis.Redis) -> None:
+        """Subscribe. Raises: redis.ConnectionError: nothing answers there."""
+        self._redis = connection
+        self._hub = Hub()
+        self._closing = threading.Event()
+        self._subscription = self._subscribe()
+        self._thread = threading.Thread(target=self._listen, name="qorch-bus", daemon=True)
+        self._thread.start()
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """See :class:`orchestrator.notifier.Notifier`. A broker that is away loses notices, never jobs."""
+        if not events:
+            return
+        try:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for event in events:
+                    pipeline.publish(CHANNEL, to_json(event))
+                pipeline.execute()
+        except redis.ConnectionError as error:
+            log.warning("notices lost: the broker is away", num_events=len(events), error=str(error))
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """See :class:`orchestrator.notifier.Notifier`."""
+        return self._hub.subscribe(listener)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._closing.set()
+        try:
+            self._redis.publish(CHANNEL, "")  # wakes every listener; this one sees that it is to end
+        except redis.ConnectionError:
+            log.debug("the broker was gone before its client")
+        self._subscription.close()
+        self._redis.close()
+
+    def _subscribe(self) -> redis.client.PubSub:
+        subscription = self._redis.pubsub(ignore_subscribe_messages=True)
+        subscription.subscribe(CHANNEL)
+        return subscription
+
+    def _listen(self) -> None:
+        while not self._closing.is_set():
+            try:
+                for message in self._subscription.listen():
+                    if self._closing.is_set():
+                        return
+                    if message["data"]:
+                        self._hub.dispatch(from_json(Event, message["data"]))
+            except (redis.ConnectionError, ValueError, OSError):
+                if self._reconnected():
+                    self._hub.dispatch(None)  # what was missed meanwhile is in the store
+
+    def _reconnected(self) -> bool:
+        while not self._closing.wait(RECONNECT_S):
+            try:
+                self._subscription = self._subscribe()
+            except redis.ConnectionError:
+                continue
+            return True
+        return False

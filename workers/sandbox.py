@@ -1,0 +1,228 @@
+"""The runtime: a pool of child processes with hard limits. See :mod:`orchestrator.runtime` for what it promises."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from circuits.fidelity import Judgement
+
+from orchestrator.job import Failure
+from orchestrator.records import from_json
+from orchestrator.runtime import (
+    Executed,
+    ExecuteWork,
+    JudgeWork,
+    Leash,
+    Prepared,
+    PrepareWork,
+    Progress,
+    RuntimeFailure,
+    WorkCancelled,
+    WorkReturned,
+)
+from workers.frames import Frames
+
+T = TypeVar("T")
+
+START_TIMEOUT_S = 120.0
+"""Hard limit of starting a child and of warming up one backend: imports and just-in-time compilation on a slow disk."""
+
+
+def _no_progress(_: Mapping[str, Any]) -> None:
+    """Nobody listens."""
+
+
+class Child:
+    """One child process and the conversation with it."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._lifeline, their_lifeline = socket.socketpair()
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "workers.child", str(theirs.fileno()), str(their_lifeline.fileno())],
+            pass_fds=(theirs.fileno(), their_lifeline.fileno()),
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr.fileno() if _has_fileno(sys.stderr) else subprocess.DEVNULL,
+            env=environment,
+        )
+        theirs.close()
+        their_lifeline.close()
+        self._frames = Frames(ours)
+        self._ready = False
+        self._killed = False
+        self.warm: set[str] = set()
+
+    def start(self) -> None:
+        """Wait until it is ready. Raises: RuntimeFailure: it did not come up."""
+        if not self._ready:
+            self._answer("start", type(None), Leash(START_TIMEOUT_S), _no_progress, "ready")
+            self._ready = True
+
+    def call(self, kind: str, body: Any, answer: type[T], leash: Leash, progress: Progress = _no_progress) -> T:
+        """Have one piece of work done. After an exception other than a plain failure the child is dead."""
+        self._frames.send(kind, body)
+        return self._answer(kind, answer, leash, progress, "done")
+
+    def _answer(self, kind: str, answer: type[T], leash: Leash, progress: Progress, expected: str) -> T:
+        until = time.monotonic() + leash.timeout_s
+        with leash.around(self.kill):
+            while True:
+                try:
+                    frame = self._frames.receive(max(1e-3, until - time.monotonic()))
+                except TimeoutError as error:
+                    self.kill()
+                    raise RuntimeFailure(_too_slow(kind, leash.timeout_s)) from error
+                if frame is None:
+                    if leash.pulled:
+                        raise WorkCancelled
+                    raise RuntimeFailure(self._died(kind))
+                name, body = frame
+                if name == expected:
+                    return from_json(answer, bytes(body))
+                if name == "failed":
+                    raise RuntimeFailure(from_json(Failure, bytes(body)))
+                progress(from_json(dict[str, Any], bytes(body)))
+
+    def _died(self, kind: str) -> Failure:
+        code = self._process.wait()
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        message = f"the process that had to {kind} ended with {how}; the worker's log has its last words"
+        return Failure(_stage(kind), "worker_lost", message, transient=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked again."""
+        return not self._killed and self._process.poll() is None
+
+    def kill(self) -> None:
+        """End it now."""
+        self._killed = True
+        self._process.kill()
+
+    def close(self) -> None:
+        """End it and give back what it held."""
+        self.kill()
+        self._process.wait()
+        self._frames.close()
+        self._lifeline.close()
+
+
+class Sandbox:
+    """A pool of children, as many as threads ask at the same time. Idle ones are kept warm."""
+
+    def __init__(self) -> None:
+        self._idle: list[Child] = []
+        self._all: set[Child] = set()
+        self._lock = threading.Lock()
+        self._closing = False
+
+    def start_one(self) -> None:
+        """Begin to start a child, so that it imports while the caller does something else."""
+        child = Child()
+        with self._lock:
+            self._all.add(child)
+            self._idle.append(child)
+
+    def warm_up(self, backends: list[str]) -> None:
+        """Have one child ready that has each of these backends warm. Raises: RuntimeFailure."""
+        with self._child("") as child:
+            for backend in backends:
+                self._warm(child, backend)
+
+    def prepare(self, work: PrepareWork, leash: Leash) -> Prepared:
+        """See :class:`orchestrator.runtime.Runtime`."""
+        with self._child("") as child:
+            return child.call("prepare", work, Prepared, leash)
+
+    def execute(self, work: ExecuteWork, leash: Leash, progress: Progress) -> Executed:
+        """See :class:`orchestrator.runtime.Runtime`. The limit holds for the run, not for the first warm-up."""
+        begun = time.perf_counter()
+        with self._child(work.backend) as child:
+            self._warm(child, work.backend)
+            warm_up_s = time.perf_counter() - begun
+            executed = child.call("execute", work, Executed, leash, progress)
+            return replace(executed, warm_up_s=warm_up_s)
+
+    def judge(self, work: JudgeWork, leash: Leash) -> Judgement:
+        """See :class:`orchestrator.runtime.Runtime`."""
+        with self._child("") as child:
+            return child.call("judge", work, Judgement, leash)
+
+    def close(self) -> None:
+        """End every child; work in progress is given back."""
+        with self._lock:
+            self._closing = True
+            children = tuple(self._all)
+        for child in children:
+            child.kill()
+        for child in children:
+            child.close()
+
+    @staticmethod
+    def _warm(child: Child, backend: str) -> None:
+        if backend not in child.warm:
+            child.call("warm", backend, type(None), Leash(START_TIMEOUT_S))
+            child.warm.add(backend)
+
+    @contextmanager
+    def _child(self, backend: str) -> Iterator[Child]:
+        """A child for one piece of work, if possible one where the backend is warm."""
+        with self._lock:
+            if self._closing:
+                raise WorkReturned
+            chosen = max(self._idle, key=lambda child: backend in child.warm, default=None)
+            if chosen is None:
+                chosen = Child()
+                self._all.add(chosen)
+            else:
+                self._idle.remove(chosen)
+        try:
+            chosen.start()
+            yield chosen
+        except (RuntimeFailure, WorkCancelled, OSError) as error:
+            if self._closing:
+                raise WorkReturned from error
+            if isinstance(error, OSError):  # it died between two pieces of work, before this one reached it
+                raise RuntimeFailure(chosen._died("execute")) from error
+            raise
+        finally:
+            self._put_back(chosen)
+
+    def _put_back(self, child: Child) -> None:
+        with self._lock:
+            if self._closing:
+                return
+            if child.alive:
+                self._idle.append(child)
+                return
+            self._all.discard(child)
+        child.close()
+
+
+def _stage(kind: str) -> str:
+    return "prepare" if kind == "prepare" else "measure" if kind == "judge" else "execute"
+
+
+def _too_slow(kind: str, limit_s: float) -> Failure:
+    raise_it = "QORCH_PREPARE_TIMEOUT_S" if kind in ("prepare", "judge") else "limits.timeout_s"
+    message = f"{kind} was ended after its hard limit of {limit_s:g} s; use a smaller circuit or raise {raise_it}"
+    return Failure(_stage(kind), "timeout", message)
+
+
+def _has_fileno(stream: Any) -> bool:
+    """Whether a child can write to this stream itself; under some test runners it cannot."""
+    try:
+        return isinstance(stream.fileno(), int)
+    except (AttributeError, OSError, ValueError):
+        return False
