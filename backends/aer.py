@@ -19,10 +19,10 @@ from backends.backend import CostCurve, Device, Execution, TranspileOptions
 from backends.energy import CPU_CORE_POWER_W
 from backends.errors import DependencyNotInstalled, ExecutionFailed
 from backends.pricing import TARIFFS
-from backends.sampling import Pool, deal, pool, tally
+from backends.sampling import Pool, Tally, pool
 from backends.transpilation import transpile
 from circuits.counts import to_bits
-from circuits.family import Counts, Run
+from circuits.family import Run
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -109,17 +109,15 @@ class Aer:
         simulator = self._simulator
         pools = pool(prepared, runs)
         started = time.perf_counter()
-        counts, shots = run_pools(simulator, prepared, pools, seed=seed, memory=memory)
-        return Execution(counts, time.perf_counter() - started, shots, self.method)
+        tally = run_pools(simulator, prepared, pools, seed=seed, memory=memory)
+        return tally.execution(run_s=time.perf_counter() - started, memory=memory, method=self.method)
 
 
 def run_pools(
     simulator: Any, prepared: Sequence[QuantumCircuit], pools: Sequence[Pool], *, seed: int, memory: bool
-) -> tuple[tuple[Counts, ...], tuple[tuple[str, ...], ...] | None]:
+) -> Tally:
     """Run pools on an Aer simulator: one call for each number of shots and fusion setting.
 
-    Returns:
-        Counts of each run and, if asked for, its shots, by index of the run.
     Raises:
         ExecutionFailed: Aer refused or failed; the message is its own.
     """
@@ -128,10 +126,8 @@ def run_pools(
     for group in pools:
         key = (sum(group.shots), fuses(prepared[group.circuit]))
         calls.setdefault(key, {}).setdefault(group.circuit, []).append(group)
-    done: list[Pool] = []
-    data: list[dict[str, Any]] = []
+    tally = Tally()
     for number, ((shots, fusion), by_circuit) in enumerate(calls.items()):
-        done += [group for groups in by_circuit.values() for group in groups]
         binds = [_columns(prepared[circuit], groups) for circuit, groups in by_circuit.items()]
         job = simulator.run(
             [prepared[circuit] for circuit in by_circuit],
@@ -141,12 +137,15 @@ def run_pools(
             memory=every_shot,
             fusion_enable=fusion,
         )
-        data += _read(job)
-    if every_shot:
-        hands = deal(done, [entry["memory"] for entry in data])
-        return tuple(map(tally, hands)), tuple(map(tuple, hands)) if memory else None
-    by_run = {group.runs[0]: entry["counts"] for group, entry in zip(done, data, strict=True)}
-    return tuple(by_run[run] for run in range(len(by_run))), None
+        asked = [group for groups in by_circuit.values() for group in groups]
+        for group, experiment in zip(asked, _experiments(job), strict=True):
+            width = experiment.header["memory_slots"]
+            if every_shot:
+                tally.deal(group, [to_bits(int(value, 16), width) for value in experiment.data.memory])
+            else:
+                counts = experiment.data.counts
+                tally.counts[group.runs[0]] = {to_bits(int(value, 16), width): counts[value] for value in counts}
+    return tally
 
 
 def fuses(circuit: QuantumCircuit) -> bool:
@@ -165,8 +164,8 @@ def _columns(circuit: QuantumCircuit, groups: Sequence[Pool]) -> dict[Any, list[
     return {parameter: [group.parameters[parameter.name] for group in groups] for parameter in circuit.parameters}
 
 
-def _read(job: Any) -> list[dict[str, Any]]:
-    """Counts and, where kept, shots of every experiment, as strings without spaces."""
+def _experiments(job: Any) -> list[Any]:
+    """The results of Aer's job, one for each circuit and set of parameters."""
     from qiskit.exceptions import QiskitError
 
     try:
@@ -176,16 +175,7 @@ def _read(job: Any) -> list[dict[str, Any]]:
     if not result.success:
         reasons = sorted({str(experiment.status) for experiment in result.results if not experiment.success})
         raise ExecutionFailed(f"Aer: {'; '.join(reasons) or result.status}"[:1000])
-    read = []
-    for experiment in result.results:
-        width = experiment.header["memory_slots"]
-        entry: dict[str, Any] = {
-            "counts": {to_bits(int(value, 16), width): number for value, number in experiment.data.counts.items()}
-        }
-        if hasattr(experiment.data, "memory"):
-            entry["memory"] = [to_bits(int(value, 16), width) for value in experiment.data.memory]
-        read.append(entry)
-    return read
+    return list(result.results)
 
 
 # Constants of the curves: ours, measured with examples/benchmarks/cost_curves.py.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from backends.backend import Execution
@@ -63,15 +63,30 @@ def pool(prepared: Sequence[QuantumCircuit], runs: Sequence[Run]) -> list[Pool]:
     ]
 
 
-def deal(pools: Sequence[Pool], outcomes: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Each run's own shots, by index of the run, from the shots of every pool in order."""
-    hands: dict[int, list[str]] = {}
-    for group, shots in zip(pools, outcomes, strict=True):
+@dataclass
+class Tally:
+    """Results on their way in, by index of the run; ``memory`` holds every shot where it was kept."""
+
+    counts: dict[int, Counts] = field(default_factory=dict)
+    memory: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+    def deal(self, group: Pool, shots: Sequence[str]) -> None:
+        """Give each run of a pool its own shots, in order."""
         start = 0
         for run, size in zip(group.runs, group.shots, strict=True):
-            hands[run] = list(shots[start : start + size])
+            hand = tuple(shots[start : start + size])
+            self.counts[run], self.memory[run] = dict(Counter(hand)), hand
             start += size
-    return [hands[run] for run in range(len(hands))]
+
+    def execution(self, *, run_s: float, memory: bool, method: str) -> Execution:
+        """The record of a call whose runs are all in."""
+        order = range(len(self.counts))
+        return Execution(
+            counts=tuple(self.counts[run] for run in order),
+            run_s=run_s,
+            memory=tuple(self.memory[run] for run in order) if memory else None,
+            method=method,
+        )
 
 
 def bind(circuit: QuantumCircuit, parameters: Mapping[str, float]) -> QuantumCircuit:
@@ -103,24 +118,12 @@ def run_by_sampling(
 
     started = time.perf_counter()
     rng = np.random.default_rng(seed)
-    pools = pool(prepared, runs)
-    outcomes = []
-    for group in pools:
+    tally = Tally()
+    for group in pool(prepared, runs):
         circuit = prepared[group.circuit]
         probabilities, readout = distribution(bind(circuit, group.parameters))
-        outcomes.append(draw(probabilities, readout, circuit.num_clbits, sum(group.shots), rng))
-    hands = deal(pools, outcomes)
-    return Execution(
-        counts=tuple(tally(hand) for hand in hands),
-        run_s=time.perf_counter() - started,
-        memory=tuple(tuple(hand) for hand in hands) if memory else None,
-        method=method,
-    )
-
-
-def tally(shots: Sequence[str]) -> Counts:
-    """Counts of a list of outcomes."""
-    return dict(Counter(shots))
+        tally.deal(group, draw(probabilities, readout, circuit.num_clbits, sum(group.shots), rng))
+    return tally.execution(run_s=time.perf_counter() - started, memory=memory, method=method)
 
 
 def draw(

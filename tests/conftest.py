@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 
 from circuits.program import Program
-from orchestrator.job import JobSpec
+from orchestrator.job import Assignment, Estimate, JobSpec, Measurement
 from orchestrator.settings import Settings
 from orchestrator.sql.store import SqlStore
+from orchestrator.telemetry import Observation
 
 BELL = """OPENQASM 2.0;
 include "qelib1.inc";
@@ -73,15 +78,77 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlStore]:
 
 
 def _empty_database(url: str) -> str:
-    import uuid
-
-    from sqlalchemy import create_engine, text
-
     name = f"test_{uuid.uuid4().hex}"
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text(f'CREATE DATABASE "{name}"'))
     engine.dispose()
-    from sqlalchemy.engine import make_url
-
     return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def estimate() -> Estimate:
+    """Some estimate."""
+    return Estimate(service_s=1.0, fidelity=0.9, energy_j=10.0, cost_usd=0.0)
+
+
+@pytest.fixture
+def new_assignment(estimate: Estimate) -> Callable[..., Assignment]:
+    """Makes assignments that wait; any field can be given."""
+
+    def make(**fields: Any) -> Assignment:
+        values: dict[str, Any] = {
+            "id": "job-0",
+            "job_id": "job",
+            "backend": "aer_statevector",
+            "shots": 100,
+            "rank": 0.0,
+            "prior": estimate,
+            "estimate": estimate,
+            "wait_s": 0.0,
+            "decision": 0,
+            "target_version": "v",
+            "placed_at": 0.0,
+        }
+        return Assignment(**(values | fields))
+
+    return make
+
+
+@pytest.fixture
+def measurement() -> Measurement:
+    """Some measurement."""
+    return Measurement(
+        wait_s=0.0,
+        prepare_s=0.1,
+        run_s=0.8,
+        service_s=1.0,
+        latency_s=1.5,
+        fidelity=0.95,
+        fidelity_kind="hellinger",
+        fidelity_floor=0.999,
+        score=None,
+        energy_j=10.0,
+        cost_usd=0.0,
+    )
+
+
+@pytest.fixture
+def observation(estimate: Estimate, measurement: Measurement) -> Observation:
+    """Some finished assignment."""
+    return Observation(
+        assignment_id="job-0",
+        job_id="job",
+        backend="aer_statevector",
+        target_version="v",
+        group="program",
+        program_hash="hash",
+        num_qubits=2,
+        num_gates=2,
+        shots=100,
+        prior=estimate,
+        estimate=estimate,
+        predicted_wait_s=0.0,
+        measurement=measurement,
+        at=1.0,
+    )

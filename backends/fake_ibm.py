@@ -1,0 +1,197 @@
+"""Two emulated IBM processors: published calibration behind Aer's noisy simulators.
+
+A circuit is transpiled to the whole device and then cut down to the qubits it uses, which keep their own errors. Gates
+relax and depolarise to their published infidelity, waiting qubits relax, readout flips. Not emulated: coherent errors,
+crosstalk, leakage, drift, and waiting in dynamic circuits, whose timing depends on the outcomes.
+
+Up to ``DENSITY_MATRIX_QUBITS`` active qubits a static circuit is one density matrix; wider or dynamic ones follow one
+random trajectory of a state vector per shot. ``Execution.method`` says which.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from backends.aer import SINGLE_THREAD, run_pools
+from backends.backend import CostCurve, Device, Execution, TranspileOptions
+from backends.calibration import Calibration
+from backends.energy import SUPERCONDUCTING_SYSTEM_POWER_W
+from backends.errors import CalibrationMissing, DependencyNotInstalled
+from backends.ibm_calibration import read_snapshot
+from backends.pricing import TARIFFS, Price
+from backends.sampling import Tally, pool
+from backends.schedule import schedule
+from backends.transpilation import transpile
+from circuits.family import Run
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+DENSITY_MATRIX_QUBITS = 10
+"""Widest circuit run as a density matrix: at 10 active qubits it beats a thousand trajectories, at 12 it does not (ours)."""
+MAX_ACTIVE_QUBITS = 14
+_MAX_NOISE_MODELS = 64
+
+
+class FakeIBM:
+    """One emulated processor.
+
+    Attributes:
+        name: key in ``backends.BACKENDS``.
+        machine: IBM's name of it.
+    """
+
+    def __init__(self, name: str, *, machine: str, price: Price, cost_curve: CostCurve) -> None:
+        self.name = name
+        self.machine = machine
+        self._price = price
+        self._cost_curve = cost_curve
+        self._simulators: dict[tuple[str, tuple[int, ...]], Any] = {}
+
+    def device(self) -> Device:
+        """The processor's record, read from the files of qiskit-ibm-runtime; neither it nor Qiskit is imported."""
+        return self._device
+
+    @cached_property
+    def _device(self) -> Device:
+        snapshot = read_snapshot(self.name, self.machine)
+        if find_spec("qiskit_aer") is None:
+            raise DependencyNotInstalled(self.name, "qiskit_aer", "aer")
+        return Device(
+            name=self.name,
+            kind="emulated_qpu",
+            num_qubits=snapshot.num_qubits,
+            max_active_qubits=MAX_ACTIVE_QUBITS,
+            basis_gates=snapshot.basis_gates,
+            coupling=snapshot.coupling,
+            clifford_only=False,
+            dynamic=snapshot.dynamic,
+            max_gates=10_000,
+            calibration=snapshot.calibration,
+            cost_curve=self._cost_curve,
+            price=self._price,
+            power_w=SUPERCONDUCTING_SYSTEM_POWER_W,
+            sdk_version=version("qiskit-ibm-runtime"),
+        )
+
+    def warm_up(self) -> None:
+        """Import Aer and run a circuit of two qubits."""
+        from qiskit import QuantumCircuit
+
+        bell = QuantumCircuit(2)
+        bell.h(0)
+        bell.cx(0, 1)
+        bell.measure_all()
+        self.run(self.prepare([bell], TranspileOptions()), [Run(shots=1)], seed=0)
+
+    def prepare(self, circuits: Sequence[QuantumCircuit], options: TranspileOptions) -> list[QuantumCircuit]:
+        """Transpile to the whole device: the layout with the smallest published errors."""
+        return transpile(self.device(), circuits, options)
+
+    def run(
+        self, prepared: Sequence[QuantumCircuit], runs: Sequence[Run], *, seed: int, memory: bool = False
+    ) -> Execution:
+        """Run prepared circuits on their active qubits alone."""
+        calibration = self.device().calibration
+        if calibration is None:
+            raise CalibrationMissing(f"{self.name}: wanted a calibrated device, got one without calibration")
+        pools = pool(prepared, runs)
+        slices = [cut_slice(circuit, calibration) for circuit in prepared]
+        engines = [(piece.method, piece.qubits) for piece in slices]
+        simulators = {key: self._simulator(calibration, *key) for key in dict.fromkeys(engines)}
+        circuits = [piece.circuit for piece in slices]
+        started = time.perf_counter()
+        tally = Tally()
+        for number, (key, simulator) in enumerate(simulators.items()):
+            chosen = [group for group in pools if engines[group.circuit] == key]
+            if chosen:
+                part = run_pools(simulator, circuits, chosen, seed=seed + number, memory=memory)
+                tally.counts |= part.counts
+                tally.memory |= part.memory
+        return tally.execution(
+            run_s=time.perf_counter() - started,
+            memory=memory,
+            method="+".join(sorted({engines[group.circuit][0] for group in pools})),
+        )
+
+    def _simulator(self, calibration: Calibration, method: str, qubits: tuple[int, ...]) -> Any:
+        """An Aer simulator with the noise of a slice; the last few are kept."""
+        from qiskit_aer import AerSimulator
+
+        from backends.noise import noise_model
+
+        key = (method, qubits)
+        simulator = self._simulators.pop(key, None)
+        if simulator is None:
+            simulator = AerSimulator(
+                method="density_matrix" if method == "density_matrix" else "statevector",
+                noise_model=noise_model(calibration, qubits),
+                **SINGLE_THREAD,
+            )
+            while len(self._simulators) >= _MAX_NOISE_MODELS:
+                del self._simulators[next(iter(self._simulators))]
+        self._simulators[key] = simulator
+        return simulator
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A transpiled circuit on the qubits it uses.
+
+    Attributes:
+        circuit: relabelled to 0..k-1, with the relaxation of waiting qubits written in.
+        qubits: the device's qubit behind each of them.
+        method: "density_matrix" or "trajectories".
+    """
+
+    circuit: QuantumCircuit
+    qubits: tuple[int, ...]
+    method: str
+
+
+def cut_slice(circuit: QuantumCircuit, calibration: Calibration) -> Slice:
+    """Relabel a transpiled circuit to its active qubits and add what waiting does to them."""
+    from qiskit.circuit import CircuitInstruction
+
+    from backends.noise import relaxation
+    from circuits.structure import drop_idle_qubits, is_dynamic
+
+    small = drop_idle_qubits(circuit)
+    index = {bit: position for position, bit in enumerate(circuit.qubits)}
+    qubits = tuple(index[bit] for bit in small.qubits)
+    if is_dynamic(small):
+        return Slice(small, qubits, "trajectories")
+    waits = iter(schedule(small, calibration, qubits).waits)
+    noisy = small.copy_empty_like()
+    wait = next(waits, None)
+    for number, item in enumerate(small.data):
+        while wait is not None and wait.before == number:
+            decay = relaxation(calibration.qubits[qubits[wait.qubit]], wait.duration_s)
+            noisy.append(CircuitInstruction(decay, (small.qubits[wait.qubit],)))
+            wait = next(waits, None)
+        if item.operation.name != "delay":
+            noisy.append(item)
+    return Slice(noisy, qubits, "density_matrix" if len(qubits) <= DENSITY_MATRIX_QUBITS else "trajectories")
+
+
+# Constants of the curves: ours, measured with examples/benchmarks/cost_curves.py.
+guadalupe = partial(
+    FakeIBM,
+    "fake_guadalupe",
+    machine="guadalupe",
+    price=TARIFFS["emulated_falcon_r4"],
+    cost_curve=CostCurve(overhead_s=1e-3, shot_s=1e-6, gate_s=1e-9, qubit_exponent=2.0, per_shot_from_qubits=11),
+)
+hanoi = partial(
+    FakeIBM,
+    "fake_hanoi",
+    machine="hanoi",
+    price=TARIFFS["emulated_falcon_r5"],
+    cost_curve=CostCurve(overhead_s=1e-3, shot_s=1e-6, gate_s=1e-9, qubit_exponent=2.0, per_shot_from_qubits=11),
+)

@@ -1,0 +1,87 @@
+"""Aer noise from our calibration records, one gate at a time, so that a slice costs only the gates it has.
+
+A gate relaxes its qubits for as long as it lasts and then depolarises them by what is missing to its published average
+infidelity; if relaxation alone is already worse, nothing is added. This is the device model that Aer documents for
+``NoiseModel.from_backend``, built here from records instead of a vendor's backend object. Waiting is the addition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from backends.calibration import Calibration, GateCalibration, QubitCalibration
+
+if TYPE_CHECKING:
+    from qiskit_aer.noise import NoiseModel
+
+_MAX_DEPOLARISING = {1: 4.0 / 3.0, 2: 16.0 / 15.0}  # parameter of the channel whose output is most mixed by Paulis
+
+
+def noise_model(calibration: Calibration, qubits: Sequence[int]) -> NoiseModel:
+    """Gate and readout noise of some of a device's qubits.
+
+    Args:
+        calibration: of the whole device.
+        qubits: the device's qubit behind each of the slice's 0..k-1.
+    """
+    from qiskit_aer.noise import NoiseModel, ReadoutError
+
+    place = {qubit: position for position, qubit in enumerate(qubits)}
+    model = NoiseModel(basis_gates=sorted({gate.gate for gate in calibration.gates}))
+    for gate in calibration.gates:
+        if all(qubit in place for qubit in gate.qubits) and (gate.error > 0.0 or gate.duration_s > 0.0):
+            error = gate_error(gate, tuple(calibration.qubits[qubit] for qubit in gate.qubits))
+            if error is not None:
+                model.add_quantum_error(error, gate.gate, [place[qubit] for qubit in gate.qubits], warnings=False)
+    for qubit, position in place.items():
+        flip = calibration.qubits[qubit].readout_error
+        model.add_readout_error(ReadoutError([[1.0 - flip, flip], [flip, 1.0 - flip]]), [position], warnings=False)
+    return model
+
+
+@lru_cache(maxsize=4096)
+def gate_error(gate: GateCalibration, qubits: tuple[QubitCalibration, ...]) -> Any:
+    """The gate's channel after its ideal action, a ``QuantumError``; None if it is the identity.
+
+    Composing relaxation of average fidelity F with a depolarising channel of parameter p leaves
+    1 - r = (1 - p) F + p/d, so p = d (r - 1 + F) / (d F - 1) for a published infidelity r.
+    """
+    from qiskit.quantum_info import average_gate_fidelity
+    from qiskit_aer.noise import depolarizing_error
+
+    relaxing = _relaxing(qubits, gate.duration_s)
+    fidelity = 1.0 if relaxing is None else float(average_gate_fidelity(relaxing.to_quantumchannel()))
+    dimension = 2.0 ** len(qubits)
+    parameter = dimension * (gate.error - 1.0 + fidelity) / (dimension * fidelity - 1.0)
+    if parameter <= 0.0:
+        return relaxing
+    depolarising = depolarizing_error(min(parameter, _MAX_DEPOLARISING[len(qubits)]), len(qubits))
+    return depolarising if relaxing is None else relaxing.compose(depolarising)
+
+
+def _relaxing(qubits: tuple[QubitCalibration, ...], duration_s: float) -> Any:
+    if duration_s <= 0.0:
+        return None
+    channel = _thermal(qubits[0], duration_s)
+    for qubit in qubits[1:]:
+        channel = channel.expand(_thermal(qubit, duration_s))  # expand: the first qubit is the least significant
+    return channel
+
+
+def relaxation(qubit: QubitCalibration, duration_s: float) -> Any:
+    """What waiting does to a qubit, as an instruction. Durations are rounded to 1 ns, to keep few of them."""
+    return _relaxation(qubit, max(1, round(duration_s * 1e9)))
+
+
+@lru_cache(maxsize=16384)
+def _relaxation(qubit: QubitCalibration, duration_ns: int) -> Any:
+    return _thermal(qubit, duration_ns * 1e-9).to_instruction()
+
+
+def _thermal(qubit: QubitCalibration, duration_s: float) -> Any:
+    """Relaxation to the ground state; T2 is capped at 2 T1."""
+    from qiskit_aer.noise import thermal_relaxation_error
+
+    return thermal_relaxation_error(qubit.t1_s, min(qubit.t2_s, 2.0 * qubit.t1_s), duration_s)

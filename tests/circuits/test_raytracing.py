@@ -1,0 +1,119 @@
+"""Ray tracing: the oracle marks exactly the hits, search stops rightly, and images equal the classical tracer's."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from qiskit import QuantumCircuit, transpile
+from qiskit_aer import AerSimulator
+
+from circuits.family import Counts, Outcome, Run
+from circuits.fidelity import ideal_distribution
+from circuits.raytracing import RayTracing
+from circuits.raytracing.oracle import grover_circuit, num_qubits, ray_parameters
+from circuits.raytracing.resource_model import paper_depth, paper_num_qubits
+from circuits.raytracing.scene import random_scene, trace
+from circuits.raytracing.search import PixelSearch, success_probability
+
+
+def bound(circuit: QuantumCircuit, values: dict[str, float]) -> QuantumCircuit:
+    assigned: QuantumCircuit = circuit.assign_parameters({each: values[each.name] for each in circuit.parameters})
+    return assigned
+
+
+@pytest.mark.parametrize(("num_primitives", "grid_bits", "iterations"), [(4, 2, 1), (8, 2, 1), (8, 3, 2), (16, 2, 3)])
+def test_success_probability_is_grovers(num_primitives: int, grid_bits: int, iterations: int) -> None:
+    generator = random.Random(num_primitives + grid_bits)
+    scene = random_scene(num_primitives, grid_bits, 5)
+    circuit = grover_circuit(scene, grid_bits, iterations)
+    for _ in range(4):
+        x, y, far = (generator.randrange(2**grid_bits) for _ in range(3))
+        exact = ideal_distribution(bound(circuit, ray_parameters(x, y, far, grid_bits)))
+        assert exact is not None
+        hits = [index for index, box in enumerate(scene) if box.hit(x, y, far)]
+        success = sum(weight for bits, weight in exact.items() if int(bits, 2) in hits)
+        assert success == pytest.approx(success_probability(len(hits), num_primitives, iterations), abs=1e-9)
+
+
+def test_width_is_the_papers() -> None:
+    assert RayTracing().build().num_qubits == num_qubits(8, 4) == 16
+    assert num_qubits(512, 6) == paper_num_qubits(9) == 26
+
+
+def test_paper_resource_model() -> None:
+    # Its quoted ranges: 20 to 26 qubits, depth from 813; its last depth, 6560, is 6460 by its own formula.
+    assert [paper_num_qubits(bits) for bits in range(3, 10)] == [20, 21, 22, 23, 24, 25, 26]
+    assert [paper_depth(bits) for bits in range(3, 10)] == [813, 1149, 1623, 2292, 3237, 4573, 6460]
+
+
+def answer(circuits: Sequence[QuantumCircuit], runs: Sequence[Run]) -> list[Counts]:
+    simulator = AerSimulator(max_parallel_threads=1, fusion_enable=False, seed_simulator=3)
+    asked = [bound(circuits[run.circuit], dict(run.parameters)) for run in runs]
+    result = simulator.run(asked, shots=runs[0].shots).result()
+    return [result.get_counts(index) for index in range(len(asked))]
+
+
+def drive(family: RayTracing, shots: int, seed: int) -> Outcome:
+    simulator = AerSimulator()
+    circuits = [transpile(each, simulator, optimization_level=0) for each in family.circuits()]
+    loop = family.rounds(shots, seed)
+    try:
+        runs = next(loop)
+        while True:
+            runs = loop.send(answer(circuits, runs))
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome
+
+
+def test_a_tile_is_traced_without_a_wrong_pixel() -> None:
+    family = RayTracing(width=3, height=2, x0=5, y0=6)
+    outcome = drive(family, shots=16, seed=4)
+    expected = [[trace(family.scene, x, y, 15) for x in range(5, 8)] for y in range(6, 8)]
+    assert outcome.value["depth"] == expected
+    assert outcome.score == 1.0
+    assert outcome.value["num_circuits"] >= 6
+
+
+def test_whole_images_from_exact_sampling() -> None:
+    """The search alone, answered from sin^2 by a perfect device of one shot a circuit, over a whole image."""
+    family = RayTracing(width=16, height=16, delta=1e-3)
+    scene, generator = family.scene, random.Random(2)
+    loop = family.rounds(1, 9)
+    runs = next(loop)
+    try:
+        while True:
+            replies = []
+            for run in runs:
+                x, y, far = (
+                    sum((run.parameters[f"{name}[{bit}]"] > 1) << bit for bit in range(4)) for name in ("x", "y", "far")
+                )
+                hits = [index for index, box in enumerate(scene) if box.hit(x, y, far)]
+                misses = [index for index in range(8) if index not in hits]
+                lucky = generator.random() < success_probability(len(hits), 8, run.circuit + 1)
+                replies.append({format(generator.choice(hits if lucky else misses), "03b"): 1})
+            runs = loop.send(replies)
+    except StopIteration as stop:
+        assert stop.value.score >= 255 / 256
+
+
+def test_the_same_seed_asks_the_same() -> None:
+    family = RayTracing(width=4, height=4)
+    assert next(family.rounds(16, 3)) == next(family.rounds(16, 3))
+
+
+def test_a_wrong_answer_is_never_believed() -> None:
+    scene = random_scene(8, 4, 0)
+    search = PixelSearch(0, 0, 15, 8, 1e-3)
+    missed = next(index for index, box in enumerate(scene) if not box.hit(0, 0, 15))
+    while not search.done:
+        search.update(scene, {missed: 16}, 1)
+        search.update(scene, {missed: 16}, 2)
+        search.update(scene, {missed: 4}, 0)
+    assert search.best is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_reference_ray_can_be_judged(seed: int) -> None:
+    family = RayTracing(scene_seed=seed)
+    assert family.ideal_score > 0.5

@@ -1,0 +1,93 @@
+"""Every registered circuit family keeps the contract of circuits.family. A new one is tested the moment it is named."""
+
+import json
+import math
+from dataclasses import fields
+
+import pytest
+from qiskit import transpile
+from qiskit_aer import AerSimulator
+
+from circuits import CIRCUITS, load
+from circuits.counts import clopper_pearson
+from circuits.errors import InvalidParameter
+from circuits.family import AdaptiveFamily, CircuitFamily
+from circuits.features import features
+from circuits.fidelity import judge, judge_outcome
+from circuits.parameters import domains
+from circuits.program import Program
+
+SHOTS = 2000
+families = pytest.mark.parametrize("name", sorted(CIRCUITS))
+
+
+def simulator() -> AerSimulator:
+    return AerSimulator(max_parallel_threads=1, fusion_enable=False, seed_simulator=11)
+
+
+@families
+def test_it_is_a_family_that_builds_with_defaults(name: str) -> None:
+    family = load(name)
+    assert isinstance(family, CircuitFamily)
+    circuit = family.build()
+    assert circuit.num_parameters == 0
+    assert features(circuit).num_measurements > 0
+    assert family.ideal_score > 0
+
+
+@families
+def test_its_noiseless_score_is_its_ideal(name: str) -> None:
+    family = load(name)
+    device = simulator()
+    counts = device.run(transpile(family.build(), device, optimization_level=0), shots=SHOTS).result().get_counts()
+    assert not any(" " in bits for bits in counts)
+    low, high = clopper_pearson(round(family.score(counts) * SHOTS), SHOTS, confidence=1 - 1e-6)
+    assert low <= family.ideal_score <= high
+    fidelity = judge(family, counts, None).fidelity
+    assert fidelity is not None and 0.9 <= fidelity <= 1.0
+
+
+@families
+def test_it_travels_as_json(name: str) -> None:
+    family = load(name)
+    program = Program.from_any(family)
+    record = json.loads(json.dumps(program.to_json(), allow_nan=False))
+    assert Program.from_json(record).load() == family
+    assert Program.from_json(record).content_hash() == program.content_hash()
+
+
+@families
+def test_every_field_has_a_domain_and_guards_it(name: str) -> None:
+    cls = type(load(name))
+    assert set(domains(cls)) == {item.name for item in fields(cls)}
+    for field in domains(cls):
+        for value in (None, True, "no such value", math.nan, 10**30, -(10**30), [], {}):
+            with pytest.raises(InvalidParameter, match=field):
+                load(name, **{field: value})
+    with pytest.raises(InvalidParameter, match="no_such_parameter"):
+        load(name, no_such_parameter=1)
+
+
+@families
+def test_an_adaptive_one_finishes_with_its_ideal_outcome(name: str) -> None:
+    family = load(name)
+    if not isinstance(family, AdaptiveFamily):
+        pytest.skip(f"{name} is not adaptive")
+    device = simulator()
+    circuits = [transpile(circuit, device, optimization_level=0) for circuit in family.circuits()]
+    loop = family.rounds(16, 5)
+    try:
+        runs = next(loop)
+        while True:
+            replies = []
+            for run in runs:
+                circuit = circuits[run.circuit]
+                values = {each: run.parameters[each.name] for each in circuit.parameters}
+                replies.append(device.run(circuit.assign_parameters(values), shots=run.shots).result().get_counts())
+            runs = loop.send(replies)
+    except StopIteration as stop:
+        outcome = stop.value
+    assert outcome.score == family.ideal_outcome_score
+    assert outcome.num_rounds >= 1
+    assert judge_outcome(family, outcome).fidelity == 1.0
+    json.dumps(outcome.value, allow_nan=False)

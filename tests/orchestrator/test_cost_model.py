@@ -1,0 +1,87 @@
+"""The cost model is a fold: order of the log alone decides, and it moves towards what was measured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import backends
+from orchestrator.cost_model.model import CostModel
+from orchestrator.job import Estimate
+from orchestrator.telemetry import Observation
+
+DEVICE = backends.load("aer_statevector").device()
+PRIOR = Estimate(service_s=1.0, fidelity=0.9, energy_j=10.0, cost_usd=0.0)
+
+
+def after(seen: Observation, *service_s: float, fidelity: float | None = 0.95, **fields: str) -> CostModel:
+    log = [
+        (number, replace(seen, measurement=replace(seen.measurement, service_s=time_s, fidelity=fidelity), **fields))
+        for number, time_s in enumerate(service_s, start=1)
+    ]
+    return CostModel().fold(log)
+
+
+def ask(model: CostModel, group: str = "program", program_hash: str = "hash") -> Estimate:
+    return model.estimate(PRIOR, DEVICE, group, program_hash, shots=100)
+
+
+def test_without_observations_the_estimate_is_the_prior() -> None:
+    estimate = ask(CostModel())
+    assert (estimate.service_s, estimate.fidelity, estimate.num_observations) == (1.0, 0.9, 0.0)
+
+
+def test_identical_jobs_converge_on_what_was_measured(observation: Observation) -> None:
+    errors = [abs(math.log(ask(after(observation, *[5.0] * n)).service_s / 5.0)) for n in (0, 1, 5, 40)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[1] < errors[0] / 3, "one observation already moves it far"
+    assert errors[-1] < 0.01
+    assert ask(after(observation, *[5.0] * 40)).fidelity == pytest.approx(0.95, abs=0.001)
+
+
+def test_energy_follows_the_time(observation: Observation) -> None:
+    estimate = ask(after(observation, 5.0, 5.0))
+    assert estimate.energy_j == pytest.approx(DEVICE.power_w * estimate.service_s)
+
+
+def test_kin_learn_from_each_other_strangers_less(observation: Observation) -> None:
+    model = after(observation, *[5.0] * 10)
+    same = ask(model).service_s
+    kin = ask(model, program_hash="another").service_s
+    stranger = ask(model, group="steane", program_hash="another").service_s
+    assert same >= kin >= stranger > 1.0
+    assert ask(model, group="steane", program_hash="another").num_observations == 0
+
+
+def test_drift_is_followed(observation: Observation) -> None:
+    model = after(observation, *[1.0] * 500, *[4.0] * 100)
+    assert ask(model).service_s > 3.0
+
+
+def test_an_unmeasurable_fidelity_teaches_nothing(observation: Observation) -> None:
+    model = after(observation, 2.0, fidelity=None)
+    assert ask(model).fidelity == 0.9
+    assert model.learned()[0].fidelity_shift is None
+
+
+@given(st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=30), st.data())
+def test_it_does_not_matter_how_the_log_is_cut(times_s: list[float], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(times_s)))
+    log = list(enumerate((_seen(time_s) for time_s in times_s), start=1))
+    assert CostModel().fold(log[:cut]).fold(log[cut:]) == CostModel().fold(log)
+
+
+def _seen(service_s: float) -> Observation:
+    from orchestrator.job import Measurement
+
+    measured = Measurement(0.0, 0.0, service_s, service_s, service_s, 0.9, "hellinger", None, None, 0.0, 0.0)
+    return Observation("a", "j", "b", "v", "g", "h", 1, 1, 1, PRIOR, PRIOR, 0.0, measured, 0.0)
+
+
+def test_a_snapshot_is_the_model(observation: Observation) -> None:
+    model = after(observation, 2.0, 3.0)
+    assert CostModel.from_json(model.to_json()) == model
