@@ -11,15 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import cached_property, partial
-from importlib.metadata import version
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from backends.backend import CostCurve, Device, Execution, TranspileOptions
 from backends.energy import CPU_CORE_POWER_W
-from backends.errors import DependencyNotInstalled, ExecutionFailed
+from backends.errors import ExecutionFailed
 from backends.pricing import TARIFFS
-from backends.sampling import Pool, Tally, pool
+from backends.sampling import Pool, Tally, pool, rehearse
+from backends.sdk import sdk_version
 from backends.transpilation import transpile
 from circuits.counts import to_bits
 from circuits.family import Run
@@ -62,8 +61,6 @@ class Aer:
 
     @cached_property
     def _device(self) -> Device:
-        if find_spec("qiskit_aer") is None:
-            raise DependencyNotInstalled(self.name, "qiskit_aer", "aer")
         return Device(
             name=self.name,
             kind="simulator",
@@ -78,7 +75,7 @@ class Aer:
             cost_curve=self._cost_curve,
             price=TARIFFS["own_simulator"],
             power_w=CPU_CORE_POWER_W,
-            sdk_version=version("qiskit-aer"),
+            sdk_version=sdk_version(self.name, "qiskit_aer", "qiskit-aer", "aer"),
         )
 
     @cached_property
@@ -90,13 +87,7 @@ class Aer:
 
     def warm_up(self) -> None:
         """Import Aer and run a circuit of two qubits."""
-        from qiskit import QuantumCircuit
-
-        bell = QuantumCircuit(2)
-        bell.h(0)
-        bell.cx(0, 1)
-        bell.measure_all()
-        self.run(self.prepare([bell], TranspileOptions()), [Run(shots=1)], seed=0)
+        rehearse(self)
 
     def prepare(self, circuits: Sequence[QuantumCircuit], options: TranspileOptions) -> list[QuantumCircuit]:
         """Transpile; gates that Aer knows, controlled ones of any width among them, stay as they are."""

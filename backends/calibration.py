@@ -54,8 +54,8 @@ class Calibration:
 
     @cached_property
     def gate_weights(self) -> dict[tuple[str, tuple[int, ...]], float]:
-        """Depolarising survival by name and qubits."""
-        return {key: depolarising_survival(gate.error, len(gate.qubits)) for key, gate in self.gate_table.items()}
+        """Survival by name and qubits."""
+        return {key: gate_survival(gate.error, len(gate.qubits)) for key, gate in self.gate_table.items()}
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Survival:
     """What calibration predicts for one transpiled circuit on one device.
 
     Attributes:
-        gate_weight: probability that no gate depolarised anything, in [0, 1].
-        idle_weight: the same for waiting qubits.
-        readout_weight: the same for readout.
+        gate_weight: probability that no gate made an error, in [0, 1].
+        idle_weight: probability that no waiting qubit made one that shows.
+        readout_weight: probability that every bit was read right.
         duration_s: of one shot's instructions, without the pause between shots; 0 for an ideal simulator.
         num_active_qubits: qubits that something acts on.
     """
@@ -82,40 +82,44 @@ class Survival:
         return self.gate_weight * self.idle_weight * self.readout_weight
 
 
-def depolarising_survival(error: float, num_qubits: int) -> float:
-    """Probability that a depolarising channel with this average gate infidelity leaves the state alone.
+def gate_survival(error: float, num_qubits: int) -> float:
+    """Probability that a depolarising gate error with this average infidelity is the identity.
 
-    lambda = 1 - r d / (d - 1),  d = 2^n        [Magesan, Gambetta, Emerson 2011, PRL 106 180504; second-hand]
+    F_e = 1 - r (d + 1) / d,  d = 2^n        [Nielsen 2002, Phys. Lett. A 303 249; second-hand]
 
-    From E(rho) = lambda rho + (1 - lambda) I/d, whose average fidelity is lambda + (1 - lambda)/d. Clipped at 0, which
-    is where a published error reaches that of a completely random output.
+    F_e is the entanglement fidelity, that of the channel written as random Pauli errors. The other parameter in use,
+    lambda = 1 - r d / (d - 1) of ``lambda rho + (1 - lambda) I/d``, also counts the identity that hides in I/d as an
+    error; multiplied over many gates it is too pessimistic. Clipped at 0.
 
     Args:
         error: r, average gate infidelity, in [0, 1].
         num_qubits: n, >= 1.
     """
     dimension = 2.0**num_qubits
-    return max(0.0, 1.0 - error * dimension / (dimension - 1.0))
+    return max(0.0, 1.0 - error * (dimension + 1.0) / dimension)
 
 
-def idle_survival(duration_s: float, t1_s: float, t2_s: float) -> float:
-    """Weight of the identity in thermal relaxation, twirled to a depolarising channel.
+def idle_survival(duration_s: float, t1_s: float, t2_s: float, *, then_measured: bool = False) -> float:
+    """Probability that a waiting qubit made no error, from its relaxation written as random Pauli errors.
 
-    lambda = (exp(-t/T1) + 2 exp(-t/T2)) / 3        (ours)
+    F_e = (1 + exp(-t/T1) + 2 exp(-t/T2)) / 4                                                     (ours)
+    F   = (1 + exp(-t/T1)) / 2    just before a readout, where a lost phase no longer shows       (ours)
 
-    Relaxation to the ground state shrinks z by exp(-t/T1), and x and y by exp(-t/T2); a twirl replaces the three by
-    their mean. T2 is capped at 2 T1, as physics demands and published fits sometimes do not.
+    Relaxation shrinks z by exp(-t/T1), and x and y by exp(-t/T2); a Pauli channel with the same three factors has this
+    weight on the identity, or on identity and Z. Decay counts as if the qubit were excited half of the time. T2 is
+    capped at 2 T1, as physics demands and published fits sometimes do not.
     """
-    t2_s = min(t2_s, 2.0 * t1_s)
-    return (math.exp(-duration_s / t1_s) + 2.0 * math.exp(-duration_s / t2_s)) / 3.0
+    kept = math.exp(-duration_s / t1_s)
+    if then_measured:
+        return (1.0 + kept) / 2.0
+    return (1.0 + kept + 2.0 * math.exp(-duration_s / min(t2_s, 2.0 * t1_s))) / 4.0
 
 
 def survival(circuit: QuantumCircuit, device: Device) -> Survival:
     """What calibration predicts for a circuit that was transpiled to ``device``.
 
-    Weights multiply over gates, waits and readouts: each error is taken to turn the whole result uniform (ours). That
-    is pessimistic, since most errors spoil a part of the bits. A readout that flips with probability e counts as
-    1 - 2e, the weight of ``weight identity + (1 - weight) coin``. An ideal simulator has weights 1.
+    Weights multiply over gates, waits and readouts: any one error is taken to turn the whole result uniform (ours).
+    An ideal simulator has weights 1.
 
     Raises:
         CalibrationMissing: the circuit has a gate that the device's calibration does not list.
@@ -126,12 +130,14 @@ def survival(circuit: QuantumCircuit, device: Device) -> Survival:
         return Survival(1.0, 1.0, 1.0, 0.0, len(active))
     plan = schedule(circuit, calibration)
     weights, qubits = calibration.gate_weights, calibration.qubits
+    idle = 1.0
+    for wait in plan.waits:
+        qubit = qubits[wait.qubit]
+        idle *= idle_survival(wait.duration_s, qubit.t1_s, qubit.t2_s, then_measured=wait.then_measured)
     return Survival(
         gate_weight=math.prod(weights[key] for key in plan.gates),
-        idle_weight=math.prod(
-            idle_survival(wait.duration_s, qubits[wait.qubit].t1_s, qubits[wait.qubit].t2_s) for wait in plan.waits
-        ),
-        readout_weight=math.prod(max(0.0, 1.0 - 2.0 * qubits[qubit].readout_error) for qubit in plan.measured),
+        idle_weight=idle,
+        readout_weight=math.prod(1.0 - qubits[qubit].readout_error for qubit in plan.measured),
         duration_s=plan.duration_s,
         num_active_qubits=len(active),
     )

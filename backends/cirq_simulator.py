@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from importlib.metadata import version
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from backends.backend import CostCurve, Device, Execution, TranspileOptions
 from backends.conversion import COMMON_BASIS, to_cirq
 from backends.energy import CPU_CORE_POWER_W
-from backends.errors import DependencyNotInstalled
 from backends.pricing import TARIFFS
-from backends.sampling import run_by_sampling
+from backends.sampling import rehearse, run_by_sampling
+from backends.sdk import sdk_version
 from backends.transpilation import transpile
 from circuits.family import Run
 
@@ -36,8 +34,6 @@ class CirqSimulator:
 
     @cached_property
     def _device(self) -> Device:
-        if find_spec("cirq") is None:
-            raise DependencyNotInstalled(_NAME, "cirq", "cirq")
         return Device(
             name=_NAME,
             kind="simulator",
@@ -52,7 +48,7 @@ class CirqSimulator:
             cost_curve=_COST_CURVE,
             price=TARIFFS["own_simulator"],
             power_w=CPU_CORE_POWER_W,
-            sdk_version=version("cirq-core"),
+            sdk_version=sdk_version(_NAME, "cirq", "cirq-core", "cirq"),
         )
 
     @cached_property
@@ -64,13 +60,7 @@ class CirqSimulator:
 
     def warm_up(self) -> None:
         """Import Cirq and run a circuit of two qubits."""
-        from qiskit import QuantumCircuit
-
-        bell = QuantumCircuit(2)
-        bell.h(0)
-        bell.cx(0, 1)
-        bell.measure_all()
-        self.run(self.prepare([bell], TranspileOptions()), [Run(shots=1)], seed=0)
+        rehearse(self)
 
     def prepare(self, circuits: Sequence[QuantumCircuit], options: TranspileOptions) -> list[QuantumCircuit]:
         """Transpile to the gates that conversion knows."""

@@ -14,19 +14,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from importlib.metadata import version
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from backends.aer import SINGLE_THREAD, run_pools
 from backends.backend import CostCurve, Device, Execution, TranspileOptions
 from backends.calibration import Calibration
 from backends.energy import SUPERCONDUCTING_SYSTEM_POWER_W
-from backends.errors import CalibrationMissing, DependencyNotInstalled
+from backends.errors import CalibrationMissing
 from backends.ibm_calibration import read_snapshot
 from backends.pricing import TARIFFS, Price
-from backends.sampling import Tally, pool
+from backends.sampling import Tally, pool, rehearse
 from backends.schedule import schedule
+from backends.sdk import sdk_version
 from backends.transpilation import transpile
 from circuits.family import Run
 
@@ -61,8 +60,7 @@ class FakeIBM:
     @cached_property
     def _device(self) -> Device:
         snapshot = read_snapshot(self.name, self.machine)
-        if find_spec("qiskit_aer") is None:
-            raise DependencyNotInstalled(self.name, "qiskit_aer", "aer")
+        sdk_version(self.name, "qiskit_aer", "qiskit-aer", "aer")
         return Device(
             name=self.name,
             kind="emulated_qpu",
@@ -77,18 +75,12 @@ class FakeIBM:
             cost_curve=self._cost_curve,
             price=self._price,
             power_w=SUPERCONDUCTING_SYSTEM_POWER_W,
-            sdk_version=version("qiskit-ibm-runtime"),
+            sdk_version=sdk_version(self.name, "qiskit_ibm_runtime", "qiskit-ibm-runtime", "ibm"),
         )
 
     def warm_up(self) -> None:
         """Import Aer and run a circuit of two qubits."""
-        from qiskit import QuantumCircuit
-
-        bell = QuantumCircuit(2)
-        bell.h(0)
-        bell.cx(0, 1)
-        bell.measure_all()
-        self.run(self.prepare([bell], TranspileOptions()), [Run(shots=1)], seed=0)
+        rehearse(self)
 
     def prepare(self, circuits: Sequence[QuantumCircuit], options: TranspileOptions) -> list[QuantumCircuit]:
         """Transpile to the whole device: the layout with the smallest published errors."""
@@ -131,7 +123,7 @@ class FakeIBM:
         if simulator is None:
             simulator = AerSimulator(
                 method="density_matrix" if method == "density_matrix" else "statevector",
-                noise_model=noise_model(calibration, qubits),
+                noise_model=noise_model(calibration, qubits, one_map=method == "density_matrix"),
                 **SINGLE_THREAD,
             )
             while len(self._simulators) >= _MAX_NOISE_MODELS:

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 _MAX_DEPOLARISING = {1: 4.0 / 3.0, 2: 16.0 / 15.0}  # parameter of the channel whose output is most mixed by Paulis
 
 
-def noise_model(calibration: Calibration, qubits: Sequence[int]) -> NoiseModel:
+def noise_model(calibration: Calibration, qubits: Sequence[int], *, one_map: bool) -> NoiseModel:
     """Gate and readout noise of some of a device's qubits.
 
     Args:
         calibration: of the whole device.
         qubits: the device's qubit behind each of the slice's 0..k-1.
+        one_map: write each error as one Kraus map instead of a mixture of circuits. A density matrix takes that
+            several times faster, since Aer converts every error anew in each run; trajectories need the mixture.
     """
     from qiskit_aer.noise import NoiseModel, ReadoutError
 
@@ -32,7 +34,7 @@ def noise_model(calibration: Calibration, qubits: Sequence[int]) -> NoiseModel:
     model = NoiseModel(basis_gates=sorted({gate.gate for gate in calibration.gates}))
     for gate in calibration.gates:
         if all(qubit in place for qubit in gate.qubits) and (gate.error > 0.0 or gate.duration_s > 0.0):
-            error = gate_error(gate, tuple(calibration.qubits[qubit] for qubit in gate.qubits))
+            error = gate_error(gate, tuple(calibration.qubits[qubit] for qubit in gate.qubits), one_map=one_map)
             if error is not None:
                 model.add_quantum_error(error, gate.gate, [place[qubit] for qubit in gate.qubits], warnings=False)
     for qubit, position in place.items():
@@ -42,23 +44,24 @@ def noise_model(calibration: Calibration, qubits: Sequence[int]) -> NoiseModel:
 
 
 @lru_cache(maxsize=4096)
-def gate_error(gate: GateCalibration, qubits: tuple[QubitCalibration, ...]) -> Any:
+def gate_error(gate: GateCalibration, qubits: tuple[QubitCalibration, ...], *, one_map: bool = False) -> Any:
     """The gate's channel after its ideal action, a ``QuantumError``; None if it is the identity.
 
     Composing relaxation of average fidelity F with a depolarising channel of parameter p leaves
     1 - r = (1 - p) F + p/d, so p = d (r - 1 + F) / (d F - 1) for a published infidelity r.
     """
-    from qiskit.quantum_info import average_gate_fidelity
-    from qiskit_aer.noise import depolarizing_error
+    from qiskit.quantum_info import Kraus, SuperOp, average_gate_fidelity
+    from qiskit_aer.noise import QuantumError, depolarizing_error
 
     relaxing = _relaxing(qubits, gate.duration_s)
     fidelity = 1.0 if relaxing is None else float(average_gate_fidelity(relaxing.to_quantumchannel()))
     dimension = 2.0 ** len(qubits)
     parameter = dimension * (gate.error - 1.0 + fidelity) / (dimension * fidelity - 1.0)
-    if parameter <= 0.0:
-        return relaxing
-    depolarising = depolarizing_error(min(parameter, _MAX_DEPOLARISING[len(qubits)]), len(qubits))
-    return depolarising if relaxing is None else relaxing.compose(depolarising)
+    error = relaxing
+    if parameter > 0.0:
+        depolarising = depolarizing_error(min(parameter, _MAX_DEPOLARISING[len(qubits)]), len(qubits))
+        error = depolarising if relaxing is None else relaxing.compose(depolarising)
+    return QuantumError(Kraus(SuperOp(error))) if one_map and error is not None else error
 
 
 def _relaxing(qubits: tuple[QubitCalibration, ...], duration_s: float) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from backends.backend import Execution
+from backends.backend import Backend, Execution, TranspileOptions
 from backends.errors import ExecutionFailed
 from circuits.family import Counts, Run
 
@@ -92,6 +92,17 @@ class Tally:
 def bind(circuit: QuantumCircuit, parameters: Mapping[str, float]) -> QuantumCircuit:
     """The circuit with values for its free parameters."""
     return circuit.assign_parameters(dict(parameters)) if parameters else circuit
+
+
+def rehearse(backend: Backend) -> None:
+    """Run a Bell pair, so that imports and just-in-time compilers are done with."""
+    from qiskit import QuantumCircuit
+
+    bell = QuantumCircuit(2)
+    bell.h(0)
+    bell.cx(0, 1)
+    bell.measure_all()
+    backend.run(backend.prepare([bell], TranspileOptions()), [Run(shots=1)], seed=0)
 
 
 def run_by_sampling(

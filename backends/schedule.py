@@ -22,11 +22,12 @@ _UNITS_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 @dataclass(frozen=True)
 class Wait:
-    """``qubit``, an index of the circuit, idles ``duration_s`` before instruction number ``before``."""
+    """``qubit``, an index of the circuit, idles ``duration_s`` before instruction number ``before``, maybe a readout."""
 
     before: int
     qubit: int
     duration_s: float
+    then_measured: bool
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def schedule(circuit: QuantumCircuit, calibration: Calibration, qubits: Sequence
         for qubit in local:
             since_s = idle_since_s[qubit]
             if since_s is not None and start_s > since_s:
-                waits.append(Wait(number, qubit, start_s - since_s))
+                waits.append(Wait(number, qubit, start_s - since_s, name == "measure"))
             free_s[qubit] = start_s + duration_s
             if since_s is not None or duration_s > 0.0:  # a virtual gate does not take a qubit out of its ground state
                 idle_since_s[qubit] = free_s[qubit]

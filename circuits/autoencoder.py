@@ -119,7 +119,7 @@ def encoder(num_qubits: int, num_latent: int) -> QuantumCircuit:
 
 
 def so4_block(angles: Array) -> Array:
-    """Matrix of one block; index bit 0 is the first qubit.        float64 (4, 4)"""
+    """Matrix of one block; index bit 0 is the first qubit; float64 (4, 4)."""
     layers = []
     for low, high in np.asarray(angles, dtype=np.float64).reshape(3, 2):
         layers.append(np.kron(_ry(high), _ry(low)))
@@ -143,7 +143,7 @@ def tfim_ground_state(num_qubits: int, field: float) -> Array:
 
 
 def ky_fan(ensemble: Array, num_latent: int) -> float:
-    """Sum of the 2^k largest eigenvalues of the ensemble's density matrix.        ensemble: float64 (batch, 2^n)"""
+    """Sum of the 2^k largest eigenvalues of the ensemble's density matrix; ensemble: float64 (batch, 2^n)."""
     values = np.linalg.eigvalsh(ensemble.T @ ensemble / len(ensemble))
     return min(1.0, float(np.sum(values[-(2**num_latent) :])))
 

@@ -33,13 +33,13 @@ class GateCounts:
 
 
 def physical_qubits(num_logical: int, level: int) -> int:
-    """Q = 91^k Q_L        [paper, eq. 39]"""
+    """Physical qubits Q = 91^k Q_L [paper, eq. 39]."""
     _check_level(level)
-    return QUBITS_PER_LEVEL**level * num_logical
+    return int(QUBITS_PER_LEVEL**level * num_logical)
 
 
 def physical_gates(logical: GateCounts, level: int) -> GateCounts:
-    """N = A^k N_L        [paper, eqs. 40 and 41], by repeated products."""
+    """Physical gates N = A^k N_L, by repeated products [paper, eqs. 40 and 41]."""
     _check_level(level)
     vector = tuple(float(count) for count in astuple(logical))
     for _ in range(level):
@@ -57,19 +57,19 @@ def physical_gates_closed(logical: GateCounts, level: int) -> GateCounts:
     _check_level(level)
     small = (7.0 / 3.0) ** level
     scale = (64.0**level - small) / 185.0 * (2.0 * logical.num_2q + logical.num_1q + logical.num_idle)
-    return GateCounts(
-        *(small * count + scale * each for count, each in zip(astuple(logical), EXTRACTION, strict=True))
-    )
+    return GateCounts(*(small * count + scale * each for count, each in zip(astuple(logical), EXTRACTION, strict=True)))
 
 
 def physical_gates_leading(num_logical: int, level: int) -> GateCounts:
-    """N ~ e/185 64^k Q_L        [paper, eq. 42]: for comparison with the paper only, poor at level 1."""
+    """Leading term e/185 64^k Q_L [paper, eq. 42]: for comparison with the paper only, poor at level 1."""
     _check_level(level)
     return GateCounts(*(each / 185.0 * 64.0**level * num_logical for each in EXTRACTION))
 
 
 def success_probability(num_locations: float, error: float, level: int, threshold: float = 2e-4) -> float:
-    """1 - N_L eps_thr (eps/eps_thr)^(2^k), clipped to [0, 1]        [paper, eq. 10; its threshold is 2e-4]
+    """Chance that no logical error happens, clipped to [0, 1].
+
+    1 - N_L eps_thr (eps/eps_thr)^(2^k)        [paper, eq. 10; its threshold is 2e-4]
 
     Args:
         num_locations: N_L, logical qubits times logical depth.

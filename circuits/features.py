@@ -16,9 +16,11 @@ from qiskit.circuit import ControlFlowOp, Operation, ParameterExpression
 
 from circuits.structure import NOT_GATES, active_qubits, definition_key, is_composite, is_dynamic, iterations
 
-_CLIFFORD = frozenset("id x y z h s sdg sx sxdg cx cy cz swap iswap dcx ecr".split())
-_CLIFFORD_AT_QUARTER_TURNS = frozenset("rx ry rz p u1 u u2 u3 r rxx ryy rzz rzx".split())
-_CLIFFORD_AT_HALF_TURNS = frozenset("cp cu1".split())
+_CLIFFORD = frozenset(
+    {"id", "x", "y", "z", "h", "s", "sdg", "sx", "sxdg", "cx", "cy", "cz", "swap", "iswap", "dcx", "ecr"}
+)
+_CLIFFORD_AT_QUARTER_TURNS = frozenset({"rx", "ry", "rz", "p", "u1", "u", "u2", "u3", "r", "rxx", "ryy", "rzz", "rzx"})
+_CLIFFORD_AT_HALF_TURNS = frozenset({"cp", "cu1"})
 
 
 @dataclass(frozen=True)

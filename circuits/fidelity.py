@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit, transpile
 
 from circuits.counts import finite_shot_floor, hellinger_fidelity, to_bits
+from circuits.family import CircuitFamily
 from circuits.lowering import COMMON_GATES
 from circuits.program import is_scored
 from circuits.structure import NOT_GATES, drop_idle_qubits, is_dynamic, measurements
 
 if TYPE_CHECKING:
-    from circuits.family import AdaptiveFamily, CircuitFamily, Counts, Outcome
+    from circuits.family import AdaptiveFamily, Counts, Outcome
 
 MAX_WORK = 2.0**33
 """Gates times amplitudes above which the exact distribution is not computed: about half a minute on one core (ours)."""
@@ -86,11 +87,12 @@ def mixture_fidelity(
         weight: share of shots without error, in [0, 1].
         ideal: exact distribution of a user's circuit; None if it is not known.
         num_clbits: bits of one outcome.
+
     Returns:
         In [0, 1]; None for a user's circuit whose distribution is not known.
     """
     if is_scored(family):
-        mixed = weight * family.ideal_score + (1.0 - weight) * _uniform_score(family, num_clbits)
+        mixed = weight * family.ideal_score + (1.0 - weight) * _uniform_score(cast(Hashable, family), num_clbits)
         return _clip(mixed / family.ideal_score)
     if ideal is None:
         return None
@@ -109,6 +111,7 @@ def ideal_distribution(
         circuit: measured, without free parameters.
         max_qubits: most active qubits that are simulated.
         max_entries: most outcomes worth keeping.
+
     Returns:
         Bit string as in counts, without spaces -> probability; None if the circuit is dynamic or too large.
     """
@@ -153,7 +156,7 @@ def _unitary_part(circuit: QuantumCircuit) -> QuantumCircuit:
 
 
 def _probabilities(circuit: QuantumCircuit, qubits: list[int]) -> NDArray[np.float64]:
-    """Marginal of the chosen qubits, the first one in index bit 0.        float64 (2^len(qubits),)
+    """Marginal of the chosen qubits, the first one in index bit 0; float64 (2^len(qubits),).
 
     Aer is used where it is installed, since Qiskit's own simulator is far slower above a dozen qubits.
     """
@@ -169,8 +172,10 @@ def _probabilities(circuit: QuantumCircuit, qubits: list[int]) -> NDArray[np.flo
 
 
 @lru_cache(maxsize=512)
-def _uniform_score(family: Any, num_clbits: int) -> float:
-    """Score of a device that answers with coin flips."""
+def _uniform_score(family: Hashable, num_clbits: int) -> float:
+    """Score of a device that answers with coin flips. A family is a frozen dataclass, hence hashable."""
+    if not isinstance(family, CircuitFamily):
+        raise TypeError(f"wanted a circuit family, got {type(family).__name__}")
     if num_clbits <= MAX_EXACT_BITS:
         return float(family.score({to_bits(value, num_clbits): 1 for value in range(2**num_clbits)}))
     generator = random.Random(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,35 @@ from circuits.structure import definition_key, is_composite, walk
 if TYPE_CHECKING:
     from circuits.program import Limits
 
-COMMON_GATES = tuple("id x y z h s sdg t tdg sx rx ry rz p u cx cy cz ch swap ccx cswap crx cry crz cp cu".split())
+COMMON_GATES = (
+    "id",
+    "x",
+    "y",
+    "z",
+    "h",
+    "s",
+    "sdg",
+    "t",
+    "tdg",
+    "sx",
+    "rx",
+    "ry",
+    "rz",
+    "p",
+    "u",
+    "cx",
+    "cy",
+    "cz",
+    "ch",
+    "swap",
+    "ccx",
+    "cswap",
+    "crx",
+    "cry",
+    "crz",
+    "cp",
+    "cu",
+)
 """Gates that OpenQASM 2 with qelib1.inc, OpenQASM 3 with stdgates.inc and the other SDKs' readers share."""
 
 
@@ -39,7 +68,8 @@ def to_openqasm(circuit: QuantumCircuit) -> tuple[str, str]:
     dynamic = any(isinstance(item.operation, ControlFlowOp) or item.operation.name == "store" for item in measured.data)
     try:
         if dynamic:
-            return "openqasm3", qasm3.dumps(_lower(measured))
+                # Qiskit leaves out the type of a loop variable, which the language demands.
+            return "openqasm3", re.sub(r"(?m)^(\s*)for (\w+) in ", r"\1for int \2 in ", qasm3.dumps(_lower(measured)))
         flat = QuantumCircuit(measured.num_qubits, measured.num_clbits)
         flat.compose(_lower(measured), flat.qubits, flat.clbits, inplace=True)
         return "openqasm2", qasm2.dumps(flat)
@@ -49,7 +79,7 @@ def to_openqasm(circuit: QuantumCircuit) -> tuple[str, str]:
 
 
 def admit(circuit: QuantumCircuit, limits: Limits) -> QuantumCircuit:
-    """The circuit, measured; or the reason why it is refused.
+    """The circuit, measured (in place); or the reason why it is refused.
 
     Raises:
         InvalidProgram: no qubits, free parameters, an angle that is not finite, or a limit exceeded.
@@ -59,9 +89,9 @@ def admit(circuit: QuantumCircuit, limits: Limits) -> QuantumCircuit:
     if circuit.num_parameters:
         names = ", ".join(sorted(parameter.name for parameter in circuit.parameters)[:5])
         raise InvalidProgram(f"wanted a program without inputs, got {names}; write their values into the text")
-    _check_finite(circuit, set())
     if not _is_measured(circuit):
-        circuit = circuit.measure_all(inplace=False)
+        circuit.measure_all()  # in place: a copy would expand every definition that was looked at
+    _check_finite(circuit, set())
     found = features(circuit)
     for name, got, limit in (
         ("active qubits", found.num_qubits, limits.max_qubits),

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, NoReturn
 from circuits.errors import InvalidProgram
 
 if TYPE_CHECKING:
-    from circuits.program import Limits
     from qiskit import QuantumCircuit
+
+    from circuits.program import Limits
 
 STANDARD_INCLUDES = {"openqasm2": "qelib1.inc", "openqasm3": "stdgates.inc"}
 
@@ -27,12 +28,12 @@ _INCLUDE = re.compile(r"\binclude\b\s*(\"[^\"\n]*\"|'[^'\n]*'|\S{0,80})")
 _REGISTER = re.compile(r"\b(qreg|creg)\s+([A-Za-z_]\w*)\s*\[\s*(\d+)\s*\]")
 _DECLARATION_3 = re.compile(r"\b(qubit|bit)\s*\[\s*(\d+)\s*\]")
 _PHYSICAL = re.compile(r"\$(\d+)")
-_GATE = re.compile(r"\bgate\s+([A-Za-z_]\w*)([^{};]*)\{([^{}]*)\}")
 _CALL = re.compile(r"\s*(?:if\s*\([^()]*\)\s*)?([A-Za-z_]\w*)\s*(.*)", re.DOTALL)
+_NO_GATES = frozenset({"OPENQASM", "include", "qreg", "creg", "gate", "opaque", "barrier"})
 
 
 def detect_language(text: str) -> str:
-    """"openqasm2" or "openqasm3", by the header.
+    """The language that the header names: openqasm2 or openqasm3.
 
     Raises:
         InvalidProgram: there is no header, or its version is another one.
@@ -53,6 +54,7 @@ def check_text(language: str, text: str, limits: Limits) -> str:
 
     Returns:
         The text without comments; line numbers are kept.
+
     Raises:
         InvalidProgram: the message names the cause, the limit and the remedy.
     """
@@ -138,14 +140,14 @@ def _check_nesting(code: str, limits: Limits) -> None:
     """Bound bracket depth, and the operators of one statement: chains of signs and powers recurse in a parser too."""
     depth = operators = 0
     for match in re.finditer(r"[()\[\]{};+\-*/^~!@]", code):
-        token = match[0]
-        if token in "([{":
+        mark = match[0]
+        if mark in "([{":
             depth += 1
-        elif token in ")]}":
+        elif mark in ")]}":
             depth -= 1
-        if token in ";{}":
+        if mark in ";{}":
             operators = 0
-        elif token in "+-*/^~!@":
+        elif mark in "+-*/^~!@":
             operators += 1
         if depth > limits.max_nesting or operators > limits.max_operators:
             line = code.count("\n", 0, match.start()) + 1
@@ -183,22 +185,27 @@ def _small_int(digits: str) -> int:
 
 def _check_expansion(code: str, limits: Limits) -> None:
     """Count the gates of OpenQASM 2 text after expanding every definition and broadcast, without expanding any."""
-    count: dict[str, int] = {}
-    level: dict[str, int] = {}
-    for match in _GATE.finditer(code):  # a definition may only use earlier ones, so one pass is enough
-        calls = [call[1] for statement in match[3].split(";") if (call := _CALL.match(statement))]
-        count[match[1]] = sum(count.get(name, 1) for name in calls)
-        level[match[1]] = 1 + max((level.get(name, 0) for name in calls), default=0)
-        if level[match[1]] > limits.max_nesting:
-            _exceeds(f"gate {match[1][:40]}: depth of nested definitions", level[match[1]], limits.max_nesting)
     sizes = {match[2]: _small_int(match[3]) for match in _REGISTER.finditer(code)}
-    total = 0
-    for statement in _GATE.sub(";", code).split(";"):
+    known: dict[str, tuple[int, int]] = {}  # gate -> (expanded gates, levels of definitions below and with it)
+    defining: str | None = None
+    total = level = inside = 0
+    pieces = re.split(r"([;{}])", code)
+    for statement, end in zip(pieces[::2], [*pieces[1::2], ";"], strict=True):
         call = _CALL.match(statement)
-        if call is None or call[1] in ("OPENQASM", "include", "qreg", "creg", "gate", "opaque", "barrier"):
+        name = "" if call is None else call[1]
+        if end == "{":
+            defining = (call[2].split(None, 1) or [""])[0].partition("(")[0] if call is not None else ""
+            level = inside = 0
             continue
-        operands = call[2].rpartition(")")[2].split(",")
-        spread = max(sizes.get(operand.partition("->")[0].strip(), 1) for operand in operands)
-        total += spread * count.get(call[1], 1)
+        if call is not None and name not in _NO_GATES:
+            gates, depth = known.get(name, (1, 0))
+            if defining is None:
+                operands = call[2].rpartition(")")[2].split(",")
+                total += gates * max(sizes.get(operand.partition("->")[0].strip(), 1) for operand in operands)
+            inside, level = inside + gates, max(level, depth)
+        if end == "}" and defining is not None:
+            known[defining], defining = (inside, level + 1), None  # a definition may only use earlier ones
+            if level >= limits.max_nesting:
+                _exceeds("depth of nested gate definitions", level + 1, limits.max_nesting)
         if total > limits.max_gates:
             _exceeds("gates after expanding definitions and registers", f"at least {total:.3g}", limits.max_gates)

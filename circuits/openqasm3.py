@@ -10,11 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import openqasm3
+from openqasm3 import ast
+from qiskit_qasm3_import import convert
+
 from circuits.errors import InvalidProgram
 
 if TYPE_CHECKING:
-    from circuits.program import Limits
     from qiskit import QuantumCircuit
+
+    from circuits.program import Limits
 
 MAX_CONTROLS = 8
 """Most control qubits that modifiers may add to one gate."""
@@ -22,19 +27,34 @@ MAX_CONTROLS = 8
 MAX_POWER_QUBITS = 3
 """Most qubits of a gate under ``pow``, which works on its matrix."""
 
+EXPANSION_COST = 20
+"""How much more an expanded gate costs in the OpenQASM 3 converter than a plain one, roughly (measured)."""
+
 
 def parse(text: str, limits: Limits) -> QuantumCircuit:
-    """Text that ``openqasm.check_text`` let pass, as a circuit. Parser errors pass through.
+    """Text that ``openqasm.check_text`` let pass, as a circuit. Other errors of the converter pass through.
 
     Raises:
-        InvalidProgram: converting it would exceed a limit.
+        InvalidProgram: the text is malformed, or converting it would exceed a limit.
     """
-    import openqasm3
-    from qiskit_qasm3_import import convert
-
-    tree = openqasm3.parse(text)
+    try:
+        tree = openqasm3.parse(text)
+    except openqasm3.parser.QASM3ParsingError as error:
+        raise InvalidProgram(_syntax_error(error)) from error
     _Survey(limits).block(tree.statements, 1)
-    return convert(tree)
+    circuit: QuantumCircuit = convert(tree)
+    # Inputs were refused, so what is free now is loop variables that their bodies do not use: the converter leaves a
+    # reference of weight zero to each.
+    return circuit.assign_parameters(dict.fromkeys(circuit.parameters, 0)) if circuit.num_parameters else circuit
+
+
+def _syntax_error(error: Exception) -> str:
+    """The parser's words, or the place of the first word that it could not take."""
+    details = getattr(error.__cause__, "args", ())
+    mark = getattr(details[0], "offendingToken", None) if details else None
+    if mark is None:
+        return f"the text is not OpenQASM 3: {str(error)[:300] or 'syntax error'}"
+    return f"line {mark.line}, column {mark.column}: {mark.text[:40]!r} is not expected here; check the statement before"
 
 
 class _Survey:
@@ -42,22 +62,56 @@ class _Survey:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.sizes: dict[str, int] = {}
+        self.sizes: dict[str, int] = {}  # of each register of qubits
+        self.num_qubits = 0
         self.gates: dict[str, tuple[int, int]] = {}  # name -> (expanded gates, nesting level)
         self.total = 0
+        self.expanded = 0
 
     def block(self, statements: Iterable[Any], times: int) -> None:
         for statement in statements:
-            handler = getattr(self, type(statement).__name__, None)
-            if handler is not None:
-                handler(statement, times)
+            self.statement(statement, times)
 
-    def QubitDeclaration(self, node: Any, times: int) -> None:
+    def statement(self, node: Any, times: int) -> None:
+        """Add what one statement becomes when it runs ``times`` times. Others cost nothing or are not convertible."""
+        match node:
+            case ast.QubitDeclaration():
+                self._declare_qubits(node)
+            case ast.ClassicalDeclaration():
+                self._declare_bits(node, times)
+            case ast.QuantumGateDefinition():
+                self._define_gate(node)
+            case ast.IODeclaration():
+                raise _at(node, "wanted a program without inputs and outputs; write their values into the text")
+            case ast.QuantumGate():
+                self._check_modifiers(node)
+                self._call(node, times)
+            case ast.QuantumPhase():
+                self._check_modifiers(node)
+                self._add(times, node)
+            case ast.QuantumMeasurementStatement():
+                self._add(self._spread([node.measure.qubit]) * times, node)
+            case ast.QuantumReset():
+                self._add(self._spread([node.qubits]) * times, node)
+            case ast.ForInLoop():
+                turns = self._turns(node)
+                self._add(turns * times, node)  # even an empty body costs its turns
+                self.block(node.block, times * turns)
+            case ast.WhileLoop():
+                self.block(node.block, times)
+            case ast.BranchingStatement():
+                self.block(node.if_block, times)
+                self.block(node.else_block, times)
+            case ast.Box():
+                self.block(node.body, times)
+
+    def _declare_qubits(self, node: Any) -> None:
         self.sizes[node.qubit.name] = 1 if node.size is None else self._literal(node.size, node, "a register size")
-        if sum(self.sizes.values()) > self.limits.max_width + self.limits.max_clbits:
-            raise _at(node, f"wanted at most {self.limits.max_width} qubits, got {sum(self.sizes.values())}")
+        self.num_qubits += self.sizes[node.qubit.name]
+        if self.num_qubits > self.limits.max_width:
+            raise _at(node, f"wanted at most {self.limits.max_width} declared qubits, got {self.num_qubits}")
 
-    def ClassicalDeclaration(self, node: Any, times: int) -> None:
+    def _declare_bits(self, node: Any, times: int) -> None:
         size = getattr(node.type, "size", None)
         if size is not None:
             value = self._literal(size, node, "a register size")
@@ -66,7 +120,7 @@ class _Survey:
         if node.init_expression is not None:
             self._add(self._spread([getattr(node.init_expression, "qubit", None)]) * times, node)
 
-    def QuantumGateDefinition(self, node: Any, times: int) -> None:
+    def _define_gate(self, node: Any) -> None:
         inner = [item for item in node.body if hasattr(item, "modifiers")]
         for item in inner:
             self._check_modifiers(item)
@@ -76,43 +130,28 @@ class _Survey:
             raise _at(node, f"wanted at most {self.limits.max_nesting} nested gate definitions, got {level}")
         self.gates[node.name.name] = (sum(count for count, _ in known), level)
 
-    def QuantumGate(self, node: Any, times: int) -> None:
-        self._check_modifiers(node)
-        self._add(self.gates.get(_gate_name(node), (1, 0))[0] * self._spread(node.qubits) * times, node)
-
-    def QuantumPhase(self, node: Any, times: int) -> None:
-        self._check_modifiers(node)
-
-    def QuantumMeasurementStatement(self, node: Any, times: int) -> None:
-        self._add(self._spread([node.measure.qubit]) * times, node)
-
-    def QuantumReset(self, node: Any, times: int) -> None:
-        self._add(self._spread([node.qubits]) * times, node)
-
-    def ForInLoop(self, node: Any, times: int) -> None:
+    def _turns(self, node: Any) -> int:
+        """How often the body of a for loop runs."""
         span = node.set_declaration
-        if hasattr(span, "values"):
-            turns = len(span.values)
-        elif hasattr(span, "start"):
-            first, last = (self._literal(each, node, "the bounds of a for loop") for each in (span.start, span.end))
-            step = 1 if span.step is None else self._literal(span.step, node, "the step of a for loop")
-            if step == 0:
-                raise _at(node, "the step of a for loop must not be 0")
-            turns = max(0, (last - first) // step + 1)
-        else:
-            raise _at(node, "wanted a range or a set of integers in a for loop; write its values out")
-        self._add(turns * times, node)  # even an empty body costs its turns
-        self.block(node.block, times * turns)
+        match span:
+            case ast.DiscreteSet():
+                return len(span.values)
+            case ast.RangeDefinition():
+                first, last = (self._literal(each, node, "the bounds of a for loop") for each in (span.start, span.end))
+                step = 1 if span.step is None else self._literal(span.step, node, "the step of a for loop")
+                if step == 0:
+                    raise _at(node, "the step of a for loop must not be 0")
+                return max(0, (last - first) // step + 1)
+        raise _at(node, "wanted a range or a set of integers in a for loop; write its values out")
 
-    def WhileLoop(self, node: Any, times: int) -> None:
-        self.block(node.block, times)
-
-    def BranchingStatement(self, node: Any, times: int) -> None:
-        self.block(node.if_block, times)
-        self.block(node.else_block, times)
-
-    def Box(self, node: Any, times: int) -> None:
-        self.block(node.body, times)
+    def _call(self, node: Any, times: int) -> None:
+        """A gate. The converter copies the whole definition at every call in the text, a millisecond for each gate."""
+        gates = self.gates.get(_gate_name(node), (1, 0))[0]
+        self.expanded += gates * self._spread(node.qubits) if gates > 1 else 0
+        if self.expanded > self.limits.max_gates // EXPANSION_COST:
+            limit = self.limits.max_gates // EXPANSION_COST
+            raise _at(node, f"wanted at most {limit} gates from expanded definitions, got {self.expanded}; use OpenQASM 2")
+        self._add(gates * self._spread(node.qubits) * times, node)
 
     def _add(self, count: int, node: Any) -> None:
         self.total += count
@@ -129,7 +168,7 @@ class _Survey:
                 flat = indices[0] if len(indices) == 1 and isinstance(indices[0], list) else ()
                 if len(flat) == 1 and not hasattr(flat[0], "start"):
                     continue
-            widest = max(widest, self.sizes.get(str(name), sum(self.sizes.values())))
+            widest = max(widest, self.sizes.get(str(name), self.num_qubits))
         return widest
 
     def _check_modifiers(self, node: Any) -> None:
@@ -137,7 +176,11 @@ class _Survey:
         for modifier in node.modifiers:
             kind = modifier.modifier.name
             if kind in ("ctrl", "negctrl"):
-                controls += 1 if modifier.argument is None else self._literal(modifier.argument, node, "ctrl's argument")
+                given = modifier.argument
+                number = 1 if given is None else self._literal(given, node, "the argument of ctrl")
+                if number < 1:
+                    raise _at(node, f"wanted at least 1 control, got {number}")
+                controls += number
             powers += kind == "pow"
         if controls > MAX_CONTROLS:
             raise _at(node, f"wanted at most {MAX_CONTROLS} controls on one gate, got {controls}")

@@ -20,8 +20,9 @@ from circuits.errors import CircuitError, InvalidProgram
 from circuits.openqasm import check_text, detect_language, read
 
 if TYPE_CHECKING:
-    from circuits.family import CircuitFamily, Counts
     from qiskit import QuantumCircuit
+
+    from circuits.family import CircuitFamily, Counts
 
 LANGUAGES = ("openqasm2", "openqasm3", "family")
 
@@ -108,6 +109,8 @@ class Program:
 
             language, text = to_openqasm(source)
             check_text(language, text, limits)
+            if language == "openqasm3":
+                read(language, text, limits)  # not all that Qiskit writes can be read back: better told now than later
             return cls(language, text=text)
         raise InvalidProgram(
             "wanted a Qiskit QuantumCircuit, a circuit family, OpenQASM text or a pathlib.Path to it, got"
@@ -116,6 +119,7 @@ class Program:
 
     @classmethod
     def _from_text(cls, text: str, limits: Limits) -> Program:
+        text = text.removeprefix("\ufeff")  # the byte order mark that some editors write
         language = detect_language(text)
         check_text(language, text, limits)
         return cls(language, text=text)

@@ -20,6 +20,7 @@ def resolve(registry: Mapping[str, str], name: str, *, kind: str, error: type[Ex
         name: the member wanted.
         kind: what a member is called in the message ("circuit family", "backend", "policy").
         error: the class to raise for an unknown name.
+
     Raises:
         error: ``name`` is not registered; the message lists the names that are.
     """

@@ -1,14 +1,15 @@
 """Steane's seven-qubit code: keep one logical qubit through rounds of syndrome extraction and decode it.
 
 Sources: A. M. Steane, "Multiple-particle interference and quantum error correction", Proc. R. Soc. A 452 (1996) 2551;
-parity checks of the Hamming code. Ours: one bare ancilla a check (not fault-tolerant: a fault on an ancilla may spread to
-two data qubits; verified ancilla blocks need 28 ancillas a round), and the decoder, which looks up the change of the
+parity checks of the Hamming code. Ours: one bare ancilla a check (not fault-tolerant: a fault on an ancilla may spread
+to two data qubits; verified ancilla blocks need 28 ancillas a round), and the decoder, which looks up the change of the
 syndrome from round to round, so that a wrong syndrome bit cancels itself. What a concatenated code costs is in
 ``circuits.concatenation``.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from qiskit import QuantumCircuit
@@ -73,7 +74,7 @@ class Steane:
     def score(self, counts: Counts) -> float:
         """Fraction of shots whose decoded logical value is the one that was kept, in [0, 1]."""
         right = (weight for bits, weight in probabilities(counts).items() if self.decode(bits) == self.logical)
-        return min(1.0, sum(right))
+        return min(1.0, math.fsum(right))
 
     @property
     def ideal_score(self) -> float:

@@ -1,4 +1,4 @@
-"""Questions about a circuit's structure that several modules ask: which qubits act, what is measured, what is dynamic."""
+"""Questions about a circuit that several modules ask: which qubits act, what is measured, what is dynamic."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def drop_idle_qubits(circuit: QuantumCircuit) -> QuantumCircuit:
 
 
 def iterations(operation: ControlFlowOp) -> int:
-    """How often a control-flow body runs: the length of a for loop; 1 for a branch, and for a while loop's first turn."""
+    """How often a control-flow body runs: a for loop's length; 1 for a branch and for a while loop."""
     return len(operation.params[0]) if isinstance(operation, ForLoopOp) else 1
 
 

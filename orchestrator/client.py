@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,12 +10,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
 from backends.backend import TranspileOptions
 from circuits.program import Program
 from orchestrator.errors import InvalidJob, JobCancelled, JobFailed, JobTimeout
-from orchestrator.job import FINAL_JOB_STATES, Event, Job, JobSpec, JobState, Limits, Objective, Result
+from orchestrator.job import FINAL_JOB_STATES, Assignment, Event, Job, JobSpec, JobState, Limits, Objective, Result
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from orchestrator.store import Announcement, Decision
     from orchestrator.transport import PolicyInfo, Transport
 
-    AnyProgram = QuantumCircuit | CircuitFamily | Program | str | Path
+    AnyProgram: TypeAlias = QuantumCircuit | CircuitFamily | Program | str | Path
+
+_FINAL_KINDS = frozenset(state.value for state in FINAL_JOB_STATES)
 
 CONNECT = "workers.compose:connect"
 """The one door upward, late-bound: (url, settings) -> Transport."""
@@ -74,9 +77,7 @@ def job_spec(program: AnyProgram, **options: Unpack[Options]) -> JobSpec:
     fixed: dict[str, Any] = {**options, "pin": {pin: 1.0} if isinstance(pin, str) else dict(pin)}
     for name in ("allow", "exclude", "tags"):
         if isinstance(fixed.get(name), str):
-            raise InvalidJob(
-                f"{name} must be a sequence of names; got a text: write [{fixed[name]!r}]"
-            )
+            raise InvalidJob(f"{name} must be a sequence of names; got a text: write [{fixed[name]!r}]")
         fixed[name] = tuple(fixed.get(name, ()))
     return JobSpec(program=Program.from_any(program), **fixed)
 
@@ -111,6 +112,10 @@ class JobHandle:
         """The job as it stands now."""
         return self._transport.job(self.id)
 
+    def assignments(self) -> list[Assignment]:
+        """Where it went, share by share; empty before it was placed."""
+        return self._transport.assignments(self.id)
+
     def cancel(self) -> None:
         """Withdraw it: what waits never starts, what runs is ended. A job that has ended stays as it is."""
         self._transport.cancel(self.id)
@@ -128,7 +133,7 @@ class JobHandle:
                 for event in fresh:
                     seen = event.seq
                     yield event
-                    if event.kind in {state.value for state in FINAL_JOB_STATES}:
+                    if event.kind in _FINAL_KINDS:
                         return
                 if not fresh and not bell.wait(timeout):
                     raise JobTimeout(self.id, timeout or 0.0, self.status().state)
@@ -187,9 +192,13 @@ class Client:
         Raises:
             ConfigurationError: the address cannot be used.   ServerUnreachable: nothing answers there.
         """
+        from orchestrator.settings import settings as environment
+
         module, _, name = CONNECT.partition(":")
-        connect: Callable[..., Transport] = getattr(import_module(module), name)
-        self._transport = connect(url, settings)
+        connect: Callable[[str | None, Settings], Transport] = getattr(import_module(module), name)
+        configuration = settings or environment()
+        self._limits = configuration.program_limits
+        self._transport = connect(url, configuration)
 
     # ── submit ────────────────────────────────────────────────────────────────────────────────────────────────────
     def submit(self, program: AnyProgram, **options: Unpack[Options]) -> JobHandle:
@@ -211,7 +220,10 @@ class Client:
         Raises:
             As :meth:`submit`.
         """
-        return [JobHandle(job.id, self._transport) for job in self._transport.submit(list(specs))]
+        batch = list(specs)
+        for program in {spec.program.content_hash(): spec.program for spec in batch}.values():
+            program.load(self._limits)  # in the submitter's process: what cannot be read becomes no job
+        return [JobHandle(job.id, self._transport) for job in self._transport.submit(batch)]
 
     def map(
         self, programs: Iterable[AnyProgram], *, timeout: float | None = None, **options: Unpack[Options]
@@ -223,6 +235,38 @@ class Client:
         """
         handles = self.submit_many(job_spec(program, **options) for program in programs)
         return (handle.result(timeout) for handle in handles)
+
+    def as_completed(self, handles: Iterable[JobHandle], *, timeout: float | None = None) -> Iterator[JobHandle]:
+        """Handles in the order in which their jobs end, well or not.
+
+        Raises:
+            JobTimeout: none of the rest ended for ``timeout`` seconds.
+        """
+        waiting = {handle.id: handle for handle in handles}
+        ended: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+        def hear(event: Event | None) -> None:
+            if event is None or event.kind in _FINAL_KINDS:
+                ended.put(None if event is None else event.job_id)
+
+        unsubscribe = self._transport.subscribe(hear)
+        try:
+            yield from self._ended(waiting, list(waiting))
+            while waiting:
+                try:
+                    job_id = ended.get(timeout=timeout)
+                except queue.Empty:
+                    some = next(iter(waiting))
+                    raise JobTimeout(some, timeout or 0.0, self._transport.job(some).state) from None
+                yield from self._ended(waiting, list(waiting) if job_id is None else [job_id])
+        finally:
+            unsubscribe()
+
+    def _ended(self, waiting: dict[str, JobHandle], job_ids: list[str]) -> Iterator[JobHandle]:
+        """Those of these jobs that wait to be handed out and have ended."""
+        for job_id in job_ids:
+            if job_id in waiting and self._transport.job(job_id).state in FINAL_JOB_STATES:
+                yield waiting.pop(job_id)
 
     # ── look ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def job(self, job_id: str) -> JobHandle:

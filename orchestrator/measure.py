@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from circuits.fidelity import Judgement
-
 from backends.backend import Device
 from backends.energy import energy_j
 from circuits.counts import merge
 from circuits.family import Counts
+from circuits.fidelity import Judgement
 from orchestrator.job import Assignment, Estimate, Job, Measurement, Placement, Result, Share
 from orchestrator.runtime import Executed
 from orchestrator.store import Run

@@ -124,14 +124,10 @@ class Pipeline:
         model = self.learn()
         now = self.store.now()
         backlog = fleet.backlog(self.store.outstanding(), now)
-        requests: list[Request] = []
-        for job in jobs:
-            try:
-                requests.append(self._request(job, fleet, backlog, model, now))
-            except RuntimeFailure as failed:
-                self._fail(job, failed.failure)
-            except PlacementError as error:
-                self._fail(job, Failure("place", type(error).__name__, str(error)))
+        try:
+            requests, num_taken = self._requests(jobs, fleet, backlog, model, now)
+        except WorkReturned:  # this process is closing; the jobs still wait for a place
+            return 0
         batch = uuid.uuid4().hex
         events: list[Event] = []
         woken: dict[str, int] = {}
@@ -146,9 +142,30 @@ class Pipeline:
         self.notifier.publish(events)
         for backend, number in woken.items():
             self.broker.wake_backend(backend, number)
-        if len(jobs) == self._settings.placement_batch:
+        if num_taken < len(jobs) or len(jobs) == self._settings.placement_batch:
             self.broker.wake_placement()
-        return len(jobs)
+        return num_taken
+
+    def _requests(
+        self, jobs: Sequence[Job], fleet: Fleet, backlog: Backlog, model: CostModel, now: float
+    ) -> tuple[list[Request], int]:
+        """The first of these jobs, as many as can be prepared before the window closes, and how many that were.
+
+        A program seen for the first time takes a while to prepare; the jobs behind it are not held up, nor those
+        before it: what is ready when the window closes is decided together.
+        """
+        requests: list[Request] = []
+        closes = time.monotonic() + self._settings.placement_window_s
+        for num_taken, job in enumerate(jobs, start=1):
+            try:
+                requests.append(self._request(job, fleet, backlog, model, now))
+            except RuntimeFailure as failed:
+                self._fail(job, failed.failure)
+            except PlacementError as error:
+                self._fail(job, Failure("place", type(error).__name__, str(error)))
+            if time.monotonic() > closes:
+                return requests, num_taken
+        return requests, len(jobs)
 
     def _request(self, job: Job, fleet: Fleet, backlog: Backlog, model: CostModel, now: float) -> Request:
         """Every backend as a candidate of the job.

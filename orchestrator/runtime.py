@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from circuits.fidelity import Judgement
-
 from backends.backend import Device, TranspileOptions
 from circuits.family import Counts
+from circuits.fidelity import Judgement
 from circuits.program import Limits, Program
 from orchestrator.job import Failure
 from orchestrator.preparation import Fit, ProgramFacts

@@ -29,6 +29,8 @@ class Settings(BaseSettings):
 
     backends: tuple[str, ...] = ()
     """Backends that this machine's workers announce; empty means all whose SDK is installed."""
+    embedded_engine: bool = True
+    """An embedded client does the work of its folder; without, it looks, submits and cancels, and others do the work."""
     slots: int = Field(default=1, ge=1)
     """Assignments that one worker runs at the same time."""
 
@@ -49,6 +51,9 @@ class Settings(BaseSettings):
     """A worker that says nothing for so long has lost its assignment."""
     heartbeat_s: float = Field(default=5.0, gt=0)
     placement_batch: int = Field(default=100, ge=1)
+    """Most jobs that are decided together."""
+    placement_window_s: float = Field(default=0.25, gt=0)
+    """Jobs that are ready after so long are decided without waiting for the rest of the batch to be prepared."""
 
     scale_latency_s: float = Field(default=1.0, gt=0)
     scale_energy_j: float = Field(default=10.0, gt=0)

@@ -160,9 +160,7 @@ def running(
             workers.append(_flower(flower_port, environment))
         stack.callback(_stop, workers)
         if not all_up.wait(UP_TIMEOUT_S):
-            raise ConfigurationError(
-                f"not up after {UP_TIMEOUT_S:g} s: {', '.join(sorted(wanted))}; see the log above"
-            )
+            raise ConfigurationError(f"not up after {UP_TIMEOUT_S:g} s: {', '.join(sorted(wanted))}; see the log above")
         unsubscribe()
         yield url
 

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from orchestrator.errors import ConfigurationError
 from orchestrator.settings import Settings
-from orchestrator.settings import settings as environment
 from orchestrator.transport import Transport
 
 
-def connect(url: str | None, settings: Settings | None) -> Transport:
+def connect(url: str | None, settings: Settings) -> Transport:
     """The transport behind an address: what :class:`orchestrator.Client` calls.
 
     Args:
-        url: None for the embedded orchestrator, else the address of a cluster's broker.
-        settings: None for those of the environment.
+        url: address of a cluster's broker; None for the one in the settings, or else the embedded orchestrator.
+        settings: limits, folders and the store's address.
 
     Raises:
         ConfigurationError: no such kind of address.   ServerUnreachable: nothing answers there.
     """
-    configuration = settings or environment()
-    address = url or configuration.url
+    address = url or settings.url
     if address is None:
         from workers.local import LocalTransport
 
-        return LocalTransport(configuration)
+        return LocalTransport(settings)
     if address.partition("://")[0] in ("redis", "rediss", "redis+socket", "redis+unix", "redis+tcp", "unix"):
         from workers.cluster import ClusterTransport
 
-        return ClusterTransport(address, configuration)
+        return ClusterTransport(address, settings)
     raise ConfigurationError(
         f"a client speaks to redis://…, redis+socket:///… or, without an address, to itself; got {address[:80]!r}"
     )

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
 
-from circuits.fidelity import Judgement, ideal_distribution, is_scored, judge, judge_outcome, mixture_fidelity
 from qiskit import QuantumCircuit, qasm3
 
 import backends
@@ -20,7 +19,8 @@ from backends.errors import UnsupportedCircuit
 from backends.transpilation import rejection, transpile
 from circuits.family import AdaptiveFamily, CircuitFamily, Counts, Outcome, Run
 from circuits.features import Features, features
-from circuits.program import Limits, Program
+from circuits.fidelity import Judgement, ideal_distribution, judge, judge_outcome, mixture_fidelity
+from circuits.program import Limits, Program, is_scored
 from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.records import from_json, to_json
 from orchestrator.runtime import Executed, ExecuteWork, JudgeWork, Prepared, PrepareWork, Progress

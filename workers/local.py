@@ -44,7 +44,7 @@ class LocalTransport(StoreTransport):
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         self._sandbox = Sandbox()
         self._lock = _Lock(settings.data_dir / "owner.lock")
-        owned = self._lock.acquire(wait=False)
+        owned = settings.embedded_engine and self._lock.acquire(wait=False)
         if owned:
             self._sandbox.start_one()  # its imports take as long as everything below
         self._bus = LocalBus(settings.data_dir)
@@ -64,7 +64,7 @@ class LocalTransport(StoreTransport):
         self._opening = threading.Lock()
         if owned:
             self._start()
-        else:
+        elif settings.embedded_engine:
             threading.Thread(target=self._inherit, name="qorch-heir", daemon=True).start()
 
     def _start(self) -> None:

@@ -58,7 +58,7 @@ class RedisBus:
         self._redis.close()
 
     def _subscribe(self) -> redis.client.PubSub:
-        subscription = self._redis.pubsub(ignore_subscribe_messages=True)
+        subscription: redis.client.PubSub = self._redis.pubsub(ignore_subscribe_messages=True)
         subscription.subscribe(CHANNEL)
         return subscription
 

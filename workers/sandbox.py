@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from circuits.fidelity import Judgement
-
 from orchestrator.job import Failure
 from orchestrator.records import from_json
 from orchestrator.runtime import (

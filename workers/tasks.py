@@ -14,10 +14,11 @@ from orchestrator.pipeline import Pipeline
 def register(app: Celery, pipeline: Pipeline, devices: Mapping[str, Device]) -> None:
     """Give the application this worker's pipeline and the devices it serves."""
 
-    @app.task(name=PLACE_TASK)
     def place() -> None:
         pipeline.place()
 
-    @app.task(name=EXECUTE_TASK)
     def execute(backend: str) -> None:
         pipeline.execute({backend: devices[backend]})
+
+    app.task(name=PLACE_TASK)(place)
+    app.task(name=EXECUTE_TASK)(execute)

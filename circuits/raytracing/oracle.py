@@ -22,7 +22,7 @@ from circuits.raytracing.scene import Box
 
 
 def num_qubits(num_primitives: int, grid_bits: int) -> int:
-    """pb + 2 cb + 5        [paper's width]"""
+    """Width of the register, pb + 2 cb + 5 [paper]."""
     return (num_primitives - 1).bit_length() + 2 * grid_bits + 5
 
 
@@ -120,7 +120,7 @@ def _carry_chain(width: int, word: list[int], ray: list[int], carry: int) -> Qua
 
 
 def _load(circuit: QuantumCircuit, address: list[int], target: list[int], words: list[int]) -> None:
-    """target ^= words[address]: one (multi-controlled) X a monomial of the words' algebraic normal form."""
+    """Target ^= words[address]: one (multi-controlled) X a monomial of the words' algebraic normal form."""
     coefficients = list(words)
     for bit in range(len(address)):  # Moebius transform over GF(2), all target bits at once
         for index in range(len(words)):

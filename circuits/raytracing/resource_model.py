@@ -13,11 +13,11 @@ import math
 
 
 def paper_num_qubits(primitive_bits: int, coordinate_bits: int = 6) -> int:
-    """qb + 2 cb + 5        [paper]"""
+    """Width of the register, qb + 2 cb + 5 [paper]."""
     return primitive_bits + 2 * coordinate_bits + 5
 
 
 def paper_depth(primitive_bits: int, coordinate_bits: int = 6) -> int:
-    """3 qb + floor(pi/4 sqrt(2^(qb + 2 cb + 5)))        [paper]"""
+    """Model of the depth, 3 qb + floor(pi/4 sqrt(2^(qb + 2 cb + 5))) [paper]."""
     space = 2.0 ** paper_num_qubits(primitive_bits, coordinate_bits)
     return 3 * primitive_bits + math.floor(math.pi / 4 * math.sqrt(space))

@@ -1,8 +1,8 @@
 """Amplitude amplification with an unknown number of hits, and when to stop it.
 
-Sources: Boyer, Brassard, Hoyer, Tapp 1998 (BBHT), Fortschr. Phys. 46 493: growing random numbers of iterations; Durr and
-Hoyer 1996, arXiv quant-ph/9607014: minimum finding by searching below the best so far. Ours: the stop rule, which is
-rigorous for every number of hits, and several shots a circuit.
+Sources: Boyer, Brassard, Hoyer, Tapp 1998 (BBHT), Fortschr. Phys. 46 493: growing random numbers of iterations; Durr
+and Hoyer 1996, arXiv quant-ph/9607014: minimum finding by searching below the best so far. Ours: the stop rule, which
+is rigorous for every number of hits, and several shots a circuit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GROWTH = 6.0 / 5.0
 
 
 def success_probability(num_hits: int, num_items: int, iterations: int) -> float:
-    """sin^2((2 j + 1) theta), sin^2 theta = num_hits/num_items        [BBHT]"""
+    """Chance of a hit after j iterations, sin^2((2 j + 1) theta) with sin^2 theta = num_hits/num_items [BBHT]."""
     return math.sin((2 * iterations + 1) * math.asin(math.sqrt(num_hits / num_items))) ** 2
 
 

@@ -30,7 +30,7 @@ TEST_FIELDS = np.linspace(0.2, 2.0, 39)[1::2]  # 19 fields in between: the train
 
 
 def block_gradient(angles: Array, environment: Array) -> Array:
-    """d tr(environment^T block)/d angles of one SO(4) block.        float64 (6,)"""
+    """Gradient of tr(environment^T block) by the angles of one SO(4) block; float64 (6,)."""
     gradient = np.empty(6)
     for index in range(6):
         shifted = angles.copy()
@@ -40,10 +40,11 @@ def block_gradient(angles: Array, environment: Array) -> Array:
 
 
 def apply_block(states: Array, block: Array, first: int) -> Array:
-    """Apply a 4x4 matrix on qubits (first, first + 1).        float64 (batch, 2^n); index bit i is qubit i"""
+    """Apply a 4x4 matrix on qubits (first, first + 1); states: float64 (batch, 2^n), index bit i is qubit i."""
     batch = states.shape[0]
     view = states.reshape(batch, -1, 4, 2**first)
-    return np.einsum("ab,xybz->xyaz", block, view).reshape(batch, -1)
+    applied: Array = np.einsum("ab,xybz->xyaz", block, view).reshape(batch, -1)
+    return applied
 
 
 def cost_and_gradient(angles: Array, states: Array, weights: Array, projector: Array) -> tuple[float, Array]:
@@ -76,15 +77,17 @@ def cost_and_gradient(angles: Array, states: Array, weights: Array, projector: A
 
 
 def local_projector(trash: tuple[int, ...]) -> Array:
-    """Diagonal of the mean over trash qubits of |0><0|.        float64 (2^n,)"""
+    """Diagonal of the mean over trash qubits of |0><0|; float64 (2^n,)."""
     index = np.arange(2**NUM_QUBITS)
-    return np.mean([(index >> qubit & 1) == 0 for qubit in trash], axis=0)
+    diagonal: Array = np.mean([(index >> qubit & 1) == 0 for qubit in trash], axis=0)
+    return diagonal
 
 
 def global_projector(trash: tuple[int, ...]) -> Array:
-    """Diagonal of the projector onto all trash qubits 0.        float64 (2^n,)"""
+    """Diagonal of the projector onto all trash qubits 0; float64 (2^n,)."""
     index = np.arange(2**NUM_QUBITS)
-    return np.all([(index >> qubit & 1) == 0 for qubit in trash], axis=0).astype(np.float64)
+    diagonal: Array = np.all([(index >> qubit & 1) == 0 for qubit in trash], axis=0).astype(np.float64)
+    return diagonal
 
 
 def train(seed: int, ensemble: Array) -> tuple[Array, float]:
@@ -95,8 +98,11 @@ def train(seed: int, ensemble: Array) -> tuple[Array, float]:
     values = np.clip(values, 1e-14, None)
     angles = np.random.default_rng(seed).normal(0.0, 0.1, 6 * len(brickwork(NUM_QUBITS, NUM_LAYERS)))
     stages: list[tuple[Callable[[tuple[int, ...]], Array], float, int]] = [
-        (local_projector, 0.2, 150), (global_projector, 0.2, 600), (global_projector, 0.5, 600), (global_projector, 1.0, 1500),
-    ]  # fmt: skip
+        (local_projector, 0.2, 150),
+        (global_projector, 0.2, 600),
+        (global_projector, 0.5, 600),
+        (global_projector, 1.0, 1500),
+    ]
     for projector, alpha, steps in stages:
         weights = values**alpha / np.sum(values**alpha)
         result: Any = minimize(
@@ -108,7 +114,7 @@ def train(seed: int, ensemble: Array) -> tuple[Array, float]:
 
 
 def trash_fidelities(angles: Array, states: Array) -> Array:
-    """p0 of each state.        float64 (batch,)"""
+    """Trash fidelity p0 of each state; float64 (batch,)."""
     for first, row in zip(brickwork(NUM_QUBITS, NUM_LAYERS), angles.reshape(-1, 6), strict=True):
         states = apply_block(states, so4_block(row), first)
     kept: Array = np.sum(global_projector(trash_qubits(NUM_QUBITS, NUM_LATENT)) * states**2, axis=1)

@@ -2,7 +2,7 @@
 
 For each backend, each (backend, group of programs) and each (backend, program) the model keeps the mean of
 
-    log(measured service_s / prior service_s)      and      measured fidelity - prior fidelity.
+    log(measured service_s / prior service_s)   and   measured fidelity / finite-shot floor - prior fidelity.
 
 A depth with few observations leans on the one above it (empirical-Bayes shrinkage, ours): with n observations of mean
 m, its correction is (n m + STRENGTH * parent) / (n + STRENGTH). Old observations fade once there are more than MEMORY,
@@ -152,5 +152,7 @@ def _learned(known: Residual, seen: Observation) -> Residual:
     ratio = max(seen.measurement.service_s, SMALLEST_S) / max(seen.prior.service_s, SMALLEST_S)
     fidelity = known.fidelity
     if seen.measurement.fidelity is not None:
-        fidelity = fidelity.add(seen.measurement.fidelity - seen.prior.fidelity)
+        # few shots measure less than an ideal device has: the prior speaks of the device, so compare beyond the floor
+        beyond_shots = seen.measurement.fidelity / (seen.measurement.fidelity_floor or 1.0)
+        fidelity = fidelity.add(beyond_shots - seen.prior.fidelity)
     return Residual(known.log_time.add(math.log(ratio)), fidelity)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit, QuantumRegister
 from qiskit.circuit import ClassicalRegister, Parameter
-from qiskit.circuit.library import QFT, efficient_su2, real_amplitudes
+from qiskit.circuit.library import PermutationGate, QFTGate, efficient_su2, real_amplitudes
 from qiskit.circuit.random import random_circuit
 from qiskit.quantum_info import Operator
 
@@ -41,8 +41,15 @@ def test_a_qiskit_circuit_arrives_with_the_same_unitary(seed: int) -> None:
     assert Operator(arrived).equiv(Operator(circuit), atol=1e-7)
 
 
-@pytest.mark.parametrize("circuit", [QFT(4), efficient_su2(3).assign_parameters(np.linspace(0, 1, 24))])
-def test_library_objects_that_crash_the_exporter_arrive(circuit: QuantumCircuit) -> None:
+@pytest.mark.parametrize("name", ["qft", "ansatz", "permutation"])
+def test_library_objects_arrive(name: str) -> None:
+    circuit = QuantumCircuit(3)
+    if name == "qft":
+        circuit.append(QFTGate(3), range(3))
+    elif name == "ansatz":
+        circuit = efficient_su2(3).assign_parameters(np.linspace(0, 1, 24))
+    else:
+        circuit.append(PermutationGate([2, 0, 1]), range(3))  # an array parameter crashes the exporter
     arrived = arrive(circuit)
     arrived.remove_final_measurements()
     assert Operator(arrived).equiv(Operator(circuit), atol=1e-7)
@@ -127,19 +134,34 @@ def test_free_parameters_are_refused() -> None:
     circuit.rz(Parameter("theta"), 0)
     with pytest.raises(InvalidProgram, match=r"theta.*assign_parameters"):
         Program.from_any(circuit)
-    with pytest.raises(InvalidProgram, match="num_qubits|free parameters"):
+    with pytest.raises(InvalidProgram, match="free parameters"):
         Program.from_any(real_amplitudes(2))
 
 
-@pytest.mark.parametrize("source", [None, 3, b"OPENQASM 2.0;", [BELL], Steane, QuantumCircuit, object(), QuantumCircuit()])
+@pytest.mark.parametrize(
+    "source", [None, 3, b"OPENQASM 2.0;", [BELL], Steane, QuantumCircuit, object(), QuantumCircuit()]
+)
 def test_other_things_are_refused(source: object) -> None:
     with pytest.raises(InvalidProgram, match="wanted"):
         Program.from_any(source)
 
 
 @pytest.mark.parametrize(
-    "record", [None, [], {}, {"language": "qpy"}, {"language": "family"}, {"language": "openqasm2", "code": ""}, {"language": "family", "family": "steane", "parameters": {"rounds": "2"}}, {"language": 3}, {"language": "openqasm2", "text": 7}, {"language": "family", "family": "steane", "parameters": 4}]
-)  # fmt: skip
+    "record",
+    [
+        None,
+        [],
+        {},
+        {"language": 3},
+        {"language": "qpy"},
+        {"language": "family"},
+        {"language": "openqasm2", "code": ""},
+        {"language": "openqasm2", "text": 7},
+        {"language": "openqasm2", "text": BELL, "family": "steane"},
+        {"language": "family", "family": "steane", "parameters": 4},
+        {"language": "family", "family": "steane", "parameters": {"rounds": "2"}},
+    ],
+)
 def test_bad_records_are_refused(record: object) -> None:
     with pytest.raises(CircuitError):
         Program.from_json(record).load()
@@ -149,7 +171,7 @@ def test_files_that_are_no_programs_are_refused(tmp_path: Path) -> None:
     binary, huge = tmp_path / "binary.qasm", tmp_path / "huge.qasm"
     binary.write_bytes(b"OPENQASM 2.0;\n\xff\xfe")
     huge.write_bytes(BELL.encode() + b" " * 2_000_000)
-    for path, cause in ((binary, "UTF-8"), (huge, "bytes"), (tmp_path, "no regular file"), (tmp_path / "a\0b", "")):
+    for path, cause in ((binary, "UTF-8"), (huge, "bytes"), (tmp_path, "no regular file"), (tmp_path / "a\0b", "file")):
         with pytest.raises(InvalidProgram, match=cause):
             Program.from_any(path)
 
@@ -183,21 +205,25 @@ def test_files_that_are_no_programs_are_refused(tmp_path: Path) -> None:
         (HEAD3 + "qubit q; if (true) {" * 300, "nested"),
         (HEAD3 + "qubit q; bit c; if (c ^ c) { x q; }", "unhandled|unsupported"),
         (HEAD2 + NESTED2 + "qreg q[1]; g44 q[0];", "gates"),
-        (HEAD2 + CHAIN2 + "qreg q[1]; g4999 q[0];", "nested definitions"),
+        (HEAD2 + "qreg q[1];" + "gate a " * 40_000, "cannot be read"),
+        (HEAD3 + "qubit[0x3B9ACA00] q;", "declared qubits"),
+        (HEAD3 + "qubit[1_000_000_000] q;", "declared qubits"),
+        (HEAD3 + "".join(f"qubit q{i};" for i in range(2000)), "declared qubits"),
+        (HEAD2 + CHAIN2 + "qreg q[1]; g4999 q[0];", "nested gate definitions"),
         (HEAD2 + "qreg q[1000];" + "x q;" * 1000, "gates"),
         (HEAD2 + "qreg q[1]; rz(" + "-" * 100_000 + "1) q[0];", "operators"),
         (HEAD2 + "qreg q[1]; rz(" + "(" * 100_000 + "1) q[0];", "brackets"),
         (HEAD2 + "qreg q[1]; rz(1/0) q[0];", "zero"),
         (HEAD2 + "gate g(a) b { rz(ln(a)) b; } qreg q[1]; g(-1) q[0];", "cannot be read"),
         (HEAD2 + "qreg q[1]; rz(10^400) q[0];", "finite|cannot be read"),
-        (HEAD2 + "qreg q[1]; x q[3];", "4,|3,"),
-        (HEAD2 + "qreg q[1]; x p[0];", "not defined"),
+        (HEAD2 + "qreg q[1]; x q[3];", ">:3,13|index 3"),
+        (HEAD2 + "qreg q[1]; x r[0];", "not defined"),
         (BELL + "\0", "binary"),
-        (BELL[:-16], "end-of-file"),
+        (BELL[:-3], "end-of-file"),
         (BELL + "\udcff", "Unicode"),
         ('OPENQASM 2.0; include "/etc/passwd";', "refused"),
         ("OPENQASM 2.0; include '../../secret.inc';", "refused"),
-        ("OPENQASM 3.0; include\n\"/etc/passwd\";", "refused"),
+        ('OPENQASM 3.0; include\n"/etc/passwd";', "refused"),
         (BELL + " " * 1_000_001, "bytes"),
     ],
 )
@@ -215,8 +241,8 @@ def survives(text: str) -> None:
     """Either a circuit or InvalidProgram, nothing else."""
     try:
         Program.from_any(text).load().build()
-    except InvalidProgram as error:
-        assert str(error)
+    except InvalidProgram:
+        return
 
 
 @settings(max_examples=300, deadline=None)
@@ -227,9 +253,11 @@ def test_random_text_never_crashes(text: str) -> None:
 
 
 TOKENS = (
-    "qreg q[3]; creg c[3]; qubit[3] bit[3] c q q[0] q[1] c[0] measure -> = ; , ( ) { } [ ] h x cx rz u barrier reset gate"
-    " opaque if else while for in int 0 1 2 -1 1e400 pi sin ln / * ^ - + == true g a @ ctrl inv pow $0 $7 let def 0:2"
-).split(" ")  # fmt: skip
+    "qreg q[3];", "creg c[3];", "qubit[3]", "bit[3]", "qubit", "bit", "c", "q", "q[0]", "q[1]", "c[0]", "measure",
+    "->", "=", ";", ";", ";", ",", "(", ")", "{", "}", "[", "]", "h", "x", "cx", "rz", "u", "barrier", "reset",
+    "gate", "opaque", "if", "else", "while", "for", "in", "int", "0", "1", "2", "-1", "1e400", "pi", "sin", "ln", "/",
+    "*", "^", "-", "+", "==", "true", "g", "a", "@", "ctrl", "inv", "pow", "$0", "$7", "let", "def", "0:2",
+)  # fmt: skip
 words = st.lists(st.sampled_from(TOKENS), max_size=25).map(" ".join)
 
 

@@ -20,7 +20,14 @@ PRIOR = Estimate(service_s=1.0, fidelity=0.9, energy_j=10.0, cost_usd=0.0)
 
 def after(seen: Observation, *service_s: float, fidelity: float | None = 0.95, **fields: str) -> CostModel:
     log = [
-        (number, replace(seen, measurement=replace(seen.measurement, service_s=time_s, fidelity=fidelity), **fields))
+        (
+            number,
+            replace(
+                seen,
+                measurement=replace(seen.measurement, service_s=time_s, fidelity=fidelity, fidelity_floor=None),
+                **fields,
+            ),
+        )
         for number, time_s in enumerate(service_s, start=1)
     ]
     return CostModel().fold(log)
@@ -85,3 +92,9 @@ def _seen(service_s: float) -> Observation:
 def test_a_snapshot_is_the_model(observation: Observation) -> None:
     model = after(observation, 2.0, 3.0)
     assert CostModel.from_json(model.to_json()) == model
+
+
+def test_few_shots_are_not_mistaken_for_noise(observation: Observation) -> None:
+    few = replace(observation.measurement, fidelity=0.88, fidelity_floor=0.88 / 0.9)
+    model = CostModel().fold([(1, replace(observation, measurement=few))])
+    assert ask(model).fidelity == pytest.approx(0.9)

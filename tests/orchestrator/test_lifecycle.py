@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -57,7 +58,7 @@ def follow(events: list[AssignmentEvent], max_attempts: int = 3) -> list[Assignm
 @given(st.lists(st.sampled_from(EVENTS), max_size=20), st.integers(1, 4))
 def test_no_order_of_events_breaks_a_promise(events: list[AssignmentEvent], max_attempts: int) -> None:
     way = follow(events, max_attempts)
-    for before, after in zip(way, way[1:], strict=False):
+    for before, after in itertools.pairwise(way):
         assert before.state not in FINAL_ASSIGNMENT_STATES, "a final state is final"
         assert after.attempt - before.attempt == (after.story[-1] == "Claimed"), "the fencing token counts claims"
         assert len(after.story) == len(before.story) + 1

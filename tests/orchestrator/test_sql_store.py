@@ -35,7 +35,7 @@ def submitted(store: SqlStore, spec: JobSpec) -> Job:
 def placed(store: SqlStore, spec: JobSpec, make: Make, *backends: str, rank: float = 0.0) -> Job:
     job = submitted(store, spec)
     request = Request(job.id, job.seq, spec, rank, 0.0, ())
-    decision = Decision(job.id, "eft", 0.0, 0, "batch", {}, request, {name: 1.0 for name in backends})
+    decision = Decision(job.id, "eft", 0.0, 0, "batch", {}, request, dict.fromkeys(backends, 1.0))
     parts = [
         make(id=f"{job.id}-{number}", job_id=job.id, backend=backend, rank=rank)
         for number, backend in enumerate(backends or ("aer_statevector",))

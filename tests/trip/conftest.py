@@ -1,0 +1,55 @@
+"""Both transports: embedded, and a cluster of real Celery workers over a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator import Client
+from orchestrator.settings import Settings
+from workers.cluster import running
+
+FLEET = ("aer_statevector", "aer_mps", "aer_stabilizer", "fake_guadalupe", "cirq_simulator")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings by which a client reaches a running cluster of two workers."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("cluster"), backends=FLEET, heartbeat_s=1.0)
+    division = {"simulators": [name for name in FLEET if not name.startswith("fake")], "qpus": ["fake_guadalupe"]}
+    with running(settings, division) as url:
+        yield settings.model_copy(update={"url": url})
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """One embedded client for all tests that need no folder of their own."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("embedded"), backends=FLEET, heartbeat_s=1.0)
+    with Client(settings=settings) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def over_celery(cluster: Settings) -> Iterator[Client]:
+    """One client of the cluster."""
+    with Client(settings=cluster) as client:
+        yield client
+
+
+@pytest.fixture(params=["embedded", "over_celery"])
+def client(request: pytest.FixtureRequest) -> Client:
+    """A client over each transport in turn."""
+    found: Client = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def slow_qasm(tmp_path: Path) -> Path:
+    """A program that keeps any simulator busy for minutes: mid-circuit measurements are run shot by shot."""
+    body = "".join(f"rx(0.{i}) q; cx q[0],q[1]; c[0] = measure q[0]; if (c[0]) {{ x q[1]; }}\n" for i in range(1, 9))
+    text = f'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit[14] q;\nbit[14] c;\n{body * 20}c = measure q;\n'
+    path = tmp_path / "slow.qasm"
+    path.write_text(text)
+    return path

@@ -1,0 +1,124 @@
+"""The embedded orchestrator is durable, and shared by the processes of one machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from circuits.program import Program
+from orchestrator import Client
+from orchestrator.errors import JobCancelled
+from orchestrator.job import JobState
+from orchestrator.settings import Settings
+
+TIMEOUT_S = 120.0
+
+OWNER = """
+import sys
+from pathlib import Path
+from orchestrator import Client
+from orchestrator.settings import Settings
+
+with Client(settings=Settings(data_dir=Path(sys.argv[1]), backends=("aer_statevector",), heartbeat_s=0.5)) as client:
+    job = client.submit(Path(sys.argv[2]), shots=1_000_000)
+    for event in job.events():
+        if event.kind == "running":
+            print(job.id, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def owner(folder: Path, program: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Another process that owns the folder and is busy with a long job; the process and the job's id."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(folder), str(program)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+@pytest.fixture
+def small(settings: Settings) -> Settings:
+    """One backend, one folder."""
+    return settings.model_copy(update={"backends": ("aer_statevector",)})
+
+
+def test_an_unfinished_job_goes_on_at_the_next_start(small: Settings, bell: Program) -> None:
+    with Client(settings=small) as client:
+        jobs = [client.submit(bell, shots=100).id for _ in range(20)]
+    with Client(settings=small) as client:
+        for job_id in jobs:
+            assert sum(client.job(job_id).result(TIMEOUT_S).counts.values()) == 100
+
+
+def test_work_in_progress_is_given_back_and_costs_no_attempt(small: Settings, slow_qasm: Path) -> None:
+    with Client(settings=small) as client:
+        job = client.submit(slow_qasm, shots=1_000_000)
+        for event in job.events(TIMEOUT_S):
+            if event.kind == "running":
+                break
+    with Client(settings=small) as client:
+        kinds = [event.kind for event in client.job(job.id)._transport.events(job.id, after=0)]
+        assert "assignment_released" in kinds
+        client.job(job.id).cancel()
+        with pytest.raises(JobCancelled):
+            client.job(job.id).result(TIMEOUT_S)
+        assert client._transport.assignments(job.id)[0].num_failures == 0
+
+
+def test_two_processes_share_a_folder_and_the_second_inherits(
+    small: Settings, slow_qasm: Path, bell: Program
+) -> None:
+    with owner(small.data_dir, slow_qasm) as (process, slow_id):
+        children = psutil.Process(process.pid).children()
+        assert children, "the owner works through child processes"
+        with Client(settings=small) as client:
+            mine = client.submit(bell, shots=100)
+            assert client.job(slow_id).status().state is JobState.RUNNING
+            client.job(slow_id).cancel()  # reaches the other process
+            assert sum(mine.result(TIMEOUT_S).counts.values()) == 100, "the owner ran it"
+            last = client.submit(slow_qasm, shots=1_000_000)
+            for event in last.events(TIMEOUT_S):
+                if event.kind == "running":
+                    break
+            process.kill()
+            after = client.submit(bell, shots=50)
+            released = [event.kind for event in last.events(TIMEOUT_S) if _cancel_once(client, event.kind, last.id)]
+            assert "assignment_released" in released
+            assert sum(after.result(TIMEOUT_S).counts.values()) == 50, "this process ran it"
+        _, alive = psutil.wait_procs(children, timeout=10)
+        assert alive == [], "a child dies with its worker, even in the middle of a run"
+
+
+def _cancel_once(client: Client, kind: str, job_id: str) -> bool:
+    """Withdraw the job as soon as it has been handed on, so that the test need not wait for its end."""
+    if kind == "assignment_released":
+        client.job(job_id).cancel()
+    return True
+
+
+def test_a_closed_client_leaves_nothing_behind(small: Settings, bell: Program) -> None:
+    me = psutil.Process()
+    before = {child.pid for child in me.children(recursive=True)}
+    threads = me.num_threads()
+    with Client(settings=small) as client:
+        client.submit(bell, shots=10).result(TIMEOUT_S)
+    assert {child.pid for child in me.children(recursive=True)} <= before
+    assert me.num_threads() <= threads

@@ -1,0 +1,67 @@
+"""The command line ``qorch``: its commands and what stands before them. Nothing heavy is imported before one runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workers import cli_fleet, cli_jobs
+from workers.cli_frame import Frame, print_json
+from workers.cli_options import Common, takes
+
+app = typer.Typer(
+    cls=Frame,
+    name="qorch",
+    help="Run quantum circuits where they run best: submit, let a policy place them, learn from what was measured.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+PANELS = {
+    "Jobs": (
+        cli_jobs.run,
+        cli_jobs.submit,
+        cli_jobs.status,
+        cli_jobs.result,
+        cli_jobs.cancel,
+        cli_jobs.jobs,
+        cli_jobs.events,
+        cli_jobs.why,
+    ),
+    "What there is": (cli_fleet.backends, cli_fleet.policies, cli_fleet.costs, cli_fleet.doctor),
+    "Cluster": (cli_fleet.up, cli_fleet.worker),
+}
+for _panel, _commands in PANELS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(takes(_command))
+
+
+def main() -> None:
+    """The entry point of ``qorch``."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def qorch(
+    ctx: typer.Context,
+    url: Annotated[str | None, typer.Option(help="Cluster to speak to (QORCH_URL); default: embedded.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the embedded store (QORCH_DATA_DIR).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """What stands before a command's name."""
+    ctx.obj = Common(url, data_dir, as_json)
+    if version:
+        from importlib.metadata import version as installed
+
+        found = installed("qorch")
+        if as_json:
+            print_json({"version": found})
+        else:
+            typer.echo(f"qorch {found}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())

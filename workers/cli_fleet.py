@@ -1,0 +1,202 @@
+"""The commands about the machine: what there is, what was learned, and how to start a cluster."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workers.cli_frame import connected, log_to_stderr, rendering, settings_of, show
+from workers.cli_options import Common, names
+
+if TYPE_CHECKING:
+    from orchestrator.settings import Settings
+    from orchestrator.store import Announcement
+
+PLACEMENT = "placement"
+"""Name of the worker that places; `qorch up` starts it beside the others."""
+
+
+def backends(common: Common) -> None:
+    """List the backends and who serves them."""
+    with connected(common) as client:
+        found = client.backends() or _embedded_backends(common)
+        show(common, found, lambda: rendering().backends(found, time.time()))
+
+
+def policies(common: Common) -> None:
+    """List the policies that can place a job."""
+    with connected(common) as client:
+        found = client.policies()
+        show(common, found, lambda: rendering().policies(found))
+
+
+def costs(common: Common) -> None:
+    """Show what the cost model has learned per family and backend."""
+    with connected(common) as client:
+        found = client.costs()
+        show(common, found, lambda: rendering().costs(found))
+
+
+def up(
+    common: Common,
+    flower: Annotated[
+        int | None,
+        typer.Option(metavar="[PORT]", min=1, max=65535, help="Run Flower too, on the loopback; default 5555."),
+    ] = None,
+    worker: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=GLOB,…", help="A worker and the backends it serves; may be repeated."),
+    ] = None,
+) -> None:
+    """Run Redis and workers on this machine until Ctrl-C or SIGTERM."""
+    import logging
+
+    settings = settings_of(common)
+    log_to_stderr(level=logging.INFO)
+    if flower is not None:
+        _require_flower()
+    _require_free(settings)
+    from workers.cluster import lanes, running
+
+    served = division(worker, settings) if worker else lanes(settings)
+    try:
+        with _ended_by_signals(), running(settings, served, flower_port=flower) as url:
+            address = None if flower is None else f"http://127.0.0.1:{flower}"
+            record = {"url": url, "workers": {PLACEMENT: [], **served}, "flower": address}
+            show(common, record, lambda: rendering().cluster(url, served, address))
+            threading.Event().wait()
+    except _Ended:
+        typer.secho("ended", dim=True, err=True)
+
+
+def worker(
+    common: Common,
+    name: Annotated[str, typer.Option(help="Unique among the workers of the cluster.")],
+    backends: Annotated[str, typer.Option(metavar="A,B|none", help="What it serves; default: all it can.")] = "",
+    place: Annotated[bool, typer.Option("--place", help="It also decides placements; one worker should.")] = False,
+) -> None:
+    """Be one worker of a cluster until a signal ends it."""
+    import logging
+
+    settings = settings_of(common)
+    log_to_stderr(level=logging.INFO)
+    _check_name(name)
+    from workers.cluster import work
+    from workers.node import devices_here
+    from workers.redis_server import default_redis_url
+
+    devices = {} if backends == "none" else devices_here(names([backends]) or settings.backends)
+    work(settings.url or default_redis_url(settings), settings, name=name, devices=devices, places=place)
+
+
+def doctor(common: Common) -> None:
+    """Look at this machine: what is there, what is missing, what to do about it."""
+    settings = settings_of(common)
+    from workers.doctor import examine
+
+    checks = list(examine(settings))
+    failed = any(check.state == "fail" for check in checks)
+    show(common, {"ok": not failed, "checks": checks}, lambda: rendering().checks(checks))
+    if failed:
+        raise typer.Exit(1)
+
+
+def division(workers: Sequence[str], settings: Settings) -> dict[str, list[str]]:
+    """Which worker serves what.
+
+    Args:
+        workers: ``name=glob,glob`` each; the globs are matched against the backends of this machine.
+
+    Raises:
+        typer.BadParameter: it cannot be read so, a name is taken, or a glob matches nothing.
+    """
+    from workers.node import devices_here
+
+    here = list(devices_here(settings.backends))
+    found: dict[str, list[str]] = {}
+    for item in workers:
+        name, equals, globs = item.partition("=")
+        if not equals or name in found or name == PLACEMENT:
+            raise typer.BadParameter(f"wanted NAME=GLOB,… with a name of its own; got {item!r}", param_hint="--worker")
+        _check_name(name)
+        served = []
+        for glob in names([globs]):
+            matching = [backend for backend in here if fnmatchcase(backend, glob)]
+            if not matching:
+                raise typer.BadParameter(f"{glob!r} matches none of {', '.join(here)}", param_hint="--worker")
+            served.extend(matching)
+        if not served:
+            raise typer.BadParameter(f"{name!r} serves nothing; name its backends", param_hint="--worker")
+        found[name] = list(dict.fromkeys(served))
+    return found
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
+        raise typer.BadParameter(f"a worker's name has letters, digits, - _ . and no more than 64; got {name[:80]!r}")
+
+
+def _require_flower() -> None:
+    from importlib.util import find_spec
+
+    from orchestrator.errors import ConfigurationError
+
+    if find_spec("flower") is None:
+        raise ConfigurationError("--flower needs 'flower', which is not installed: pip install 'qorch[flower]'")
+
+
+def _require_free(settings: Settings) -> None:
+    """Refuse to start a second cluster in a folder: its private server would take the first one's address."""
+    from orchestrator.errors import ConfigurationError, ServerUnreachable
+    from workers.redis_server import connect, default_redis_url
+
+    if settings.redis_url is not None:
+        return
+    url = default_redis_url(settings)
+    try:
+        connect(url).close()
+    except ServerUnreachable:
+        return
+    raise ConfigurationError(f"a cluster is up in this folder already; join it with --url {url}, or set QORCH_DATA_DIR")
+
+
+class _Ended(Exception):
+    """A signal asked this process to end."""
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM raise, and let no further one interrupt the tidying up."""
+
+    def end(*_: Any) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise _Ended
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _embedded_backends(common: Common) -> list[Announcement]:
+    """What an embedded client would serve here."""
+    settings = settings_of(common)
+    if settings.url is not None:
+        return []
+    from orchestrator.store import Announcement
+    from workers.local import OWNER
+    from workers.node import devices_here
+
+    devices = devices_here(settings.backends)
+    return [Announcement(name, OWNER, settings.slots, device) for name, device in devices.items()]

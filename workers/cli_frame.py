@@ -1,0 +1,175 @@
+"""What every command shares: the way to a client, one place for output, one place where errors end.
+
+An error that can be expected is one line on stderr, or with ``--json`` one object on stdout. Exit codes: 0 done,
+1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from workers.cli_options import Common
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from orchestrator import Client
+    from orchestrator.settings import Settings
+
+FLOWER_PORT = "5555"
+
+
+class Frame(TyperGroup):
+    """The group of all commands: whatever one raises ends here."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        given = args[0] if args else extra.pop("args", None)
+        words = _with_flower_port(sys.argv[1:] if given is None else given)
+        try:
+            code = super().main(words, **{**extra, "standalone_mode": False})
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends here, as one line
+            code = _report(error, as_json="--json" in words)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _with_flower_port(words: Sequence[str]) -> list[str]:
+    """The words of the command line; a bare ``--flower`` gets its port, since the parser knows no optional values."""
+    said = list(words)
+    if "--flower" in said:
+        after = said.index("--flower") + 1
+        if said[after : after + 1] == [] or said[after].startswith("-"):
+            said.insert(after, FLOWER_PORT)
+    return said
+
+
+def _report(error: Exception, *, as_json: bool) -> int:
+    """Say what went wrong; the exit code."""
+    usage = getattr(error, "format_message", None)
+    if usage is not None:
+        code, kind, message = getattr(error, "exit_code", 2), "UsageError", str(usage())
+        context = getattr(error, "ctx", None)
+        if context is not None:
+            message += f" See `{context.command_path} --help`."
+    else:
+        code, (kind, message) = 1, _words(error)
+    message = "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
+    if as_json:
+        record: dict[str, Any] = {"kind": kind, "message": message}
+        if hasattr(error, "job_id"):
+            record["job_id"] = error.job_id
+        print_json({"error": record})
+    else:
+        typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
+        typer.echo(message, err=True)
+    return int(code)
+
+
+def _words(error: Exception) -> tuple[str, str]:
+    """Kind and message of an error that is none of usage."""
+    from backends.errors import BackendError
+    from circuits.errors import CircuitError
+    from orchestrator.errors import OrchestratorError
+
+    kind = type(error).__name__
+    if isinstance(error, OrchestratorError | CircuitError | BackendError):
+        return kind, str(error) or kind
+    if isinstance(error, OSError):
+        where = "" if error.filename is None else f"{error.filename}: "
+        return kind, f"{where}{error.strerror or error}"
+    package = type(error).__module__.partition(".")[0]
+    if package in ("pydantic", "pydantic_core", "pydantic_settings"):
+        return "ConfigurationError", _settings_words(error)
+    if package in ("sqlalchemy", "redis", "kombu"):
+        return kind, str(getattr(error, "orig", None) or error).partition("\n")[0]
+    with tempfile.NamedTemporaryFile("w", prefix="qorch-", suffix=".log", delete=False, encoding="utf-8") as file:
+        traceback.print_exception(error, file=file)
+    return kind, f"unexpected {kind}: {error} (this is a defect of qorch; its trace is in {file.name})"
+
+
+def _settings_words(error: Exception) -> str:
+    """A setting that cannot be used, without its value: it may be a secret."""
+    details = getattr(error, "errors", None)
+    if details is None:
+        return f"{error}; write a list as JSON, for example QORCH_BACKENDS='[\"aer_statevector\"]'"
+    return "; ".join(f"QORCH_{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in details())
+
+
+def print_json(document: Any) -> None:
+    """The one document on stdout; indented for a person, one line for a program."""
+    import msgspec
+
+    text = msgspec.json.encode(document)
+    if sys.stdout.isatty():
+        text = msgspec.json.format(text, indent=2)
+    typer.echo(text.decode())
+
+
+def show(common: Common, document: Any, human: Callable[[], RenderableType]) -> None:
+    """Print a command's answer: the document, or what a person reads."""
+    if common.as_json:
+        print_json(document)
+    else:
+        rendering().console().print(human())
+
+
+def note(text: str) -> None:
+    """A remark beside the answer, on stderr."""
+    typer.secho(text, dim=True, err=True)
+
+
+def rendering() -> ModuleType:
+    """The module that turns records into tables, imported when a person is to read them."""
+    from workers import render
+
+    return render
+
+
+def settings_of(common: Common, **fixed: Any) -> Settings:
+    """The settings of the environment, with what the command line says laid over them.
+
+    Raises:
+        pydantic.ValidationError: a variable that cannot be used.
+    """
+    from orchestrator.settings import Settings
+
+    said: dict[str, Any] = {"url": common.url, "data_dir": common.data_dir and common.data_dir.expanduser()}
+    return Settings(**{name: value for name, value in said.items() if value is not None}, **fixed)
+
+
+@contextmanager
+def connected(common: Common, *, works: bool = False) -> Iterator[Client]:
+    """A client for one command.
+
+    Args:
+        works: an embedded client runs jobs; one that does not only looks at the store and writes to it.
+    """
+    settings = settings_of(common, embedded_engine=works)
+    from orchestrator import Client
+
+    log_to_stderr()
+    with Client(settings=settings) as client:
+        if settings.url is None and (settings.data_dir / "redis.sock").exists():
+            note(
+                f"a cluster serves this folder: --url redis+socket://{settings.data_dir.resolve()}/redis.sock joins it"
+            )
+        yield client
+
+
+def log_to_stderr(*, level: int = logging.WARNING) -> None:
+    """Send what the workers log to stderr: stdout is for answers."""
+    import structlog
+
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,201 @@
+"""The commands about jobs: submit them, look at them, wait for them."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workers.cli_frame import connected, note, print_json, rendering, settings_of, show
+from workers.cli_options import Common, JobOptions, bounded, seconds
+from workers.cli_program import reader
+
+if TYPE_CHECKING:
+    from orchestrator import Client, JobHandle
+    from orchestrator.job import Job, JobState, Result
+
+WhatToRun = Annotated[
+    str, typer.Argument(metavar="FILE|FAMILY", help="OpenQASM 2 or 3 file, - for stdin, or a circuit family.")
+]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id; `qorch jobs` lists them.")]
+Timeout = Annotated[
+    float | None, typer.Option(parser=seconds, metavar="SECONDS", help="Stop waiting after so long; the job goes on.")
+]
+
+
+def run(program: WhatToRun, job: JobOptions, common: Common) -> None:
+    """Submit a program, wait, and show its result."""
+    options = job.options()
+    read = reader(program, job.parameters())
+    with connected(common, works=True) as client:
+        handle = client.submit(read(), **options)  # read now: the client's child is importing meanwhile
+        result = _waited(handle, common)
+        show(common, _result_record(result), lambda: rendering().result(result))
+
+
+def submit(program: WhatToRun, job: JobOptions, common: Common) -> None:
+    """Submit a program and show the job's id."""
+    options = job.options()
+    read = reader(program, job.parameters())
+    with connected(common) as client:
+        handle = client.submit(read(), **options)
+        status = handle.status()
+    if settings_of(common).url is None:
+        note(f"stored; it runs as soon as a client works on this folder: `qorch result {handle.id}` or `qorch up`")
+    show(common, {"job_id": handle.id, "status": status.state}, lambda: handle.id)
+
+
+def status(job_id: JobId, common: Common) -> None:
+    """Show how a job stands."""
+    with connected(common) as client:
+        handle = client.job(job_id)
+        job, assignments = handle.status(), handle.assignments()
+        record = _job_record(job) | {"assignments": assignments}
+        show(common, record, lambda: rendering().job(job, assignments, time.time()))
+
+
+def result(job_id: JobId, common: Common, timeout: Timeout = None) -> None:
+    """Wait for a job and show its result; an embedded client does the work if nobody else does."""
+    with _watching(common, job_id) as client:
+        handle = client.job(job_id)
+        found = handle.result(bounded(timeout)) if timeout is not None else _waited(handle, common)
+        show(common, _result_record(found), lambda: rendering().result(found))
+
+
+def cancel(job_id: JobId, common: Common) -> None:
+    """Withdraw a job: what waits never starts, what runs is ended."""
+    with connected(common) as client:
+        handle = client.job(job_id)
+        handle.cancel()
+        job = handle.status()
+        record = {"job_id": job.id, "status": job.state, "cancel_requested": job.cancel_requested}
+        show(common, record, lambda: rendering().job(job, handle.assignments(), time.time()))
+
+
+def jobs(
+    common: Common,
+    state: Annotated[str | None, typer.Option(help="Only jobs in this state.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only jobs with this tag.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 20,
+) -> None:
+    """List the newest jobs."""
+    wanted = None if state is None else _state(state)
+    with connected(common) as client:
+        found = client.jobs(state=wanted, tag=tag, limit=limit)
+        show(common, [_job_record(job) for job in found], lambda: rendering().jobs(found, time.time()))
+
+
+def events(
+    job_id: JobId,
+    common: Common,
+    follow: Annotated[bool, typer.Option("--follow", help="Until the job ends.")] = False,
+) -> None:
+    """Show what happened to a job."""
+    from orchestrator.errors import JobTimeout
+
+    found = []
+    with _watching(common, job_id) if follow else connected(common) as client:
+        handle = client.job(job_id)
+        submitted_at = handle.status().submitted_at
+        try:
+            for event in handle.events(timeout=None if follow else 0.0):
+                found.append(event)
+                if not common.as_json:
+                    show(common, None, lambda: rendering().event(found[-1], found[-1].at - submitted_at))
+        except JobTimeout:
+            if follow:
+                raise
+    if common.as_json:
+        print_json(found)
+
+
+def why(job_id: JobId, common: Common) -> None:
+    """Show why a job went where it went: every backend with its estimate, its cost, or why it was excluded."""
+    scales = settings_of(common).scales
+    with connected(common) as client:
+        job, decision = client.job(job_id).status(), client.why(job_id)
+        record: dict[str, Any] = {"job_id": job.id, "status": job.state, "failure": job.failure, "decision": None}
+        if decision is None:
+            show(common, record, lambda: rendering().job(job, [], time.time()))
+            return
+        record["decision"] = {
+            "policy": decision.policy,
+            "choice": decision.choice,
+            "at": decision.at,
+            "model_cursor": decision.cursor,
+            "load_s": decision.load_s,
+            "candidates": rendering().candidates(decision, scales),
+        }
+        show(common, record, lambda: rendering().why(decision, scales))
+
+
+def _waited(handle: JobHandle, common: Common) -> Result:
+    """The result, with what happens meanwhile shown to whoever watches."""
+    try:
+        if not common.as_json:
+            with rendering().console(stderr=True).status("submitted") as spinner:
+                for event in handle.events():
+                    spinner.update(_now(event.kind, event.data))
+        return handle.result()
+    except KeyboardInterrupt:
+        note(
+            f"interrupted; the job is kept: `qorch result {handle.id}` goes on, `qorch cancel {handle.id}` withdraws it"
+        )
+        raise
+
+
+def _now(kind: str, data: Any) -> str:
+    details = [str(data[name]) for name in ("backend", "round", "message") if name in data]
+    return " ".join([kind.replace("_", " "), *details])
+
+
+def _watching(common: Common, job_id: str) -> AbstractContextManager[Client]:
+    """A client that works only if the job has not ended."""
+    from orchestrator.job import FINAL_JOB_STATES
+
+    with connected(common) as client:
+        ended = client.job(job_id).status().state in FINAL_JOB_STATES
+    return connected(common, works=not ended)
+
+
+def _state(name: str) -> JobState:
+    from orchestrator.job import JobState
+
+    try:
+        return JobState(name)
+    except ValueError as error:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(JobState)}", param_hint="--state") from error
+
+
+def _job_record(job: Job) -> dict[str, Any]:
+    spec = job.spec
+    return {
+        "job_id": job.id,
+        "status": job.state,
+        "program": {"language": spec.program.language, "family": spec.program.family or None}
+        | {"parameters": spec.program.parameters},
+        "shots": spec.shots,
+        "policy": "pin" if spec.pin else spec.policy,
+        "priority": spec.priority,
+        "seed": spec.seed,
+        "tags": spec.tags,
+        "submitted_at": job.submitted_at,
+        "finished_at": job.finished_at,
+        "cancel_requested": job.cancel_requested,
+        "failure": job.failure,
+    }
+
+
+def _result_record(found: Result) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "job_id": found.job_id,
+        "status": "done",
+        "placement": found.placement,
+        "estimate": found.estimate,
+        "measurement": found.measurement,
+        "counts": found.counts,
+    }
+    extra = {"outcome": found.outcome, "memory": found.memory, "compiled": found.compiled}
+    return record | {name: value for name, value in extra.items() if value is not None}

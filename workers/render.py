@@ -1,0 +1,399 @@
+"""What a person reads: records as small tables. Pure: it prints nothing and knows no client."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from rich import box
+from rich.bar import Bar
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from circuits.family import Counts
+from orchestrator.cost_model.model import Learned
+from orchestrator.job import Assignment, Event, Job, Result
+from orchestrator.placement import Scales
+from orchestrator.store import Announcement, Decision
+from orchestrator.transport import PolicyInfo
+from workers.doctor import Check
+
+NUM_BARS = 16
+MAX_WIDTH = 88
+"""Bars and tables that can grow stop here, so that a row stays one look."""
+
+STATES = {
+    "done": "green",
+    "ok": "green",
+    "running": "cyan",
+    "placed": "cyan",
+    "failed": "red",
+    "fail": "red",
+    "cancelled": "yellow",
+    "warn": "yellow",
+}
+
+
+KINDS = {
+    "score": "over its ideal",
+    "hellinger": "Hellinger, counts against the ideal",
+    "estimated": "no ideal is known",
+}
+
+MARKS = {"ok": "✓", "note": "·", "warn": "!", "fail": "✗"}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where it is printed; no mark-up or highlighting that texts of users could trigger."""
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+# ── words ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def duration(value_s: float | None) -> str:
+    """Seconds with a fitting unit."""
+    if value_s is None or not math.isfinite(value_s):
+        return "—"
+    if value_s == 0:
+        return "0 s"
+    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (120.0, 1.0, "s"), (7200.0, 1 / 60, "min")):
+        if abs(value_s) < limit:
+            return f"{value_s * factor:.3g} {unit}"
+    return f"{value_s / 3600:.1f} h" if value_s < 172_800 else f"{value_s / 86_400:.0f} d"
+
+
+def age(value_s: float) -> str:
+    """How long ago something was, in whole units."""
+    for limit, unit_s, unit in ((120, 1, "s"), (7_200, 60, "min"), (172_800, 3_600, "h"), (math.inf, 86_400, "d")):
+        if value_s < limit:
+            return f"{max(0.0, value_s) // unit_s:.0f} {unit}"
+    return "—"
+
+
+def energy(value_j: float) -> str:
+    """Joules with a fitting unit."""
+    for limit, factor, unit in ((1e-3, 1e6, "µJ"), (1.0, 1e3, "mJ"), (1e3, 1.0, "J"), (1e6, 1e-3, "kJ")):
+        if abs(value_j) < limit:
+            return f"{value_j * factor:.3g} {unit}"
+    return f"{value_j * 1e-6:.3g} MJ"
+
+
+def price(value_usd: float) -> str:
+    """US dollars; nothing is "free"."""
+    return "free" if value_usd == 0 else f"${value_usd:.4g}"
+
+
+def number(value: int) -> str:
+    """A whole number in groups of three."""
+    return f"{value:_}".replace("_", "\N{NARROW NO-BREAK SPACE}")
+
+
+def fidelity(value: float | None) -> str:
+    """A fidelity; a dash where none could be measured."""
+    return "—" if value is None else f"{value:.4f}"
+
+
+def short(text: str, width: int = 32) -> str:
+    """The text, with its middle left out if it is longer."""
+    if len(text) <= width:
+        return text
+    half = (width - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def state(name: str) -> Text:
+    """A state in its colour."""
+    return Text(name, STATES.get(name, "default"))
+
+
+def program(job: Job) -> str:
+    """What a job runs, in a few characters."""
+    asked = job.spec.program
+    if asked.family:
+        return asked.family
+    return f"OpenQASM {asked.language[-1]}"
+
+
+# ── tables ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def table(*columns: str, right: Iterable[str] = ()) -> Table:
+    """An empty table in the house's dress; ``right`` names the columns of numbers."""
+    made = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, show_edge=False, collapse_padding=True)
+    numbers = set(right)
+    for name in columns:
+        made.add_column(name, justify="right" if name in numbers else "left", no_wrap=name in numbers)
+    return made
+
+
+def pairs(rows: Mapping[str, RenderableType]) -> Table:
+    """Names and values, one pair a row."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows.items():
+        made.add_row(name, value)
+    return made
+
+
+def _blank(*parts: RenderableType) -> Group:
+    """Parts with an empty line between two of them."""
+    spaced: list[RenderableType] = []
+    for part in parts:
+        spaced.extend((part, ""))
+    return Group(*spaced[:-1])
+
+
+# ── a result ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def result(found: Result) -> RenderableType:
+    """Counts, placement, and the estimate beside what was measured."""
+    parts: list[RenderableType] = [_headline(found)]
+    if found.counts:
+        parts.append(counts(found.counts))
+    if found.outcome is not None:
+        told = found.outcome if isinstance(found.outcome, dict) else {"outcome": found.outcome}
+        parts.append(pairs({name: Text(_plain(value)) for name, value in told.items()}))
+    parts.append(_comparison(found))
+    kept = []
+    if found.memory is not None:
+        kept.append(f"{number(len(found.memory))} single shots")
+    if found.compiled is not None:
+        kept.append(f"the transpiled circuits for {', '.join(found.compiled)}")
+    if kept:
+        parts.append(Text(f"--json also shows {' and '.join(kept)}", "dim"))
+    return _blank(*parts)
+
+
+def _headline(found: Result) -> Text:
+    where = " + ".join(
+        share.backend if len(found.placement.shares) == 1 else f"{share.backend} ({number(share.shots)} shots)"
+        for share in found.placement.shares
+    )
+    by = "pinned" if found.placement.policy == "pin" else f"placed by {found.placement.policy}"
+    return Text.assemble(("done", "green bold"), " on ", (where, "bold"), (f"  {by} · job {found.job_id}", "dim"))
+
+
+def counts(found: Counts, num_bars: int = NUM_BARS) -> RenderableType:
+    """The most frequent outcomes as bars."""
+    total = sum(found.values())
+    ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    shown = ranked[:num_bars]
+    made = Table.grid(padding=(0, 2))
+    for style, justify in (("bold", "left"), ("default", "right"), ("dim", "right")):
+        made.add_column(style=style, justify="right" if justify == "right" else "left", no_wrap=True)
+    made.add_column(no_wrap=True)
+    for bits, amount in shown:
+        bar = Bar(shown[0][1], 0, amount, width=32, color="cyan")
+        made.add_row(short(bits), number(amount), f"{amount / total:.1%}", bar)
+    rest = ranked[num_bars:]
+    if not rest:
+        return made
+    more = sum(amount for _, amount in rest)
+    return Group(made, Text(f"and {number(len(rest))} more outcomes with {number(more)} shots", "dim"))
+
+
+def _comparison(found: Result) -> Table:
+    estimate, measured = found.estimate, found.measurement
+    waiting_s = max((share.wait_s for share in found.placement.shares), default=None)
+    made = table("", "estimated", "measured", "", right=("estimated", "measured"))
+    kind = KINDS.get(measured.fidelity_kind, measured.fidelity_kind)
+    if measured.score is not None:
+        kind = f"score {measured.score:.4g}, {kind}"
+    if measured.fidelity_floor is not None:
+        kind += f"; an ideal device shows {measured.fidelity_floor:.4f}"
+    parts = f"{duration(measured.prepare_s)} to transpile, {duration(measured.run_s)} to run"
+    known = "calibration and measurements" if estimate.num_observations else "calibration alone"
+    made.add_row("fidelity", fidelity(estimate.fidelity), fidelity(measured.fidelity), Text(kind, "dim"))
+    made.add_row("service", duration(estimate.service_s), duration(measured.service_s), Text(parts, "dim"))
+    made.add_row("wait", duration(waiting_s), duration(measured.wait_s), "")
+    made.add_row("latency", "", duration(measured.latency_s), Text("from submission to result", "dim"))
+    made.add_row("energy", energy(estimate.energy_j), energy(measured.energy_j), "")
+    made.add_row("price", price(estimate.cost_usd), price(measured.cost_usd), Text(f"estimated from {known}", "dim"))
+    return made
+
+
+# ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def job(found: Job, assignments: Sequence[Assignment], now: float) -> RenderableType:
+    """One job as it stands."""
+    spec = found.spec
+    by = f"pinned to {', '.join(spec.pin)}" if spec.pin else f"policy {spec.policy}"
+    rows: dict[str, RenderableType] = {
+        "job": found.id,
+        "state": state(found.state.value),
+        "program": program(found) + (f"  {_plain(spec.program.parameters)}" if spec.program.parameters else ""),
+        "asked": f"{number(spec.shots)} shots · {by} · priority {spec.priority} · seed {spec.seed}",
+        "submitted": f"{age(now - found.submitted_at)} ago",
+    }
+    if found.finished_at is not None:
+        rows["took"] = duration(found.finished_at - found.submitted_at)
+    if spec.tags:
+        rows["tags"] = ", ".join(spec.tags)
+    if found.cancel_requested:
+        rows["cancel"] = "requested"
+    if found.failure is not None:
+        rows["failure"] = Text(f"{found.failure.stage}: {found.failure.message}", "red")
+    if not assignments:
+        return pairs(rows)
+    made = table("backend", "shots", "state", "attempts", "expected", right=("shots", "attempts", "expected"))
+    for each in assignments:
+        expected = duration(each.estimate.service_s)
+        made.add_row(each.backend, number(each.shots), state(each.state.value), str(each.attempt), expected)
+    return _blank(pairs(rows), made)
+
+
+def jobs(found: Sequence[Job], now: float) -> RenderableType:
+    """Many jobs, one line each."""
+    if not found:
+        return Text("no jobs yet; `qorch run` submits one", "dim")
+    made = table("job", "state", "program", "shots", "policy", "age", right=("shots", "age"))
+    made.columns[0].min_width = max(len(each.id) for each in found)  # an id that is cut is of no use
+    for each in found:
+        policy = "pin" if each.spec.pin else each.spec.policy
+        what = Text.assemble(program(each), (" ".join(["", *each.spec.tags]), "dim"))
+        when = age(now - each.submitted_at)
+        made.add_row(each.id, state(each.state.value), what, number(each.spec.shots), policy, when)
+    return made
+
+
+def event(found: Event, since_s: float) -> RenderableType:
+    """One thing that happened, ``since_s`` seconds after the submission."""
+    line = Table.grid(padding=(0, 2))
+    line.add_column(style="dim", width=9, justify="right", no_wrap=True)
+    line.add_column(width=19, no_wrap=True)
+    line.add_column(overflow="fold")
+    kind = Text(found.kind.replace("_", " "), STATES.get(found.kind.rpartition("_")[2], "bold"))
+    details = "  ".join(f"{name} {_plain(value)}" for name, value in found.data.items())
+    line.add_row(f"{since_s:.3f} s", kind, Text(details))
+    return line
+
+
+# ── why ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def candidates(found: Decision, scales: Scales) -> list[dict[str, Any]]:
+    """Every backend as the decision saw it, with its expected cost; the chosen first, then by cost, then excluded."""
+    rows = [
+        {
+            "backend": each.backend,
+            "share": found.choice.get(each.backend, 0.0),
+            "wait_s": each.wait_s,
+            "service_s": each.estimate.service_s,
+            "fidelity": each.estimate.fidelity,
+            "energy_j": each.estimate.energy_j,
+            "cost_usd": each.estimate.cost_usd,
+            "cost": found.request.cost(each, scales, each.wait_s),
+            "num_observations": each.estimate.num_observations,
+            "rejections": list(each.rejections),
+        }
+        for each in found.request.candidates
+    ]
+    return sorted(rows, key=lambda row: (-row["share"], bool(row["rejections"]), row["cost"], row["backend"]))
+
+
+def why(found: Decision, scales: Scales) -> RenderableType:
+    """Why a job went where it went."""
+    rows = candidates(found, scales)
+    numbers = ("wait", "service", "fidelity", "energy", "price", "cost", "seen")
+    made = table("", "backend", *numbers, right=numbers)
+    for row in rows:
+        if row["rejections"]:
+            continue
+        share = row["share"]
+        mark = "" if not share else "▶" if share == 1 else f"{share:.0%}"
+        made.add_row(
+            Text(mark, "green"),
+            Text(row["backend"], "bold" if share else "default", no_wrap=True),
+            duration(row["wait_s"]),
+            duration(row["service_s"]),
+            fidelity(row["fidelity"]),
+            energy(row["energy_j"]),
+            price(row["cost_usd"]),
+            f"{row['cost']:.3g}",
+            f"{row['num_observations']:.3g}",
+        )
+    weights = msgspec.to_builtins(found.request.spec.objective)
+    asked = ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight)
+    by = "pinned by its submitter" if found.request.spec.pin else f"policy {found.policy}"
+    parts: list[RenderableType] = [Text(f"{by} · objective {asked} · model at observation {found.cursor}", "dim"), made]
+    excluded: dict[str, list[str]] = {}
+    for row in rows:
+        if row["rejections"]:
+            excluded.setdefault("; ".join(row["rejections"]), []).append(row["backend"])
+    lines = [Text.assemble(", ".join(names), (f" — {reason}", "dim")) for reason, names in excluded.items()]
+    if lines:
+        parts.append(Group(Text("excluded", "red"), *lines))
+    return _blank(*parts)
+
+
+# ── what there is ─────────────────────────────────────────────────────────────────────────────────────────────────────
+def backends(found: Sequence[Announcement], now: float) -> RenderableType:
+    """Who serves what."""
+    made = table("backend", "kind", "qubits", "calibrated", "price", "worker", right=("qubits",))
+    for each in sorted(found, key=lambda each: (each.backend, each.worker)):
+        device = each.device
+        tariff = device.price
+        cost = [f"${value:g}/{unit}" for value, unit in (
+            (tariff.per_task_usd, "task"), (tariff.per_shot_usd, "shot"), (tariff.per_second_usd, "s")
+        ) if value]  # fmt: skip
+        calibrated = "ideal" if device.calibration is None else f"{age(now - device.calibration.taken_at)} ago"
+        kind = device.kind.replace("_", " ") + (", Clifford" if device.clifford_only else "")
+        made.add_row(
+            Text(each.backend, "bold", no_wrap=True),
+            kind,
+            str(device.num_qubits),
+            calibrated,
+            " + ".join(cost) or "free",
+            each.worker,
+        )
+    return made
+
+
+def policies(found: Sequence[PolicyInfo]) -> RenderableType:
+    """Who can decide."""
+    return pairs({each.name: Text(each.summary) for each in found})
+
+
+def costs(found: Sequence[Learned]) -> RenderableType:
+    """What the model has learned."""
+    if not found:
+        return Text("nothing learned yet; every job that ends teaches something", "dim")
+    numbers = ("seen", "time", "fidelity")
+    made = table("backend", "group", *numbers, "", right=numbers)
+    for each in found:
+        shift = "—" if each.fidelity_shift is None else f"{each.fidelity_shift:+.4f}"
+        words = "slower than the prior" if each.time_ratio > 1 else "faster than the prior"
+        made.add_row(
+            each.backend,
+            each.group,
+            f"{each.num_observations:.3g}",
+            f"× {each.time_ratio:.3g}",
+            shift,
+            Text(words, "dim"),
+        )
+    return made
+
+
+def cluster(url: str, workers: Mapping[str, Sequence[str]], flower: str | None) -> RenderableType:
+    """A cluster that is up, and how to join it."""
+    rows: dict[str, RenderableType] = {f"worker {name}": ", ".join(served) for name, served in workers.items()}
+    if flower is not None:
+        rows["Flower"] = flower
+    join = Group(Text(f"qorch --url {url} run FILE", "bold"), Text(f"export QORCH_URL={url}", "bold"))
+    return _blank(Text("the cluster is up; Ctrl-C ends it", "green"), pairs({**rows, "join it": join}))
+
+
+def checks(found: Sequence[Check]) -> RenderableType:
+    """What the doctor saw."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(no_wrap=True)
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
+    for each in found:
+        detail = Text(each.detail)
+        if each.remedy:
+            detail.append(f"\n{each.remedy}", "yellow" if each.state in ("warn", "fail") else "dim")
+        made.add_row(Text(MARKS[each.state], STATES.get(each.state, "dim")), each.name, detail)
+    return made
+
+
+def _plain(value: Any) -> str:
+    """A value of a record in one line; a text stands for itself."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
