@@ -29,12 +29,10 @@ if TYPE_CHECKING:
 SINGLE_THREAD = {"max_parallel_threads": 1, "max_parallel_experiments": 1, "max_parallel_shots": 1}
 """Options of every Aer simulator in this house."""
 
-_ONE_AND_TWO_QUBIT = tuple(
-    "id x y z h s sdg t tdg sx sxdg p r rx ry rz u cx cy cz cp swap ecr rxx ryy rzz rzx reset".split()
-)
-_CONTROLLED = tuple("csx cu crx cry crz ccx ccz cswap mcx mcphase unitary".split())
-_CLIFFORD = tuple("id x y z h s sdg sx sxdg rz cx cy cz swap ecr reset".split())
-_PERMUTATIONS = frozenset("x cx ccx mcx swap cswap".split())
+_ONE_AND_TWO_QUBIT = "id x y z h s sdg t tdg sx sxdg p r rx ry rz u cx cy cz cp swap ecr rxx ryy rzz rzx reset"
+_CONTROLLED = "csx cu crx cry crz ccx ccz cswap mcx mcphase unitary"
+_CLIFFORD = "id x y z h s sdg sx sxdg rz cx cy cz swap ecr reset"
+_PERMUTATIONS = frozenset({"x", "cx", "ccx", "mcx", "swap", "cswap"})
 _FUSION_FROM_QUBITS = 14  # Aer fuses nothing below this width
 
 
@@ -46,13 +44,11 @@ class Aer:
         method: Aer's name of the engine.
     """
 
-    def __init__(
-        self, name: str, *, method: str, num_qubits: int, basis_gates: tuple[str, ...], cost_curve: CostCurve
-    ) -> None:
+    def __init__(self, name: str, *, method: str, num_qubits: int, basis_gates: str, cost_curve: CostCurve) -> None:
         self.name = name
         self.method = method
         self._num_qubits = num_qubits
-        self._basis_gates = basis_gates
+        self._basis_gates = tuple(basis_gates.split())
         self._cost_curve = cost_curve
 
     def device(self) -> Device:
@@ -75,7 +71,7 @@ class Aer:
             cost_curve=self._cost_curve,
             price=TARIFFS["own_simulator"],
             power_w=CPU_CORE_POWER_W,
-            sdk_version=sdk_version(self.name, "qiskit_aer", "qiskit-aer", "aer"),
+            sdk_version=sdk_version(self.name, "qiskit_aer", "qiskit-aer", "all"),
         )
 
     @cached_property
@@ -145,9 +141,9 @@ def fuses(circuit: QuantumCircuit) -> bool:
     Not on wide circuits most of whose gates permute basis states: those cost Aer one pass over the amplitudes, and
     a fused matrix of five qubits costs 32 multiplications for each.
     """
-    operations = circuit.count_ops()
+    operations: dict[str, int] = circuit.count_ops()
     moves = sum(number for name, number in operations.items() if name in _PERMUTATIONS)
-    return circuit.num_qubits < _FUSION_FROM_QUBITS or 2 * moves < sum(operations.values())
+    return bool(circuit.num_qubits < _FUSION_FROM_QUBITS or 2 * moves < sum(operations.values()))
 
 
 def _columns(circuit: QuantumCircuit, groups: Sequence[Pool]) -> dict[Any, list[float]]:
@@ -175,7 +171,7 @@ statevector = partial(
     "aer_statevector",
     method="statevector",
     num_qubits=24,
-    basis_gates=_ONE_AND_TWO_QUBIT + _CONTROLLED,
+    basis_gates=f"{_ONE_AND_TWO_QUBIT} {_CONTROLLED}",
     cost_curve=CostCurve(overhead_s=1e-3, shot_s=1e-6, gate_s=1e-9, qubit_exponent=1.0, fixed_gate_s=1e-6),
 )
 density_matrix = partial(
@@ -183,7 +179,7 @@ density_matrix = partial(
     "aer_density_matrix",
     method="density_matrix",
     num_qubits=11,
-    basis_gates=(*_ONE_AND_TWO_QUBIT, "ccx"),
+    basis_gates=f"{_ONE_AND_TWO_QUBIT} ccx",
     cost_curve=CostCurve(overhead_s=1e-3, shot_s=1e-6, gate_s=1e-9, qubit_exponent=2.0, fixed_gate_s=1e-6),
 )
 mps = partial(

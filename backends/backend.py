@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 class CostCurve:
     """Seconds that one run of a simulator takes, before anything was measured here (ours).
 
-    run_s = overhead_s + shots * shot_s + num_gates * (fixed_gate_s + gate_s * 2 ** (qubit_exponent * num_qubits))
+    run_s = overhead_s + shots * shot_s
+          + num_gates * (fixed_gate_s + gate_s * 2 ** (qubit_exponent * num_qubits))
+          + shots * num_gates * (shot_gate_s + shot_amplitude_s * 2 ** num_qubits)
 
-    Where noise is sampled by trajectories, which is on ``per_shot_from_qubits`` active qubits and above, every shot
-    walks through all the gates of a state vector:
-
-    run_s = overhead_s + shots * num_gates * (shot_gate_s + shot_amplitude_s * 2 ** num_qubits)
+    The last line is for engines that walk through the gates once for each shot. One that changes its method with the
+    width has a second curve, ``beyond``, for circuits of more than ``up_to_qubits`` active qubits.
     """
 
     overhead_s: float
@@ -37,9 +37,10 @@ class CostCurve:
     gate_s: float
     qubit_exponent: float
     fixed_gate_s: float = 0.0
-    per_shot_from_qubits: int | None = None
     shot_gate_s: float = 0.0
     shot_amplitude_s: float = 0.0
+    up_to_qubits: int | None = None
+    beyond: CostCurve | None = None
 
     def run_s(self, num_qubits: int, num_gates: int, shots: int) -> float:
         """Wall time in seconds of one run.
@@ -49,11 +50,11 @@ class CostCurve:
             num_gates: gates after transpilation.
             shots: number of repetitions.
         """
-        if self.per_shot_from_qubits is not None and num_qubits >= self.per_shot_from_qubits:
-            step_s = self.shot_gate_s + self.shot_amplitude_s * 2.0**num_qubits
-            return self.overhead_s + shots * num_gates * step_s
-        step_s = self.fixed_gate_s + self.gate_s * 2.0 ** (self.qubit_exponent * num_qubits)
-        return self.overhead_s + shots * self.shot_s + num_gates * step_s
+        if self.beyond is not None and self.up_to_qubits is not None and num_qubits > self.up_to_qubits:
+            return self.beyond.run_s(num_qubits, num_gates, shots)
+        once_s = self.fixed_gate_s + self.gate_s * 2.0 ** (self.qubit_exponent * num_qubits)
+        each_shot_s = self.shot_gate_s + self.shot_amplitude_s * 2.0**num_qubits
+        return float(self.overhead_s + shots * self.shot_s + num_gates * (once_s + shots * each_shot_s))
 
 
 @dataclass(frozen=True)
@@ -166,5 +167,3 @@ class Backend(Protocol):
             ExecutionFailed: it will not.
         """
         ...
-
-

@@ -18,9 +18,8 @@ from backends.errors import UnsupportedCircuit
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
-COMMON_BASIS = tuple(
-    "id x y z h s sdg t tdg sx rx ry rz p cx cy cz cp swap iswap rxx ryy rzz ccx cswap".split()
-)
+_NAMES = "id x y z h s sdg t tdg sx rx ry rz p cx cy cz cp swap iswap rxx ryy rzz ccx cswap"
+COMMON_BASIS = tuple(_NAMES.split())
 """Qiskit's names of the gates that all spokes have."""
 
 _SILENT = frozenset({"barrier", "delay", "measure"})
@@ -95,7 +94,7 @@ def _convert(circuit: QuantumCircuit, build: Callable[[list[_Step]], Any]) -> Co
             continue
         if name not in COMMON_BASIS:
             raise UnsupportedCircuit(
-                f"circuit {circuit.name!r}: wanted gates of {' '.join(COMMON_BASIS)}, got {name!r}: transpile it first"
+                f"circuit {circuit.name!r}: wanted gates of {_NAMES}, got {name!r}: transpile it first"
             )
         steps.append((name, [float(angle) for angle in item.operation.params], qubits))
         touched.update(qubits)

@@ -94,7 +94,10 @@ def total_attenuations(parameters: CryogenicParameters) -> tuple[float, ...]:
 
 
 def thermal_photons(temperature_k: float, frequency_hz: float) -> float:
-    """Bose-Einstein occupation n(T) = 1 / (exp(hbar w / k_B T) - 1), dimensionless.        [MEQC, below eq. 37]"""
+    """Bose-Einstein occupation of a mode, dimensionless.
+
+    n(T) = 1 / (exp(hbar w / k_B T) - 1)        [MEQC, below eq. 37]
+    """
     return 1.0 / math.expm1(2.0 * math.pi * HBAR_J_S * frequency_hz / (BOLTZMANN_J_PER_K * temperature_k))
 
 
@@ -135,12 +138,18 @@ def two_qubit_gate_power_w(parameters: CryogenicParameters) -> float:
 
 
 def one_qubit_gate_power_w(parameters: CryogenicParameters) -> float:
-    """P_1 = (tau_1 / tau_step) P_2.        [MEQC, Appendix B]"""
+    """Power of a physical one-qubit gate averaged over the timestep.
+
+    P_1 = (tau_1 / tau_step) P_2        [MEQC, Appendix B]
+    """
     return parameters.one_qubit_gate_s / parameters.timestep_s * two_qubit_gate_power_w(parameters)
 
 
 def measurement_power_w(parameters: CryogenicParameters) -> float:
-    """P_M = (tau_M / tau_step) P_2: the paper names P_M and does not define it; by analogy with P_1 (ours)."""
+    """Power of a physical measurement averaged over the timestep.
+
+    P_M = (tau_M / tau_step) P_2        (ours: the paper names P_M and does not define it; by analogy with P_1)
+    """
     return parameters.measurement_s / parameters.timestep_s * two_qubit_gate_power_w(parameters)
 
 

@@ -18,7 +18,7 @@ from backends.calibration import Calibration, GateCalibration, QubitCalibration
 from backends.errors import CalibrationMissing, DependencyNotInstalled
 
 DEAD_EDGE_ERROR = 0.5
-"""A two-qubit gate published with this error or more is out of order (IBM writes 1.0 for one it could not calibrate)."""
+"""A two-qubit gate published with this error or more is out of order (IBM writes 1.0 where calibration failed)."""
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "": 1.0}
 
@@ -48,6 +48,7 @@ def read_snapshot(backend: str, device: str) -> Snapshot:
     Args:
         backend: name of the backend that asks, for the message.
         device: IBM's name of the machine, such as "hanoi".
+
     Raises:
         DependencyNotInstalled: qiskit-ibm-runtime is missing.
         CalibrationMissing: it carries no such device.

@@ -40,5 +40,5 @@ def rejection(device: Device, features: Features) -> str | None:
             "choose a dynamic backend"
         )
     if device.max_gates is not None and features.num_gates > device.max_gates:
-        return f"{name} takes at most {device.max_gates} gates, the circuit has {features.num_gates}: choose a simulator"
+        return f"{name} takes at most {device.max_gates} gates, this circuit has {features.num_gates}: shorten it"
     return None

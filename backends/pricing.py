@@ -23,7 +23,9 @@ _FROM_MEMORY = "second-hand, from memory, about 2024; not fetched from the vendo
 
 TARIFFS: dict[str, Price] = {
     "own_simulator": Price(),
-    "ibm_pay_as_you_go": Price(per_second_usd=1.60, source=f"IBM Quantum pay-as-you-go, 96 USD a minute; {_FROM_MEMORY}"),
+    "ibm_pay_as_you_go": Price(
+        per_second_usd=1.60, source=f"IBM Quantum pay-as-you-go, 96 USD a minute; {_FROM_MEMORY}"
+    ),
     "braket_iqm_garnet": Price(
         per_task_usd=0.30, per_shot_usd=0.00145, source=f"Amazon Braket, IQM Garnet; {_FROM_MEMORY}"
     ),

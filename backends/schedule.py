@@ -22,7 +22,7 @@ _UNITS_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 @dataclass(frozen=True)
 class Wait:
-    """``qubit``, an index of the circuit, idles ``duration_s`` before instruction number ``before``, maybe a readout."""
+    """``qubit``, an index of the circuit, idles ``duration_s`` before instruction ``before``, perhaps a readout."""
 
     before: int
     qubit: int
@@ -57,6 +57,7 @@ def schedule(circuit: QuantumCircuit, calibration: Calibration, qubits: Sequence
         circuit: transpiled to the device.
         calibration: of the device.
         qubits: the device's qubit behind each of the circuit's; None if they are the same.
+
     Raises:
         CalibrationMissing: the calibration does not list a gate on its qubits.
     """
@@ -91,7 +92,7 @@ def schedule(circuit: QuantumCircuit, calibration: Calibration, qubits: Sequence
                     duration_s = calibration.qubits[physical[local[0]]].readout_duration_s  # measured, then flipped
                 else:
                     raise CalibrationMissing(
-                        f"the calibration lists no gate {name!r} on qubits {key[1]}: transpile the circuit to this device"
+                        f"the calibration lists no gate {name!r} on qubits {key[1]}: transpile to this device"
                     )
             else:
                 duration_s = gate.duration_s

@@ -16,6 +16,7 @@ def sdk_version(backend: str, module: str, distribution: str, extra: str) -> str
         module: its top-level module.
         distribution: the package that does the work, as pip names it.
         extra: our extra that installs it.
+
     Raises:
         DependencyNotInstalled: module or package is missing; the message is the command that installs it.
     """

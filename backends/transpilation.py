@@ -136,8 +136,10 @@ def _refuse(circuit: QuantumCircuit, reason: str | None, when: str = "") -> None
 
 
 def _check_layout(device: Device, circuit: QuantumCircuit, layout: tuple[int, ...]) -> None:
-    if len(layout) != circuit.num_qubits or len(set(layout)) != len(layout) or not set(layout) <= set(
-        range(device.num_qubits)
+    if (
+        len(layout) != circuit.num_qubits
+        or len(set(layout)) != len(layout)
+        or not set(layout) <= set(range(device.num_qubits))
     ):
         raise UnsupportedCircuit(
             f"circuit {circuit.name!r}: wanted an initial layout of {circuit.num_qubits} different qubits of "

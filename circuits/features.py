@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp, Operation, ParameterExpression
 
+from circuits.facts import Features
 from circuits.structure import NOT_GATES, active_qubits, definition_key, is_composite, is_dynamic, iterations
 
 _CLIFFORD = frozenset(
@@ -21,41 +22,6 @@ _CLIFFORD = frozenset(
 )
 _CLIFFORD_AT_QUARTER_TURNS = frozenset({"rx", "ry", "rz", "p", "u1", "u", "u2", "u3", "r", "rxx", "ryy", "rzz", "rzx"})
 _CLIFFORD_AT_HALF_TURNS = frozenset({"cp", "cu1"})
-
-
-@dataclass(frozen=True)
-class Features:
-    """Named features of one circuit; counts are dimensionless.
-
-    Attributes:
-        num_qubits: qubits that something acts on.
-        width: qubits declared.
-        depth: longest chain of gates, measurements and resets over shared qubits or classical bits.
-        two_qubit_depth: the same, counting only gates on two or more qubits.
-        num_gates: gates, without measurements, resets, barriers and delays.
-        num_1q: gates on one qubit.
-        num_2q: gates on two qubits.
-        num_multi: gates on three or more qubits.
-        num_measurements: single-qubit measurements.
-        num_clbits: classical bits declared.
-        num_parameters: free parameters.
-        dynamic: measurement in mid-circuit, reset of a used qubit, or control flow.
-        clifford: every gate is Clifford, so a stabilizer simulator can run it.
-    """
-
-    num_qubits: int
-    width: int
-    depth: int
-    two_qubit_depth: int
-    num_gates: int
-    num_1q: int
-    num_2q: int
-    num_multi: int
-    num_measurements: int
-    num_clbits: int
-    num_parameters: int
-    dynamic: bool
-    clifford: bool
 
 
 @dataclass

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit, transpile
 
 from circuits.counts import finite_shot_floor, hellinger_fidelity, to_bits
+from circuits.facts import Judgement
 from circuits.family import CircuitFamily
 from circuits.lowering import COMMON_GATES
 from circuits.program import is_scored
@@ -32,26 +32,6 @@ MAX_WORK = 2.0**33
 
 MAX_EXACT_BITS = 14
 """Uniform score: every string up to here, a seeded sample above."""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What a result is worth.
-
-    Attributes:
-        fidelity: in [0, 1], relative to the ideal; None if nothing here can tell.
-        kind: "score" (a family's score over its ideal), "hellinger" (counts against the exact distribution),
-            or "estimated" (fidelity is None: ask an estimator).
-        score: the family's raw score.
-        ideal_score: what that score would be without noise.
-        floor: Hellinger fidelity that a perfect device would be expected to show with that many shots.
-    """
-
-    fidelity: float | None
-    kind: str
-    score: float | None = None
-    ideal_score: float | None = None
-    floor: float | None = None
 
 
 def judge(family: CircuitFamily, counts: Counts, ideal: Mapping[str, float] | None) -> Judgement:
@@ -146,8 +126,9 @@ def _clip(value: float) -> float:
 def _unitary_part(circuit: QuantumCircuit) -> QuantumCircuit:
     """The gates alone, in a basis that every simulator knows. Resets act on fresh qubits here and change nothing."""
     names = {item.operation.name for item in circuit.data}
-    if not names <= {*COMMON_GATES, *NOT_GATES}:
-        circuit = transpile(circuit, basis_gates=[*COMMON_GATES, "reset"], optimization_level=0)
+    known = set(COMMON_GATES) - {"ch"}  # Aer has no controlled Hadamard
+    if not names <= {*known, *NOT_GATES}:
+        circuit = transpile(circuit, basis_gates=sorted({*known, "reset"}), optimization_level=0)
     bare = circuit.copy_empty_like()
     for item in circuit.data:
         if item.operation.name not in NOT_GATES:

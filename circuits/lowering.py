@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING
 
@@ -13,63 +12,39 @@ from qiskit.exceptions import QiskitError
 
 from circuits.errors import InvalidProgram
 from circuits.features import features
-from circuits.structure import definition_key, is_composite, walk
+from circuits.structure import definition_key, is_composite, unroll_loops, walk
 
 if TYPE_CHECKING:
     from circuits.program import Limits
 
 COMMON_GATES = (
-    "id",
-    "x",
-    "y",
-    "z",
-    "h",
-    "s",
-    "sdg",
-    "t",
-    "tdg",
-    "sx",
-    "rx",
-    "ry",
-    "rz",
-    "p",
-    "u",
-    "cx",
-    "cy",
-    "cz",
-    "ch",
-    "swap",
-    "ccx",
-    "cswap",
-    "crx",
-    "cry",
-    "crz",
-    "cp",
-    "cu",
-)
+    "id", "x", "y", "z", "h", "s", "sdg", "t", "tdg", "sx", "rx", "ry", "rz", "p", "u",
+    "cx", "cy", "cz", "ch", "swap", "ccx", "cswap", "crx", "cry", "crz", "cp", "cu",
+)  # fmt: skip
 """Gates that OpenQASM 2 with qelib1.inc, OpenQASM 3 with stdgates.inc and the other SDKs' readers share."""
 
 
-def to_openqasm(circuit: QuantumCircuit) -> tuple[str, str]:
+def to_openqasm(circuit: QuantumCircuit, limits: Limits) -> tuple[str, str]:
     """Language and text of a circuit: OpenQASM 2 if it is free of control flow, else OpenQASM 3.
 
     A circuit without any measurement is measured on all its qubits. Registers of a static circuit are joined into one
-    ``q`` and one ``c``, in order, so that counts have no spaces. Global phase is lost; delays are dropped.
+    ``q`` and one ``c``, in order, so that counts have no spaces. For loops are written out. Global phase is lost;
+    delays are dropped.
 
     Raises:
         InvalidProgram: free parameters, or an instruction that no gate stands for.
     """
+    if circuit.num_qubits == 0:
+        raise InvalidProgram("wanted a circuit with at least one qubit, got none")
+    circuit = _unroll(circuit, limits)
     if circuit.num_parameters:
         names = ", ".join(sorted(parameter.name for parameter in circuit.parameters)[:5])
         raise InvalidProgram(f"wanted a circuit without free parameters, got {names}; call assign_parameters first")
-    if circuit.num_qubits == 0:
-        raise InvalidProgram("wanted a circuit with at least one qubit, got none")
     measured = circuit if _is_measured(circuit) else circuit.measure_all(inplace=False)
     dynamic = any(isinstance(item.operation, ControlFlowOp) or item.operation.name == "store" for item in measured.data)
     try:
         if dynamic:
-                # Qiskit leaves out the type of a loop variable, which the language demands.
-            return "openqasm3", re.sub(r"(?m)^(\s*)for (\w+) in ", r"\1for int \2 in ", qasm3.dumps(_lower(measured)))
+            return "openqasm3", qasm3.dumps(_lower(measured))
         flat = QuantumCircuit(measured.num_qubits, measured.num_clbits)
         flat.compose(_lower(measured), flat.qubits, flat.clbits, inplace=True)
         return "openqasm2", qasm2.dumps(flat)
@@ -86,9 +61,12 @@ def admit(circuit: QuantumCircuit, limits: Limits) -> QuantumCircuit:
     """
     if circuit.num_qubits == 0:
         raise InvalidProgram("wanted a program with at least one qubit, got none; declare a register")
+    circuit = _unroll(circuit, limits)
     if circuit.num_parameters:
         names = ", ".join(sorted(parameter.name for parameter in circuit.parameters)[:5])
-        raise InvalidProgram(f"wanted a program without inputs, got {names}; write their values into the text")
+        raise InvalidProgram(
+            f"wanted a program without free parameters or loops that break, got {names}; write them out"
+        )
     if not _is_measured(circuit):
         circuit.measure_all()  # in place: a copy would expand every definition that was looked at
     _check_finite(circuit, set())
@@ -102,6 +80,13 @@ def admit(circuit: QuantumCircuit, limits: Limits) -> QuantumCircuit:
         if got > limit:
             raise InvalidProgram(f"{name}: wanted at most {limit}, got {got}; shrink the program or raise the limit")
     return circuit
+
+
+def _unroll(circuit: QuantumCircuit, limits: Limits) -> QuantumCircuit:
+    cost = sum(times for _, times in walk(circuit))
+    if cost > limits.max_gates:
+        raise InvalidProgram(f"instructions: wanted at most {limits.max_gates}, got {cost} with loops written out")
+    return unroll_loops(circuit)
 
 
 def _is_measured(circuit: QuantumCircuit) -> bool:

@@ -107,7 +107,7 @@ class Program:
         if qiskit is not None and isinstance(source, qiskit.QuantumCircuit):
             from circuits.lowering import to_openqasm
 
-            language, text = to_openqasm(source)
+            language, text = to_openqasm(source, limits)
             check_text(language, text, limits)
             if language == "openqasm3":
                 read(language, text, limits)  # not all that Qiskit writes can be read back: better told now than later

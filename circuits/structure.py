@@ -44,6 +44,32 @@ def iterations(operation: ControlFlowOp) -> int:
     return len(operation.params[0]) if isinstance(operation, ForLoopOp) else 1
 
 
+def unroll_loops(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit with its for loops written out, in branches too; loops with break or continue stay.
+
+    Qiskit lists a loop's variable among the circuit's free parameters and most SDKs know no loops at all.
+    """
+    if not any(isinstance(item.operation, ForLoopOp) for item, _ in walk(circuit)):
+        return circuit
+    flat = circuit.copy_empty_like()
+    for item in circuit.data:
+        operation = item.operation
+        if isinstance(operation, ControlFlowOp):
+            operation = operation.replace_blocks([unroll_loops(block) for block in operation.blocks])
+        if isinstance(operation, ForLoopOp) and not _breaks(operation):
+            values, variable, body = operation.params
+            for value in values:
+                bound = body if variable not in body.parameters else body.assign_parameters({variable: value})
+                flat.compose(bound, item.qubits, item.clbits, inplace=True, copy=False)
+        else:
+            flat._append(CircuitInstruction(operation, item.qubits, item.clbits))
+    return flat
+
+
+def _breaks(loop: ForLoopOp) -> bool:
+    return any(item.operation.name in ("break_loop", "continue_loop") for item, _ in walk(loop.blocks[0]))
+
+
 def is_dynamic(circuit: QuantumCircuit) -> bool:
     """Whether it has control flow, or a reset or a gate on a qubit that was used or measured before.
 

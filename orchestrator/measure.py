@@ -8,8 +8,8 @@ from dataclasses import replace
 from backends.backend import Device
 from backends.energy import energy_j
 from circuits.counts import merge
+from circuits.facts import Judgement
 from circuits.family import Counts
-from circuits.fidelity import Judgement
 from orchestrator.job import Assignment, Estimate, Job, Measurement, Placement, Result, Share
 from orchestrator.runtime import Executed
 from orchestrator.store import Run

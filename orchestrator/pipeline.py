@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 from backends.backend import Device, TranspileOptions
-from backends.transpilation import rejection
+from backends.limits import rejection
 from orchestrator import measure
 from orchestrator.broker import Broker
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel

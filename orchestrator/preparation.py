@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from circuits.features import Features
+from circuits.facts import Features
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from backends.backend import Device, TranspileOptions
+from circuits.facts import Judgement
 from circuits.family import Counts
-from circuits.fidelity import Judgement
 from circuits.program import Limits, Program
 from orchestrator.job import Failure
 from orchestrator.preparation import Fit, ProgramFacts

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -57,8 +59,6 @@ def up(
     ] = None,
 ) -> None:
     """Run Redis and workers on this machine until Ctrl-C or SIGTERM."""
-    import logging
-
     settings = settings_of(common)
     log_to_stderr(level=logging.INFO)
     if flower is not None:
@@ -84,10 +84,9 @@ def worker(
     place: Annotated[bool, typer.Option("--place", help="It also decides placements; one worker should.")] = False,
 ) -> None:
     """Be one worker of a cluster until a signal ends it."""
-    import logging
-
     settings = settings_of(common)
     log_to_stderr(level=logging.INFO)
+    warnings.filterwarnings("ignore", "You're running the worker with superuser")  # about pickle; ours take JSON alone
     _check_name(name)
     from workers.cluster import work
     from workers.node import devices_here

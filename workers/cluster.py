@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -12,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 
-import structlog
 from celery.signals import worker_ready, worker_shutting_down
 
 from backends.backend import Device
@@ -37,7 +37,7 @@ WORKER_UP = "worker_up"
 UP_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 20.0
 
-log = structlog.get_logger("qorch.cluster")
+log = logging.getLogger("qorch.cluster")
 
 
 class _Parts:
@@ -92,7 +92,7 @@ def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Devic
     def up(**_: object) -> None:
         node.start()
         parts.bus.publish([Event("", WORKER_UP, 0.0, {"worker": worker})])
-        log.info("worker is up", worker=worker, queues=queues)
+        log.info("worker %s is up and serves %s", worker, ", ".join(queues))
 
     def down(**_: object) -> None:
         parts.runtime.close()  # what runs is given back, so that Celery has nothing to wait for
@@ -105,7 +105,7 @@ def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Devic
         parts.runtime.warm_up(sorted(devices))
         # threads, not processes: a slot's work is done by a child of its own, which is ended when its limit is over
         parts.app.Worker(
-            pool="threads", concurrency=settings.slots, queues=queues, hostname=worker, loglevel="WARNING"
+            pool="threads", concurrency=settings.slots, queues=queues, hostname=worker, loglevel="WARNING", quiet=True
         ).start()
     finally:
         node.close()
@@ -153,12 +153,13 @@ def running(
                     all_up.set()
 
         unsubscribe = bus.subscribe(hear)
-        workers = [_spawn(["worker", "--name", "placement", "--place", "--backends", "none"], environment)]
+        workers: list[subprocess.Popen[bytes]] = []
+        stack.callback(_stop, workers)  # before the first one starts: a signal may come in between
+        workers.append(_spawn(["worker", "--name", "placement", "--place", "--backends", "none"], environment))
         for name, backends in division.items():
             workers.append(_spawn(["worker", "--name", name, "--backends", ",".join(backends)], environment))
         if flower_port is not None:
             workers.append(_flower(flower_port, environment))
-        stack.callback(_stop, workers)
         if not all_up.wait(UP_TIMEOUT_S):
             raise ConfigurationError(f"not up after {UP_TIMEOUT_S:g} s: {', '.join(sorted(wanted))}; see the log above")
         unsubscribe()
@@ -176,7 +177,9 @@ def _environment(settings: Settings, url: str) -> dict[str, str]:
 
 def _spawn(arguments: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "workers", *arguments]
-    return subprocess.Popen(command, env=dict(environment), stdin=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(  # its words go to stderr, whoever starts the cluster has an answer to give on stdout
+        command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=sys.__stderr__, start_new_session=True
+    )
 
 
 def _flower(port: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -193,6 +196,6 @@ def _stop(workers: Sequence[subprocess.Popen[bytes]]) -> None:
         try:
             process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            log.warning("a worker did not end by itself", pid=process.pid)
+            log.warning("worker process %d did not end by itself", process.pid)
             process.kill()
             process.wait()

@@ -17,9 +17,10 @@ from backends.backend import Backend, Device, Execution, TranspileOptions
 from backends.calibration import survival
 from backends.errors import UnsupportedCircuit
 from backends.transpilation import rejection, transpile
+from circuits.facts import Features, Judgement
 from circuits.family import AdaptiveFamily, CircuitFamily, Counts, Outcome, Run
-from circuits.features import Features, features
-from circuits.fidelity import Judgement, ideal_distribution, judge, judge_outcome, mixture_fidelity
+from circuits.features import features
+from circuits.fidelity import ideal_distribution, judge, judge_outcome, mixture_fidelity
 from circuits.program import Limits, Program, is_scored
 from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.records import from_json, to_json

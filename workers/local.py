@@ -7,12 +7,12 @@ wait. When the owner ends, the kernel hands its lock to the next one, which take
 from __future__ import annotations
 
 import fcntl
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.errors import OrchestratorError
@@ -29,7 +29,7 @@ from workers.sandbox import Sandbox
 OWNER = "embedded"
 """The owner's name in leases; the lock sees to it that there is only one."""
 
-log = structlog.get_logger("qorch.local")
+log = logging.getLogger("qorch.local")
 
 
 class LocalTransport(StoreTransport):
@@ -77,7 +77,7 @@ class LocalTransport(StoreTransport):
             if self._closed:
                 self._lock.release()
             else:
-                log.info("took over the data folder", folder=str(self._settings.data_dir))
+                log.info("took over %s", self._settings.data_dir)
                 self._start()
 
     def _shut(self) -> None:
@@ -159,7 +159,7 @@ class _Engine:
                     while not self._closing.is_set() and work():
                         pass
                 except (SQLAlchemyError, OrchestratorError):
-                    log.exception("stopped short; the next sweep goes on", thread=name)
+                    log.exception("%s stopped short; the next sweep goes on", name)
 
         return threading.Thread(target=loop, name=name, daemon=True)
 

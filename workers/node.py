@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 
-import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 import backends
@@ -16,7 +16,7 @@ from orchestrator.pipeline import Pipeline
 from orchestrator.settings import Settings
 from orchestrator.store import Announcement
 
-log = structlog.get_logger("qorch.node")
+log = logging.getLogger("qorch.node")
 
 
 def devices_here(names: Sequence[str]) -> dict[str, Device]:
@@ -32,7 +32,7 @@ def devices_here(names: Sequence[str]) -> dict[str, Device]:
         except DependencyNotInstalled as error:
             if names:
                 raise
-            log.debug("not announced", backend=name, reason=str(error))
+            log.debug("%s is not announced: %s", name, error)
     return found
 
 
@@ -69,4 +69,4 @@ class Node:
                 self._pipeline.store.renew(self._worker, lease_s=self._settings.lease_s)
                 self._pipeline.sweep()
             except (SQLAlchemyError, OrchestratorError) as error:
-                log.warning("heartbeat missed", worker=self._worker, error=str(error))
+                log.warning("%s missed a heartbeat: %s", self._worker, error)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 
 import redis
-import structlog
 
 from orchestrator.job import Event
 from orchestrator.notifier import Hub, Listener
@@ -16,7 +16,7 @@ CHANNEL = "qorch.events"
 RECONNECT_S = 0.5
 """Pause before a lost connection is tried again."""
 
-log = structlog.get_logger("qorch.bus")
+log = logging.getLogger("qorch.bus")
 
 
 class RedisBus:
@@ -41,7 +41,7 @@ class RedisBus:
                     pipeline.publish(CHANNEL, to_json(event))
                 pipeline.execute()
         except redis.ConnectionError as error:
-            log.warning("notices lost: the broker is away", num_events=len(events), error=str(error))
+            log.warning("%d notices lost, the broker is away: %s", len(events), error)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """See :class:`orchestrator.notifier.Notifier`."""

@@ -376,8 +376,8 @@ def cluster(url: str, workers: Mapping[str, Sequence[str]], flower: str | None) 
     rows: dict[str, RenderableType] = {f"worker {name}": ", ".join(served) for name, served in workers.items()}
     if flower is not None:
         rows["Flower"] = flower
-    join = Group(Text(f"qorch --url {url} run FILE", "bold"), Text(f"export QORCH_URL={url}", "bold"))
-    return _blank(Text("the cluster is up; Ctrl-C ends it", "green"), pairs({**rows, "join it": join}))
+    join = Text.assemble(("to join it:  ", "dim"), (f"export QORCH_URL={url}", "bold"), overflow="fold")
+    return _blank(Text("the cluster is up; Ctrl-C ends it", "green"), pairs(rows), join)
 
 
 def checks(found: Sequence[Check]) -> RenderableType:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from circuits.fidelity import Judgement
+from circuits.facts import Judgement
 from orchestrator.job import Failure
 from orchestrator.records import from_json
 from orchestrator.runtime import (

@@ -14,6 +14,7 @@ import csv
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
@@ -30,23 +31,37 @@ PATIENCE_S = 1.5
 Row = tuple[int, int, int, float]
 """Active qubits, gates after transpilation, shots, median seconds."""
 
-SWEEPS: dict[str, tuple[Sequence[int], Sequence[int], Sequence[float]]] = {
-    "aer_statevector": ((4, 8, 12, 16, 20, 22), (1, 1000), (1.0,)),
-    "aer_density_matrix": ((2, 4, 6, 8, 10), (1, 1000), (2.0,)),
-    "aer_mps": ((4, 10, 20, 30, 40), (1, 1000), (0.0, 0.05, 0.1, 0.2)),
-    "aer_stabilizer": ((4, 20, 40, 60), (1, 1000), (0.0, 0.02, 0.05)),
-    "cirq_simulator": ((4, 8, 12, 16, 20), (1, 1000), (1.0,)),
-    "braket_local": ((4, 8, 12, 16, 20), (1, 1000), (1.0,)),
-    "fake_guadalupe": ((2, 4, 6, 8, 9, 10), (1, 1000), (2.0,)),
-    "fake_hanoi": ((2, 4, 6, 8, 9, 10), (1, 1000), (2.0,)),
-}
-"""Backend -> widths, shots, exponents to try."""
-TRAJECTORIES = ("fake_guadalupe", "fake_hanoi")
-TRAJECTORY_WIDTHS = (11, 12, 13, 14)
-TRAJECTORY_SHOTS = (20, 100)
+
+@dataclass(frozen=True)
+class Sweep:
+    """What to measure of one backend, and the exponents to try in its fit.
+
+    ``per_shot`` adds a term in shots times gates ("gates"), and one that also grows with the state vector ("both").
+    """
+
+    backend: str
+    widths: Sequence[int]
+    shots: Sequence[int]
+    exponents: Sequence[float]
+    per_shot: str = ""
+
+
+SWEEPS = (
+    Sweep("aer_statevector", (4, 8, 12, 16, 20, 22), (1, 1000), (1.0,)),
+    Sweep("aer_density_matrix", (2, 4, 6, 8, 10), (1, 1000), (2.0,)),
+    Sweep("aer_mps", (4, 10, 20, 30, 40), (1, 100, 1000), (0.0, 0.02, 0.05, 0.1), per_shot="gates"),
+    Sweep("aer_stabilizer", (4, 20, 40, 60), (1, 100, 1000), (0.0, 0.02, 0.05), per_shot="gates"),
+    Sweep("cirq_simulator", (4, 8, 12, 16, 20), (1, 1000), (1.0,)),
+    Sweep("braket_local", (4, 8, 12, 16, 20), (1, 1000), (1.0,)),
+    Sweep("fake_guadalupe", (2, 4, 6, 8, 9, 10), (1, 1000), (2.0,)),
+    Sweep("fake_hanoi", (2, 4, 6, 8, 9, 10), (1, 1000), (2.0,)),
+    Sweep("fake_guadalupe", (11, 12, 13, 14), (1, 20, 100), (0.0,), per_shot="both"),  # trajectories
+    Sweep("fake_hanoi", (11, 12, 13, 14), (1, 20, 100), (0.0,), per_shot="both"),
+)
 
 
 def layered(num_qubits: int, num_layers: int, *, clifford: bool) -> QuantumCircuit:
+    """Layers of one-qubit gates and nearest-neighbour CX, measured."""
     circuit = QuantumCircuit(num_qubits)
     for layer in range(num_layers):
         for qubit in range(num_qubits):
@@ -61,6 +76,7 @@ def layered(num_qubits: int, num_layers: int, *, clifford: bool) -> QuantumCircu
 
 
 def measure(backend: Backend, widths: Sequence[int], all_shots: Sequence[int]) -> list[Row]:
+    """Median times of layered circuits."""
     rows = []
     for width in widths:
         for num_layers in LAYERS:
@@ -77,9 +93,9 @@ def measure(backend: Backend, widths: Sequence[int], all_shots: Sequence[int]) -
     return rows
 
 
-def fit(columns: Sequence[Sequence[float]], seconds: Sequence[float]) -> tuple[list[float], float, float, float]:
+def fit(values: Sequence[Sequence[float]], seconds: Sequence[float]) -> tuple[list[float], float, float, float]:
     """Constants; sum of squared relative errors; median and worst factor between curve and measurement."""
-    table, wanted = np.array(columns, dtype=float).T, np.array(seconds)
+    table, wanted = np.array(values, dtype=float).T, np.array(seconds)
     scale = table.max(axis=0)
     scaled, residual = nnls(table / scale / wanted[:, None], np.ones(len(wanted)))
     constants = scaled / scale
@@ -88,34 +104,40 @@ def fit(columns: Sequence[Sequence[float]], seconds: Sequence[float]) -> tuple[l
     return [float(value) for value in constants], float(residual), float(np.median(factors)), float(factors.max())
 
 
+def columns(rows: Sequence[Row], exponent: float, per_shot: str) -> tuple[list[str], list[list[float]]]:
+    """Names of the constants and, for each of them, what it is multiplied with in every row."""
+    table = {
+        "overhead_s": [1.0 for _ in rows],
+        "shot_s": [float(shots) for _, _, shots, _ in rows],
+        "fixed_gate_s": [float(gates) for _, gates, _, _ in rows],
+    }
+    if exponent > 0.0:
+        table["gate_s"] = [gates * 2.0 ** (exponent * qubits) for qubits, gates, _, _ in rows]
+    if per_shot:
+        table["shot_gate_s"] = [float(shots * gates) for _, gates, shots, _ in rows]
+    if per_shot == "both":
+        table["shot_amplitude_s"] = [shots * gates * 2.0**qubits for qubits, gates, shots, _ in rows]
+    return list(table), list(table.values())
+
+
 def main() -> None:
+    """Measure, print, fit."""
     table = csv.writer(sys.stdout)
-    table.writerow("backend qubits gates shots run_s".split())
-    for name, (widths, all_shots, exponents) in SWEEPS.items():
-        backend = load(name)
+    table.writerow(["backend", "qubits", "gates", "shots", "run_s"])
+    for sweep in SWEEPS:
+        backend = load(sweep.backend)
         backend.warm_up()
-        rows = measure(backend, widths, all_shots)
-        table.writerows([name, *row[:3], f"{row[3]:.6f}"] for row in rows)
+        rows = measure(backend, sweep.widths, sweep.shots)
+        table.writerows([sweep.backend, *row[:3], f"{row[3]:.6f}"] for row in rows)
         tried = []
-        for exponent in exponents:
-            columns = [[1.0, shots, gates, gates * 2 ** (exponent * qubits)] for qubits, gates, shots, _ in rows]
-            if exponent == 0.0:
-                columns = [row[:3] for row in columns]
-            tried.append((fit(list(zip(*columns, strict=True)), [row[3] for row in rows]), exponent))
-        (constants, _, middle, worst), exponent = min(tried, key=lambda attempt: attempt[0][1])
-        names = ("overhead_s", "shot_s", "fixed_gate_s", "gate_s")
-        fitted = ", ".join(f"{key}={value:.2g}" for key, value in zip(names, constants, strict=False))
-        print(f"{name}: {fitted}, qubit_exponent={exponent}  [factor {middle:.2f}, worst {worst:.2f}]", file=sys.stderr)
-        if name in TRAJECTORIES:
-            rows = measure(backend, TRAJECTORY_WIDTHS, TRAJECTORY_SHOTS)
-            table.writerows([f"{name}/trajectories", *row[:3], f"{row[3]:.6f}"] for row in rows)
-            columns = [[shots * gates, shots * gates * 2.0**qubits] for qubits, gates, shots, _ in rows]
-            constants, _, middle, worst = fit(list(zip(*columns, strict=True)), [row[3] for row in rows])
-            print(
-                f"{name}: shot_gate_s={constants[0]:.2g}, shot_amplitude_s={constants[1]:.2g}"
-                f"  [factor {middle:.2f}, worst {worst:.2f}]",
-                file=sys.stderr,
-            )
+        for exponent in sweep.exponents:
+            names, values = columns(rows, exponent, sweep.per_shot)
+            tried.append((fit(values, [row[3] for row in rows]), exponent, names))
+        (constants, _, middle, worst), exponent, names = min(tried, key=lambda attempt: attempt[0][1])
+        fitted = ", ".join(f"{name}={value:.2g}" for name, value in zip(names, constants, strict=True) if value)
+        widths = f"{sweep.widths[0]}..{sweep.widths[-1]} qubits"
+        print(f"{sweep.backend}, {widths}: {fitted}, qubit_exponent={exponent}", file=sys.stderr)
+        print(f"    factor between curve and measurement: median {middle:.2f}, worst {worst:.2f}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -26,10 +26,12 @@ from circuits.counts import hellinger_fidelity
 from circuits.family import Run
 
 SHOTS = 8192
+COLUMNS = "device circuit qubits gate idle readout weight predicted measured error"
 DEVICES = ("fake_guadalupe", "fake_hanoi")
 
 
 def ghz(num_qubits: int) -> QuantumCircuit:
+    """All zeros and all ones."""
     circuit = QuantumCircuit(num_qubits, name=f"ghz_{num_qubits}")
     circuit.h(0)
     for qubit in range(num_qubits - 1):
@@ -38,6 +40,7 @@ def ghz(num_qubits: int) -> QuantumCircuit:
 
 
 def layers(num_qubits: int, num_layers: int) -> QuantumCircuit:
+    """Random rotations and chains of CX: a broad distribution."""
     circuit = QuantumCircuit(num_qubits, name=f"layers_{num_qubits}_{num_layers}")
     rng = random.Random(num_qubits * 100 + num_layers)
     for _ in range(num_layers):
@@ -71,6 +74,7 @@ def hidden_string(num_qubits: int) -> QuantumCircuit:
 
 
 def collection() -> Sequence[QuantumCircuit]:
+    """The circuits compared."""
     return [
         *(ghz(n) for n in (2, 3, 4, 5, 6, 8, 10)),
         *(layers(n, depth) for n, depth in ((2, 2), (3, 4), (4, 2), (4, 6), (5, 4), (6, 4), (7, 3), (8, 6))),
@@ -89,8 +93,9 @@ def mixture_fidelity(ideal: Mapping[str, float], weight: float, num_bits: int, r
 
 
 def main() -> None:
+    """Compare, print."""
     table = csv.writer(sys.stdout)
-    table.writerow("device circuit qubits gate idle readout weight predicted measured error".split())
+    table.writerow(COLUMNS.split())
     rng = np.random.default_rng(7)
     for name in DEVICES:
         backend = load(name)

@@ -2,8 +2,10 @@
 
 For each backend, each (backend, group of programs) and each (backend, program) the model keeps the mean of
 
-    log(measured service_s / prior service_s)   and   measured fidelity / finite-shot floor - prior fidelity.
+    log(measured service_s / prior service_s)   and   log(loss(measured fidelity) / loss(prior fidelity)),
 
+with loss(F) = -log F + LOSS_OFFSET: what calibration gets wrong is mostly how fast errors add up, and errors of gates
+multiply, so a factor on -log F carries over from a short circuit to a long one where a difference of F would not.
 A depth with few observations leans on the one above it (empirical-Bayes shrinkage, ours): with n observations of mean
 m, its correction is (n m + STRENGTH * parent) / (n + STRENGTH). Old observations fade once there are more than MEMORY,
 so that drift is followed.
@@ -30,6 +32,12 @@ MEMORY = 50.0
 FOLD_VERSION = 1
 """Raised when the fold changes: snapshots of another version are folded anew from the log."""
 
+LOSS_OFFSET = 0.01
+"""Losses of fidelity are compared from here on (ours): below a percent, a ratio would be one of shot noise alone."""
+
+SMALLEST_FIDELITY = 1e-6
+"""Fidelities are compared by their logarithm; none is smaller than this."""
+
 SMALLEST_S = 1e-6
 """Times are compared by their logarithm; nothing is faster than this."""
 
@@ -53,10 +61,10 @@ class Mean:
 
 @dataclass(frozen=True)
 class Residual:
-    """What the prior gets wrong at one depth: the logarithm of its time ratio, the difference of its fidelity."""
+    """What the prior gets wrong at one depth: logarithms of measured over prior."""
 
     log_time: Mean = field(default_factory=Mean)
-    fidelity: Mean = field(default_factory=Mean)
+    log_loss: Mean = field(default_factory=Mean)
 
 
 @dataclass(frozen=True)
@@ -65,14 +73,14 @@ class Learned:
 
     Attributes:
         time_ratio: geometric mean of measured over prior service time.
-        fidelity_shift: mean of measured minus prior fidelity; None where no fidelity could be measured.
+        loss_ratio: geometric mean of measured over prior loss of fidelity; None where none could be measured.
     """
 
     backend: str
     group: str
     num_observations: float
     time_ratio: float
-    fidelity_shift: float | None
+    loss_ratio: float | None
 
 
 def _depths(backend: str, group: str, program_hash: str) -> Iterator[str]:
@@ -104,19 +112,19 @@ class CostModel:
 
     def estimate(self, prior: Estimate, device: Device, group: str, program_hash: str, shots: int) -> Estimate:
         """The prior, corrected by what was measured on this device; energy and price follow the time."""
-        log_time = fidelity = num_observations = 0.0
+        log_time = log_loss = num_observations = 0.0
         for key in _depths(device.name, group, program_hash):
             residual = self.residuals.get(key)
             if residual is None:
                 break
             log_time = residual.log_time.shrunk(log_time)
-            fidelity = residual.fidelity.shrunk(fidelity)
+            log_loss = residual.log_loss.shrunk(log_loss)
             if "|" in key:  # a backend's own residual alone says nothing of this kind of job
                 num_observations = residual.log_time.weight
         return of_service(
             device,
             prior.service_s * math.exp(log_time),
-            min(1.0, max(0.0, prior.fidelity + fidelity)),
+            _fidelity(_loss(prior.fidelity) * math.exp(log_loss)),
             shots,
             num_observations,
         )
@@ -133,7 +141,7 @@ class CostModel:
                         group=rest[0],
                         num_observations=residual.log_time.weight,
                         time_ratio=math.exp(residual.log_time.value),
-                        fidelity_shift=residual.fidelity.value if residual.fidelity.weight else None,
+                        loss_ratio=math.exp(residual.log_loss.value) if residual.log_loss.weight else None,
                     )
                 )
         return rows
@@ -150,9 +158,17 @@ class CostModel:
 
 def _learned(known: Residual, seen: Observation) -> Residual:
     ratio = max(seen.measurement.service_s, SMALLEST_S) / max(seen.prior.service_s, SMALLEST_S)
-    fidelity = known.fidelity
+    log_loss = known.log_loss
     if seen.measurement.fidelity is not None:
         # few shots measure less than an ideal device has: the prior speaks of the device, so compare beyond the floor
         beyond_shots = seen.measurement.fidelity / (seen.measurement.fidelity_floor or 1.0)
-        fidelity = fidelity.add(beyond_shots - seen.prior.fidelity)
-    return Residual(known.log_time.add(math.log(ratio)), fidelity)
+        log_loss = log_loss.add(math.log(_loss(beyond_shots) / _loss(seen.prior.fidelity)))
+    return Residual(known.log_time.add(math.log(ratio)), log_loss)
+
+
+def _loss(fidelity: float) -> float:
+    return LOSS_OFFSET - math.log(min(1.0, max(SMALLEST_FIDELITY, fidelity)))
+
+
+def _fidelity(loss: float) -> float:
+    return math.exp(min(0.0, LOSS_OFFSET - loss))

@@ -71,3 +71,11 @@ def test_mixture_goes_from_noise_to_ideal() -> None:
     assert mixture_fidelity(user, 0.3, None, 2) is None
     assert mixture_fidelity(user, 1.0, {"00": 0.5, "11": 0.5}, 2) == pytest.approx(1.0)
     assert mixture_fidelity(user, 0.0, {"00": 0.5, "11": 0.5}, 2) == pytest.approx(0.5)
+
+
+def test_gates_that_one_simulator_lacks_are_lowered_for_it() -> None:
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.ch(0, 1)
+    circuit.measure([0, 1], [0, 1])
+    assert ideal_distribution(circuit) == pytest.approx({"01": 0.5, "11": 0.5})

@@ -14,6 +14,7 @@ from qiskit.circuit.random import random_circuit
 from qiskit.quantum_info import Operator
 
 from circuits.errors import CircuitError, InvalidProgram, UnknownCircuit
+from circuits.features import features
 from circuits.fidelity import ideal_distribution
 from circuits.program import Limits, Program, UserCircuit, is_scored
 from circuits.steane import Steane
@@ -86,9 +87,31 @@ def test_dynamic_circuits_travel_as_openqasm3() -> None:
     assert "if_else" in program.load().build().count_ops()
 
 
+def test_a_for_loop_arrives_with_its_turns() -> None:
+    circuit = QuantumCircuit(1, 1)
+    with circuit.for_loop(range(-3, 9, 2)):
+        circuit.x(0)
+    circuit.measure(0, 0)
+    assert features(arrive(circuit)).num_gates == 6
+    assert features(arrive(HEAD3 + "qubit q; for int i in {1, 2, 5} { rx(i * pi) q; }")).num_gates == 3
+
+
+def test_dynamic_circuits_that_cannot_be_read_back_are_refused_at_once() -> None:
+    circuit = QuantumCircuit(1, 2)
+    with circuit.switch(circuit.cregs[0]) as case, case(0):
+        circuit.x(0)
+    with pytest.raises(InvalidProgram, match="int"):
+        Program.from_any(circuit)
+
+
+def test_nested_definitions_within_the_limit_are_admitted() -> None:
+    text = HEAD2 + NESTED2.partition("gate g17")[0] + "qreg q[1]; creg c[1]; g16 q[0]; measure q -> c;"
+    assert features(arrive(text)).num_gates == 2**17
+
+
 def test_the_header_tells_the_language(tmp_path: Path) -> None:
     path = tmp_path / "bell.qasm"
-    path.write_text("// a comment\n/* and another */ " + BELL3, encoding="utf-8")
+    path.write_text("\ufeff// a comment\n/* and another */ " + BELL3, encoding="utf-8")
     assert Program.from_any(BELL).language == "openqasm2"
     assert Program.from_any(path).language == "openqasm3"
     for source in (BELL, BELL3, path):

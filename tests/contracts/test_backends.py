@@ -223,5 +223,5 @@ def test_device_records_import_neither_sdk_nor_qiskit() -> None:
 
 
 def test_an_unknown_name_says_which_there_are() -> None:
-    with pytest.raises(UnknownBackend, match="fake_hanoi.*Did you mean 'fake_hanoi'"):
+    with pytest.raises(UnknownBackend, match=r"fake_hanoi.*Did you mean 'fake_hanoi'"):
         load("fake_hanoy")

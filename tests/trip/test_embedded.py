@@ -83,9 +83,7 @@ def test_work_in_progress_is_given_back_and_costs_no_attempt(small: Settings, sl
         assert client._transport.assignments(job.id)[0].num_failures == 0
 
 
-def test_two_processes_share_a_folder_and_the_second_inherits(
-    small: Settings, slow_qasm: Path, bell: Program
-) -> None:
+def test_two_processes_share_a_folder_and_the_second_inherits(small: Settings, slow_qasm: Path, bell: Program) -> None:
     with owner(small.data_dir, slow_qasm) as (process, slow_id):
         children = psutil.Process(process.pid).children()
         assert children, "the owner works through child processes"

@@ -1,0 +1,23 @@
+// Finds the hidden string 101101 with one query.
+OPENQASM 2.0;
+include "qelib1.inc";
+qreg q[7];
+creg c[6];
+x q[6];
+h q;
+cx q[0],q[6];
+cx q[2],q[6];
+cx q[3],q[6];
+cx q[5],q[6];
+h q[0];
+h q[1];
+h q[2];
+h q[3];
+h q[4];
+h q[5];
+measure q[0] -> c[0];
+measure q[1] -> c[1];
+measure q[2] -> c[2];
+measure q[3] -> c[3];
+measure q[4] -> c[4];
+measure q[5] -> c[5];

@@ -1,0 +1,197 @@
+"""Tables and one picture from the rows of a comparison of policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+Row = dict[str, Any]
+
+COLOURS = ["#9aa5b1", "#c8a951", "#7fa98c", "#4f7cac", "#c8553d", "#7b5ea7", "#2f4858", "#8d6a4f"]
+RESAMPLES = 2000
+
+
+def _done(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["cost"] is not None]
+
+
+def _by_policy(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in _done(rows):
+        groups.setdefault(row["policy"], []).append(row)
+    return groups
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean (percentiles, 2 000 resamples, seed 0)."""
+    sample = np.random.default_rng(0).choice(np.asarray(values), (RESAMPLES, len(values)))
+    low, high = np.percentile(sample.mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _measured(rows: Sequence[Row], field: str) -> list[float]:
+    return [row["measurement"][field] for row in rows if row["measurement"][field] is not None]
+
+
+def outcome_table(rows: Sequence[Row]) -> Table:
+    """What each policy's jobs cost."""
+    table = Table(title="Same jobs, same arrivals: what each policy made of them", title_style="bold")
+    table.add_column("policy", style="bold")
+    for name in ("cost", "95 %", "latency p50", "p95", "fidelity", "energy", "price", "regret"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for policy, mine in sorted(_by_policy(rows).items(), key=lambda item: np.mean([r["cost"] for r in item[1]])):
+        costs = [row["cost"] for row in mine]
+        latency_s = _measured(mine, "latency_s")
+        regrets = [row["regret"] for row in mine if row["regret"] is not None]
+        low, high = interval(costs)
+        table.add_row(
+            policy,
+            f"{np.mean(costs):.2f}",
+            f"{low:.2f} .. {high:.2f}",
+            f"{np.percentile(latency_s, 50):.2f} s",
+            f"{np.percentile(latency_s, 95):.2f} s",
+            f"{np.mean(_measured(mine, 'fidelity')):.3f}",
+            _joules(float(np.mean(_measured(mine, "energy_j")))),
+            f"{np.mean(_measured(mine, 'cost_usd')):.3f} $",
+            f"{np.mean(regrets):.2f}" if regrets else "–",
+        )
+    table.caption = "means per job; cost and regret in units of the objective; regret: to the best backend, unqueued"
+    return table
+
+
+def _joules(energy_j: float) -> str:
+    return f"{energy_j / 1000:.2f} kJ" if energy_j >= 1000 else f"{energy_j:.1f} J"
+
+
+def time_factor(row: Row, source: str) -> float:
+    """How far the predicted service time was off, as a factor >= 1."""
+    return float(np.exp(abs(np.log(row["measurement"]["service_s"] / row[source]["service_s"]))))
+
+
+def fidelity_error(row: Row, source: str) -> float:
+    """How far the predicted fidelity was off; the finite number of shots is not counted as an error."""
+    measured = row["measurement"]
+    if measured["fidelity"] is None:
+        return float("nan")
+    return abs(measured["fidelity"] - row[source]["fidelity"] * (measured["fidelity_floor"] or 1.0))
+
+
+def learning_table(rows: Sequence[Row]) -> Table:
+    """Predict, then observe: how the cost model's error falls while it learns."""
+    table = Table(title="Predict, then observe: the cost model's error, early and late", title_style="bold")
+    table.add_column("policy", style="bold")
+    for name in ("time off by, first third", "last third", "prior alone", "fidelity off by, first third", "last third"):
+        table.add_column(name, justify="right")
+    for policy, mine in _by_policy(rows).items():
+        thirds = np.array_split(np.arange(len(mine)), 3)
+        first, last = ([mine[i] for i in thirds[k]] for k in (0, 2))
+        table.add_row(
+            policy,
+            f"× {_median(first, lambda row: time_factor(row, 'estimate')):.2f}",
+            f"× {_median(last, lambda row: time_factor(row, 'estimate')):.2f}",
+            f"× {_median(last, lambda row: time_factor(row, 'prior')):.2f}",
+            f"{_mean(first, lambda row: fidelity_error(row, 'estimate')):.3f}",
+            f"{_mean(last, lambda row: fidelity_error(row, 'estimate')):.3f}",
+        )
+    table.caption = "thirds in order of arrival; time: median factor, fidelity: mean absolute error"
+    return table
+
+
+def _median(rows: Sequence[Row], value: Callable[[Row], float]) -> float:
+    return float(np.nanmedian([value(row) for row in rows]))
+
+
+def _mean(rows: Sequence[Row], value: Callable[[Row], float]) -> float:
+    return float(np.nanmean([value(row) for row in rows]))
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Four panels: cost, latency, where the jobs went, and the error as it falls."""
+    groups = _by_policy(rows)
+    order = sorted(groups, key=lambda policy: float(np.mean([row["cost"] for row in groups[policy]])))
+    colour = {policy: COLOURS[number % len(COLOURS)] for number, policy in enumerate(groups)}
+    style = {
+        "font.size": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titleweight": "bold",
+        "axes.titlesize": 11,
+        "axes.titlelocation": "left",
+    }
+    with mpl.rc_context(style):
+        figure, axes = plt.subplots(2, 2, figsize=(11, 7.2), layout="constrained")
+        _draw_cost(axes[0, 0], groups, order, colour)
+        _draw_latency(axes[0, 1], groups, order, colour)
+        _draw_places(axes[1, 0], groups, order)
+        _draw_error(axes[1, 1], groups)
+        figure.savefig(path, dpi=140)
+        plt.close(figure)
+
+
+def _draw_cost(axes: Any, groups: dict[str, list[Row]], order: list[str], colour: dict[str, str]) -> None:
+    for place, policy in enumerate(reversed(order)):
+        costs = [row["cost"] for row in groups[policy]]
+        low, high = interval(costs)
+        mean = float(np.mean(costs))
+        axes.barh(place, mean, color=colour[policy], height=0.62)
+        axes.plot([low, high], [place, place], color="#333333", linewidth=1.5)
+        axes.annotate(f"{mean:.2f}", (high, place), xytext=(5, 0), textcoords="offset points", va="center")
+    axes.set_yticks(range(len(order)), list(reversed(order)))
+    axes.set_xlabel("mean cost per job, 95 % interval")
+    axes.set_title("What the jobs cost")
+
+
+def _draw_latency(axes: Any, groups: dict[str, list[Row]], order: list[str], colour: dict[str, str]) -> None:
+    for policy in order:
+        latency_s = np.sort(_measured(groups[policy], "latency_s"))
+        axes.step(latency_s, np.arange(1, len(latency_s) + 1) / len(latency_s), color=colour[policy], label=policy)
+    axes.set_xscale("log")
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("latency, s")
+    axes.set_ylabel("share of jobs")
+    axes.legend(frameon=False, loc="lower right")
+    axes.set_title("How long they took, submission to result")
+
+
+def _draw_places(axes: Any, groups: dict[str, list[Row]], order: list[str]) -> None:
+    backends = sorted({row["backend"] for mine in groups.values() for row in mine})
+    left = np.zeros(len(order))
+    places = np.arange(len(order))[::-1]
+    for number, backend in enumerate(backends):
+        share = np.array([np.mean([row["backend"] == backend for row in groups[policy]]) for policy in order])
+        axes.barh(places, share, left=left, height=0.62, label=backend, color=COLOURS[number % len(COLOURS)])
+        left += share
+    axes.set_yticks(places, order)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("share of jobs")
+    axes.legend(frameon=False, ncols=4, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17))
+    axes.set_title("Where they went")
+
+
+def _draw_error(axes: Any, groups: dict[str, list[Row]]) -> None:
+    for source, label, tone in (("prior", "prior alone", "#9aa5b1"), ("estimate", "learned", "#c8553d")):
+        longest = max(len(mine) for mine in groups.values())
+        factors = np.full((len(groups), longest), np.nan)
+        for line, mine in enumerate(groups.values()):
+            factors[line, : len(mine)] = [time_factor(row, source) for row in mine]
+        axes.plot(np.arange(1, longest + 1), _rolling(factors, 12), color=tone, linewidth=2, label=label)
+    axes.set_yscale("log")
+    axes.set_xlabel("job, in order of arrival")
+    axes.set_ylabel("predicted time off by a factor")
+    axes.axhline(1.0, color="#cccccc", linewidth=1, zorder=0)
+    axes.legend(frameon=False)
+    axes.set_title("Predict, then observe")
+
+
+def _rolling(values: NDArray[np.float64], window: int) -> list[float]:
+    """Median over all policies and the last ``window`` jobs."""
+    return [float(np.nanmedian(values[:, max(0, end - window) : end])) for end in range(1, values.shape[1] + 1)]

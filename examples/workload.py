@@ -1,0 +1,99 @@
+"""A mixed batch of real jobs, the same for every policy: what the demo and the benchmarks submit.
+
+Everything follows from the seed: which programs, how many shots, what matters to whom, and when each job arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from circuits.autoencoder import Autoencoder
+from circuits.raytracing import RayTracing
+from circuits.steane import Steane
+from orchestrator import JobSpec, Limits, Objective
+from orchestrator.client import AnyProgram, job_spec
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+BALANCED = Objective(latency=1.0, fidelity=1.0, price=1.0)
+URGENT = Objective(latency=2.0, fidelity=0.5, price=0.5)
+ACCURATE = Objective(latency=0.25, fidelity=2.0, price=0.25)
+
+NOISY = ("fake_guadalupe", "fake_hanoi")
+"""Some users want the device itself, not a simulator."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One job of the batch. ``at_s`` is when it arrives, seconds after the first."""
+
+    kind: str
+    at_s: float
+    spec: JobSpec
+
+
+def mixed(num_jobs: int, seed: int, *, horizon_s: float) -> list[Arrival]:
+    """The batch: a quarter autoencoders, a sixth each ray tracing and Steane code, the rest OpenQASM files.
+
+    Args:
+        num_jobs: jobs in all.   seed: of every choice.
+        horizon_s: seconds over which they arrive, as a Poisson process does: uniformly and independently.
+    """
+    generator = np.random.default_rng(seed)
+    makers: list[Callable[[np.random.Generator], tuple[str, AnyProgram, int, tuple[str, ...]]]] = [
+        _autoencoder,
+        _autoencoder,
+        _autoencoder,
+        _ray_tracing,
+        _ray_tracing,
+        _steane,
+        _steane,
+        _openqasm,
+        _openqasm,
+        _openqasm,
+        _openqasm,
+        _openqasm,
+    ]
+    times_s = np.sort(generator.uniform(0.0, horizon_s, num_jobs))
+    order = generator.permutation([makers[number % len(makers)] for number in range(num_jobs)])
+    arrivals = []
+    for number, (at_s, make) in enumerate(zip(times_s, order, strict=True)):
+        kind, program, shots, allow = make(generator)
+        objective = (BALANCED, URGENT, ACCURATE)[int(generator.integers(3))]
+        spec = job_spec(
+            program,
+            shots=shots,
+            allow=allow,
+            objective=objective,
+            limits=Limits(timeout_s=60.0),
+            priority=int(generator.integers(3, 7)),
+            seed=seed + number,
+            tags=[kind],
+        )
+        arrivals.append(Arrival(kind, float(at_s - times_s[0]), spec))
+    return arrivals
+
+
+def _autoencoder(generator: np.random.Generator) -> tuple[str, AnyProgram, int, tuple[str, ...]]:
+    field = float(generator.choice([0.4, 0.8, 1.2, 1.6]))
+    estimator = "swap" if generator.random() < 0.25 else "direct"
+    return "autoencoder", Autoencoder(field=field, estimator=estimator), 2000, ()
+
+
+def _ray_tracing(generator: np.random.Generator) -> tuple[str, AnyProgram, int, tuple[str, ...]]:
+    x0, y0 = (int(generator.choice([2, 7, 12])) for _ in range(2))
+    return "ray tracing", RayTracing(x0=x0, y0=y0), 16, ()
+
+
+def _steane(generator: np.random.Generator) -> tuple[str, AnyProgram, int, tuple[str, ...]]:
+    return "steane", Steane(basis=str(generator.choice(["z", "x"]))), 200, ()
+
+
+def _openqasm(generator: np.random.Generator) -> tuple[str, AnyProgram, int, tuple[str, ...]]:
+    files = sorted(PROGRAMS.glob("*.qasm"))
+    path = files[int(generator.integers(len(files)))]
+    return "openqasm", path, int(generator.choice([1000, 4000])), NOISY if generator.random() < 0.5 else ()
