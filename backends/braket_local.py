@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _NAME = "braket_local"
 _JIT_QUBITS = 11  # the simulator switches to its compiled kernels above 10 qubits
 # Constants of the curve: ours, measured with examples/benchmarks/cost_curves.py.
-_COST_CURVE = CostCurve(overhead_s=3e-3, shot_s=1e-6, gate_s=3e-9, qubit_exponent=1.0, fixed_gate_s=1e-4)
+_COST_CURVE = CostCurve(overhead_s=3.5e-3, shot_s=1e-7, fixed_gate_s=2.6e-4, gate_s=1.4e-9, qubit_exponent=1.0)
 
 
 class BraketLocal:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _NAME = "cirq_simulator"
 # Constants of the curve: ours, measured with examples/benchmarks/cost_curves.py.
-_COST_CURVE = CostCurve(overhead_s=3e-3, shot_s=1e-6, gate_s=3e-9, qubit_exponent=1.0, fixed_gate_s=1e-4)
+_COST_CURVE = CostCurve(overhead_s=6.5e-4, shot_s=1.5e-7, fixed_gate_s=6.2e-5, gate_s=7.8e-10, qubit_exponent=1.0)
 
 
 class CirqSimulator:

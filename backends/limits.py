@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from backends.backend import Device
-    from circuits.features import Features
+    from circuits.facts import Features
 
 
 def rejection(device: Device, features: Features) -> str | None:

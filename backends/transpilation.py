@@ -97,8 +97,8 @@ def transpile(
 ) -> list[QuantumCircuit]:
     """Fit circuits to the device. Free parameters stay free.
 
-    On a calibrated device the layout is the one whose gates and readout have the smallest published errors, among
-    those the optimization level looks at (Qiskit's VF2 passes).
+    From optimization level 1 on, the layout on a calibrated device is the one with the smallest published errors among
+    those that Qiskit's VF2 passes look at.
 
     Raises:
         UnsupportedCircuit: a circuit can never run there; the message names it and the limit.
@@ -148,20 +148,36 @@ def _check_layout(device: Device, circuit: QuantumCircuit, layout: tuple[int, ..
 
 
 def _pass_manager(device: Device, options: TranspileOptions) -> PassManager:
-    from qiskit.transpiler import generate_preset_pass_manager
-
     key = (device.target_version, options)
     manager = _pass_managers.pop(key, None)
     if manager is None:
-        manager = generate_preset_pass_manager(
-            optimization_level=options.optimization_level,
-            target=build_target(device),
-            initial_layout=None if options.initial_layout is None else list(options.initial_layout),
-            seed_transpiler=options.seed,
-        )
+        manager = _new_pass_manager(device, options)
         while len(_pass_managers) >= _MAX_PASS_MANAGERS:
             del _pass_managers[next(iter(_pass_managers))]  # the one unused for longest: a hit moves its key to the end
     _pass_managers[key] = manager
+    return manager
+
+
+def _new_pass_manager(device: Device, options: TranspileOptions) -> PassManager:
+    """Qiskit's preset; level 1 on a calibrated device takes layout and routing from level 2.
+
+    Level 1 keeps qubit i on qubit i whenever that fits, however bad those qubits are; level 2 compares errors.
+    """
+    from qiskit.transpiler import generate_preset_pass_manager
+
+    def preset(level: int) -> PassManager:
+        return generate_preset_pass_manager(
+            optimization_level=level,
+            target=target,
+            initial_layout=None if options.initial_layout is None else list(options.initial_layout),
+            seed_transpiler=options.seed,
+        )
+
+    target = build_target(device)
+    manager = preset(options.optimization_level)
+    if options.optimization_level == 1 and device.calibration is not None:
+        choosy = preset(2)
+        manager.layout, manager.routing = choosy.layout, choosy.routing
     return manager
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +16,13 @@ from circuits.autoencoder import Autoencoder
 from circuits.raytracing import RayTracing
 from circuits.steane import Steane
 from orchestrator import JobSpec, Limits, Objective
-from orchestrator.client import AnyProgram, job_spec
+from orchestrator.client import job_spec
+
+if TYPE_CHECKING:
+    from orchestrator.client import AnyProgram
+
+    Draft = tuple[str, AnyProgram, int, tuple[str, ...]]
+    """Kind, program, shots, and the backends its user allows (none: all)."""
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -44,7 +51,7 @@ def mixed(num_jobs: int, seed: int, *, horizon_s: float) -> list[Arrival]:
         horizon_s: seconds over which they arrive, as a Poisson process does: uniformly and independently.
     """
     generator = np.random.default_rng(seed)
-    makers: list[Callable[[np.random.Generator], tuple[str, AnyProgram, int, tuple[str, ...]]]] = [
+    makers: list[Callable[[np.random.Generator], Draft]] = [
         _autoencoder,
         _autoencoder,
         _autoencoder,
@@ -78,22 +85,22 @@ def mixed(num_jobs: int, seed: int, *, horizon_s: float) -> list[Arrival]:
     return arrivals
 
 
-def _autoencoder(generator: np.random.Generator) -> tuple[str, AnyProgram, int, tuple[str, ...]]:
+def _autoencoder(generator: np.random.Generator) -> Draft:
     field = float(generator.choice([0.4, 0.8, 1.2, 1.6]))
     estimator = "swap" if generator.random() < 0.25 else "direct"
     return "autoencoder", Autoencoder(field=field, estimator=estimator), 2000, ()
 
 
-def _ray_tracing(generator: np.random.Generator) -> tuple[str, AnyProgram, int, tuple[str, ...]]:
+def _ray_tracing(generator: np.random.Generator) -> Draft:
     x0, y0 = (int(generator.choice([2, 7, 12])) for _ in range(2))
     return "ray tracing", RayTracing(x0=x0, y0=y0), 16, ()
 
 
-def _steane(generator: np.random.Generator) -> tuple[str, AnyProgram, int, tuple[str, ...]]:
+def _steane(generator: np.random.Generator) -> Draft:
     return "steane", Steane(basis=str(generator.choice(["z", "x"]))), 200, ()
 
 
-def _openqasm(generator: np.random.Generator) -> tuple[str, AnyProgram, int, tuple[str, ...]]:
+def _openqasm(generator: np.random.Generator) -> Draft:
     files = sorted(PROGRAMS.glob("*.qasm"))
     path = files[int(generator.integers(len(files)))]
     return "openqasm", path, int(generator.choice([1000, 4000])), NOISY if generator.random() < 0.5 else ()

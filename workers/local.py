@@ -10,6 +10,7 @@ import fcntl
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -42,30 +43,36 @@ class LocalTransport(StoreTransport):
             ConfigurationError: the store cannot be opened.
         """
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        self._sandbox = Sandbox()
-        self._lock = _Lock(settings.data_dir / "owner.lock")
-        owned = settings.embedded_engine and self._lock.acquire(wait=False)
-        if owned:
-            self._sandbox.start_one()  # its imports take as long as everything below
-        self._bus = LocalBus(settings.data_dir)
-        store = SqlStore(settings.resolved_store_url, max_attempts=settings.max_attempts)
-        self._engine_pipeline = Pipeline(
-            store=store,
-            broker=self._bus,
-            notifier=self._bus,
-            runtime=self._sandbox,
-            policies=load,
-            settings=settings,
-            owner=OWNER,
-        )
-        super().__init__(self._engine_pipeline, settings=settings, policies=POLICIES, close=self._shut)
-        self._engine: _Engine | None = None
-        self._closed = False
-        self._opening = threading.Lock()
-        if owned:
-            self._start()
-        elif settings.embedded_engine:
-            threading.Thread(target=self._inherit, name="qorch-heir", daemon=True).start()
+        with ExitStack() as opened:
+            self._sandbox = Sandbox()
+            opened.callback(self._sandbox.close)
+            self._lock = _Lock(settings.data_dir / "owner.lock")
+            opened.callback(self._lock.release)
+            owned = settings.embedded_engine and self._lock.acquire(wait=False)
+            if owned:
+                self._sandbox.start_one()  # its imports take as long as everything below
+            self._bus = LocalBus(settings.data_dir)
+            opened.callback(self._bus.close)
+            store = SqlStore(settings.resolved_store_url, max_attempts=settings.max_attempts)
+            opened.callback(store.close)
+            self._engine_pipeline = Pipeline(
+                store=store,
+                broker=self._bus,
+                notifier=self._bus,
+                runtime=self._sandbox,
+                policies=load,
+                settings=settings,
+                owner=OWNER,
+            )
+            super().__init__(self._engine_pipeline, settings=settings, policies=POLICIES, close=self._shut)
+            self._engine: _Engine | None = None
+            self._closed = False
+            self._opening = threading.Lock()
+            if owned:
+                self._start()
+            elif settings.embedded_engine:
+                threading.Thread(target=self._inherit, name="qorch-heir", daemon=True).start()
+            opened.pop_all()  # all is well: from here on it is given back by close()
 
     def _start(self) -> None:
         self._engine = _Engine(self._engine_pipeline, self._bus, self._settings)

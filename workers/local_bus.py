@@ -15,6 +15,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class LocalBus:
         self._folder = _folder(data_dir)
         self._path = self._folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(self._path))
+        self._bind()
         self._thread = threading.Thread(target=self._listen, name="qorch-bus", daemon=True)
         self._thread.start()
 
@@ -74,6 +75,15 @@ class LocalBus:
                 self._thread.join()
         self._socket.close()
         self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # others are still in it
+            self._folder.rmdir()
+
+    def _bind(self) -> None:
+        while True:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with suppress(FileNotFoundError):  # the last one to leave removed the folder just now
+                self._socket.bind(str(self._path))
+                return
 
     def _others(self) -> list[Path]:
         return [path for path in self._folder.iterdir() if path != self._path]
@@ -95,8 +105,8 @@ class LocalBus:
 def _folder(data_dir: Path) -> Path:
     """A short path, since a socket's may have about 100 characters, that only this user can enter."""
     name = hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]
-    folder = Path(tempfile.gettempdir()) / f"qorch-{os.getuid()}" / name
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if folder.parent.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder.parent} belongs to another user; set TMPDIR to a folder of your own")
-    return folder
+    mine = Path(tempfile.gettempdir()) / f"qorch-{os.getuid()}"
+    mine.mkdir(exist_ok=True, mode=0o700)
+    if mine.stat().st_uid != os.getuid():
+        raise PermissionError(f"{mine} belongs to another user; set TMPDIR to a folder of your own")
+    return mine / name

@@ -40,10 +40,10 @@ def celery_url(url: str) -> str:
     match parts.scheme:
         case "redis" | "rediss" | "redis+socket":
             return url
-        case "unix" | "redis+unix":
-            return parts._replace(scheme="redis+socket").geturl()
+        case "unix" | "redis+unix":  # by hand: urlunsplit would drop the empty host, and its slashes with it
+            return f"redis+socket://{url.partition('://')[2]}"
         case "redis+tcp":
-            return parts._replace(scheme="redis").geturl()
+            return f"redis://{url.partition('://')[2]}"
     raise ConfigurationError(
         f"a broker's address starts with redis://, rediss://, redis+socket:// or unix://; got {parts.scheme!r}"
     )
@@ -127,6 +127,6 @@ def _await(process: subprocess.Popen[bytes], path: Path) -> None:
 
 def _shown(url: str) -> str:
     """The address without its password."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host).geturl()
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"

@@ -355,20 +355,12 @@ def costs(found: Sequence[Learned]) -> RenderableType:
     """What the model has learned."""
     if not found:
         return Text("nothing learned yet; every job that ends teaches something", "dim")
-    numbers = ("seen", "time", "fidelity")
-    made = table("backend", "group", *numbers, "", right=numbers)
+    numbers = ("seen", "time", "loss of fidelity")
+    made = table("backend", "group", *numbers, right=numbers)
     for each in found:
-        shift = "—" if each.fidelity_shift is None else f"{each.fidelity_shift:+.4f}"
-        words = "slower than the prior" if each.time_ratio > 1 else "faster than the prior"
-        made.add_row(
-            each.backend,
-            each.group,
-            f"{each.num_observations:.3g}",
-            f"× {each.time_ratio:.3g}",
-            shift,
-            Text(words, "dim"),
-        )
-    return made
+        loss = "—" if each.loss_ratio is None else f"× {each.loss_ratio:.3g}"
+        made.add_row(each.backend, each.group, f"{each.num_observations:.3g}", f"× {each.time_ratio:.3g}", loss)
+    return _blank(made, Text("measured over what calibration and prior predict; seen: measurements", "dim"))
 
 
 def cluster(url: str, workers: Mapping[str, Sequence[str]], flower: str | None) -> RenderableType:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from orchestrator.errors import ConfigurationError
@@ -40,7 +40,7 @@ class Database:
         self._now = text(_NOW[self._engine.dialect.name])
         try:
             migrate(self._engine)
-        except OperationalError as error:
+        except DatabaseError as error:
             shown = self._engine.url.render_as_string(hide_password=True)
             raise ConfigurationError(f"the store at {shown} cannot be opened: {error.orig}") from error
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -36,6 +36,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder that the tests of this file share, with a bell.qasm beside it."""
     folder = tmp_path_factory.mktemp("cli")
     (folder / "bell.qasm").write_text(BELL)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def desk(folder: Path) -> Path:
+    """The same folder, with files that are no programs."""
+    (folder / "binary.bin").write_bytes(b"\x7fELF\xff\xfe\x00")
+    (folder / "empty.qasm").write_text("")
+    (folder / "half.qasm").write_text('OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2')
     return folder
 
 
@@ -110,12 +119,19 @@ class TestJobs:
 
     def test_a_person_reads_no_line_longer_than_the_screen(self, folder: Path, ran: dict[str, Any]) -> None:
         job_id = ran["job_id"]
-        done = inside(folder, "run", "-", "--pin", "aer_statevector=0.5,aer_stabilizer=0.5", text=BELL)
-        assert "aer_statevector" in done.stdout
-        for words in (["why", job_id], ["jobs"], ["status", job_id], ["events", job_id], ["costs"], ["backends"]):
-            shown = inside(folder, *words)
-            assert shown.exit_code == 0
-            done.stdout.splitlines().extend(shown.stdout.splitlines())
+        shared = inside(folder, "run", "-", "--pin", "aer_statevector=0.5,aer_stabilizer=0.5", text=BELL)
+        assert "aer_statevector (512 shots)" in shared.stdout
+        looks = (
+            ["why", job_id],
+            ["jobs"],
+            ["status", job_id],
+            ["events", job_id],
+            ["costs"],
+            ["backends"],
+            ["policies"],
+        )
+        for shown in (shared, *(inside(folder, *words) for words in looks)):
+            assert shown.exit_code == 0, shown.stderr
             assert max(map(len, shown.stdout.splitlines())) <= 80
 
     def test_submit_stores_and_result_runs(self, folder: Path) -> None:
@@ -167,7 +183,7 @@ class TestJobs:
 class TestErrors:
     """Each is one line on stderr, one object with --json, and a code that says whose mistake it was."""
 
-    CASES = [
+    CASES: ClassVar[list[tuple[list[str], int, str]]] = [
         (["run", "missing.qasm"], 1, "neither a file nor a circuit family"),
         (["run", "autoencodr"], 1, "Did you mean 'autoencoder'?"),
         (["run", "."], 1, "is a folder"),
@@ -215,13 +231,6 @@ class TestErrors:
         (["run", "bell.qasm", "--nonsense"], 2, "--nonsense"),
     ]
 
-    @pytest.fixture(scope="class")
-    def desk(self, folder: Path) -> Path:
-        (folder / "binary.bin").write_bytes(b"\x7fELF\xff\xfe\x00")
-        (folder / "empty.qasm").write_text("")
-        (folder / "half.qasm").write_text('OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2')
-        return folder
-
     @pytest.mark.parametrize(
         ("words", "code", "fragment"), CASES, ids=lambda case: " ".join(case) if isinstance(case, list) else None
     )
@@ -268,7 +277,7 @@ class TestErrors:
         (tmp_path / "data" / "qorch.sqlite").write_bytes(b"this is no database" * 100)
         done = process(tmp_path, "jobs")
         assert done.returncode == 1
-        assert done.stderr == "error: file is not a database\n"
+        assert done.stderr.endswith("cannot be opened: file is not a database\n")
 
     def test_a_defect_leaves_its_trace_in_a_file(self, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def broken(*_: object, **__: object) -> None:

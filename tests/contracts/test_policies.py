@@ -1,0 +1,118 @@
+"""What every registered policy keeps to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from circuits.program import Program
+from orchestrator.errors import UnknownPolicy
+from orchestrator.job import Estimate, JobSpec
+from orchestrator.placement import Backlog, Candidate, Lane, Policy, Request, Scales
+from policies import POLICIES, load
+
+BACKENDS = ("a", "b", "c", "d")
+LANES = (Lane("w1", 1, ("a", "b")), Lane("w2", 2, ("b", "c")), Lane("w3", 1, ("d",)))
+
+estimates = st.builds(
+    Estimate,
+    service_s=st.floats(1e-4, 1e3),
+    fidelity=st.floats(0, 1),
+    energy_j=st.floats(0, 1e5),
+    cost_usd=st.floats(0, 100),
+)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[Request]:
+    requests = []
+    for number in range(draw(st.integers(1, 12))):
+        feasible = draw(st.sets(st.sampled_from(BACKENDS), min_size=1))
+        candidates = tuple(
+            Candidate(name, estimate, estimate, 0.0, "v", () if name in feasible else ("no",))
+            for name in BACKENDS
+            for estimate in [draw(estimates)]
+        )
+        spec = JobSpec(program=Program("openqasm2", text=""), seed=draw(st.integers(0, 100)))
+        requests.append(Request(f"j{number}", number + 1, spec, draw(st.floats(-1e3, 1e3)), 0.0, candidates))
+    return requests
+
+
+@pytest.fixture(scope="module", params=sorted(POLICIES))
+def policy(request: pytest.FixtureRequest) -> Policy:
+    return load(request.param)
+
+
+@settings(max_examples=60, deadline=None)
+@given(batch=batches(), busy_s=st.floats(0, 1e3))
+def test_it_chooses_one_feasible_place_each_and_the_same_again(
+    policy: Policy, batch: list[Request], busy_s: float
+) -> None:
+    backlog = Backlog(LANES, {"w1": busy_s})
+    choices = policy.place(batch, backlog.copy(), Scales())
+    assert len(choices) == len(batch)
+    for request, choice in zip(batch, choices, strict=True):
+        assert set(choice) <= {candidate.backend for candidate in request.feasible}
+        assert sum(choice.values()) == pytest.approx(1.0)
+        assert all(share > 0 for share in choice.values())
+    assert policy.place(batch, backlog.copy(), Scales()) == choices, "a decision can be taken again"
+
+
+def test_an_empty_batch_is_no_trouble(policy: Policy) -> None:
+    assert policy.place([], Backlog(LANES), Scales()) == []
+
+
+def test_it_says_what_it_is(policy: Policy) -> None:
+    assert (type(policy).__doc__ or "").strip()
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(UnknownPolicy, match="greedy"):
+        load("gredy")
+
+
+def one(number: int, **services_s: float) -> Request:
+    """A job whose candidates differ in time alone."""
+    candidates = tuple(
+        Candidate(name, estimate, estimate, 0.0, "v")
+        for name, time_s in services_s.items()
+        for estimate in [Estimate(time_s, 1.0, 0.0, 0.0)]
+    )
+    return Request(f"j{number}", number, JobSpec(program=Program("openqasm2", text="")), float(number), 0.0, candidates)
+
+
+def test_a_burst_does_not_herd() -> None:
+    batch = [one(number, a=1.0, d=1.5) for number in range(1, 6)]
+    lanes = (Lane("w1", 1, ("a",)), Lane("w3", 1, ("d",)))
+    for name in ("eft", "greedy", "shortest_queue"):
+        places = [next(iter(choice)) for choice in load(name).place(batch, Backlog(lanes), Scales())]
+        assert set(places) == {"a", "d"}, name
+    eft = [next(iter(choice)) for choice in load("eft").place(batch, Backlog(lanes), Scales())]
+    assert eft == ["a", "d", "a", "a", "d"], "1, 1.5, 2, 3 and 3 seconds are the earliest ends"
+
+
+def test_greedy_weighs_what_the_user_weighs() -> None:
+    good, quick = Estimate(1.0, 0.99, 0.0, 0.0), Estimate(0.1, 0.80, 0.0, 0.0)
+    request = one(1, a=1.0, d=0.1)
+    candidates = (Candidate("a", good, good, 0.0, "v"), Candidate("d", quick, quick, 0.0, "v"))
+    request = replace(request, candidates=candidates)
+    lanes = (Lane("w1", 1, ("a",)), Lane("w3", 1, ("d",)))
+
+    def chosen(latency: float, fidelity: float) -> str:
+        objective = replace(request.spec.objective, latency=latency, fidelity=fidelity)
+        asked = replace(request, spec=replace(request.spec, objective=objective))
+        return next(iter(load("greedy").place([asked], Backlog(lanes), Scales())[0]))
+
+    assert chosen(latency=0.1, fidelity=1.0) == "a"
+    assert chosen(latency=5.0, fidelity=0.1) == "d"
+
+
+def test_round_robin_takes_turns_and_random_follows_the_seed() -> None:
+    batch = [one(number, a=1.0, d=1.0) for number in range(1, 9)]
+    turns = [next(iter(choice)) for choice in load("round_robin").place(batch, Backlog(LANES), Scales())]
+    assert turns == ["d", "a"] * 4
+    drawn = [next(iter(choice)) for choice in load("random").place(batch, Backlog(LANES), Scales())]
+    assert set(drawn) == {"a", "d"}

@@ -1,0 +1,155 @@
+"""Records go through JSON unchanged, and their written form does not drift."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backends.backend import TranspileOptions
+from circuits.facts import Features, Judgement
+from circuits.program import Program
+from orchestrator.job import (
+    Assignment,
+    AssignmentState,
+    Estimate,
+    Event,
+    Failure,
+    Job,
+    JobSpec,
+    JobState,
+    Limits,
+    Measurement,
+    Objective,
+    Placement,
+    Result,
+    Share,
+)
+from orchestrator.placement import Candidate, Request
+from orchestrator.preparation import Fit, ProgramFacts
+from orchestrator.records import from_json, to_json
+from orchestrator.store import Decision, Run
+from orchestrator.telemetry import Observation
+
+GOLDEN = Path(__file__).parent / "golden"
+
+ESTIMATE = Estimate(0.25, 0.9, 2.5, 0.01, 3.0)
+FAILURE = Failure("execute", "TransientFailure", "the line was busy; try again", transient=True)
+SPEC = JobSpec(
+    program=Program("openqasm2", text="OPENQASM 2.0;"),
+    shots=100,
+    policy="greedy",
+    objective=Objective(latency=0.3, energy=0.1, fidelity=0.7, price=0.0),
+    limits=Limits(min_fidelity=0.5, deadline_s=60.0, max_cost_usd=1.0, timeout_s=10.0),
+    pin={"aer_mps": 0.5, "aer_statevector": 0.5},
+    allow=("aer_mps", "aer_statevector"),
+    exclude=("fake_hanoi",),
+    priority=7,
+    seed=11,
+    transpile=TranspileOptions(optimization_level=2, seed=3, initial_layout=(1, 0)),
+    memory=True,
+    return_compiled=True,
+    tags=("night",),
+    idempotency_key="once",
+)
+MEASUREMENT = Measurement(0.1, 0.02, 0.2, 0.25, 0.4, 0.93, "hellinger", 0.99, None, 2.5, 0.01)
+CANDIDATES = (
+    Candidate("aer_mps", ESTIMATE, ESTIMATE, 0.5, "abc"),
+    Candidate("fake_hanoi", ESTIMATE, ESTIMATE, 0.0, "def", ("the job excludes it",)),
+)
+REQUEST = Request("j", 1, SPEC, 990.0, 0.5, CANDIDATES)
+RECORDS = [
+    SPEC,
+    Job("j", 1, SPEC, JobState.FAILED, 1000.0, cancel_requested=True, finished_at=1001.0, failure=FAILURE),
+    Assignment(
+        id="j-0",
+        job_id="j",
+        backend="aer_mps",
+        shots=50,
+        rank=990.0,
+        prior=ESTIMATE,
+        estimate=ESTIMATE,
+        wait_s=0.5,
+        decision=4,
+        target_version="abc",
+        placed_at=1000.5,
+        state=AssignmentState.RUNNING,
+        attempt=2,
+        num_failures=1,
+        owner="w@host",
+        lease_expires_at=1030.0,
+        started_at=1001.0,
+        failure=FAILURE,
+        story=("Claimed", "Broken", "Claimed"),
+    ),
+    Result(
+        job_id="j",
+        placement=Placement("pin", 4, (Share("aer_mps", 50, AssignmentState.DONE, 1, ESTIMATE, 0.5),)),
+        estimate=ESTIMATE,
+        measurement=MEASUREMENT,
+        counts={"00": 49, "11": 51},
+        outcome={"value": [[1, None]], "score": 1.0, "num_rounds": 2},
+        memory=("00", "11"),
+        compiled={"aer_mps": ("OPENQASM 3.0;",)},
+    ),
+    Event("j", "running", 1001.0, {"backend": "aer_mps"}, 3),
+    Observation("j-0", "j", "aer_mps", "abc", "program", "h", 2, 3, 50, ESTIMATE, ESTIMATE, 0.5, MEASUREMENT, 1002.0),
+    Decision("j", "greedy", 1000.5, 17, "b", {"w@host": 0.5}, REQUEST, {"aer_mps": 1.0}, 4),
+    Run({"00": 49}, MEASUREMENT, None, ("00",), ("OPENQASM 3.0;",)),
+    ProgramFacts("program", Features(2, 2, 3, 1, 2, 1, 1, 0, 2, 2, 0, False, True), False, {"00": 0.5, "11": 0.5}),
+    Fit(2, 5, 0.97, 1e-6, None),
+    Judgement(0.93, "hellinger", None, None, 0.99),
+]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_a_record_is_its_json(record: Any) -> None:
+    assert is_dataclass(record)
+    assert from_json(type(record), to_json(record)) == record
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_the_written_form_does_not_drift(record: Any) -> None:
+    """Stores and logs hold these. Changing one needs a migration, and its golden file written anew on purpose."""
+    path = GOLDEN / f"{type(record).__name__}.json"
+    assert json.loads(path.read_text()) == json.loads(to_json(record))
+    assert from_json(type(record), path.read_text()) == record
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("{", "truncated"),
+        ('{"shots": 1}', "program"),
+        ('{"program": {"language": 3}}', "language"),
+        ("\x00", "malformed"),
+    ],
+)
+def test_a_broken_record_names_what_is_wrong(text: str, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        from_json(JobSpec, text)
+
+
+def test_what_no_job_can_be(new_assignment: Callable[..., Assignment]) -> None:
+    from orchestrator.errors import InvalidJob
+
+    for make, word in [
+        (lambda: Objective(latency=float("nan")), "finite"),
+        (lambda: Objective(0, 0, 0, 0), "not all zero"),
+        (lambda: Objective(latency=-1), ">= 0"),
+        (lambda: Limits(min_fidelity=1.5), "min_fidelity"),
+        (lambda: Limits(deadline_s=float("inf")), "deadline_s"),
+        (lambda: Limits(timeout_s=0), "timeout_s"),
+        (lambda: JobSpec(program=SPEC.program, priority=10), "priority"),
+        (lambda: JobSpec(program=SPEC.program, seed=-1), "seed"),
+        (lambda: JobSpec(program=SPEC.program, pin={"a": 0.5}), "add up to 1"),
+        (lambda: JobSpec(program=SPEC.program, pin={"a": float("nan"), "b": 0.5}), "add up to 1"),
+        (lambda: JobSpec(program=SPEC.program, shots=1, pin={"a": 0.5, "b": 0.5}), "cannot be shared"),
+        (lambda: JobSpec(program=SPEC.program, transpile=TranspileOptions(optimization_level=4)), "optimization_level"),
+    ]:
+        with pytest.raises(InvalidJob, match=word):
+            make()

@@ -1,0 +1,78 @@
+"""Events and wake-ups between processes that share a folder."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.job import Event
+from workers.local_bus import MAX_BYTES, WAKE, LocalBus
+
+WAIT_S = 10.0
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[LocalBus, LocalBus]]:
+    buses = LocalBus(tmp_path), LocalBus(tmp_path)
+    yield buses
+    for bus in buses:
+        bus.close()
+
+
+def heard_by(bus: LocalBus) -> queue.SimpleQueue[Event]:
+    heard: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    bus.subscribe(lambda event: heard.put(event) if event is not None else None)
+    return heard
+
+
+def test_everybody_hears_once(pair: tuple[LocalBus, LocalBus]) -> None:
+    queues = [heard_by(bus) for bus in pair]
+    event = Event("j", "done", 1.0, {"x": [1, None]}, 3)
+    pair[0].publish([event])
+    assert [heard.get(timeout=WAIT_S) for heard in queues] == [event, event]
+    pair[1].wake_backend("aer_mps", 3)
+    for heard in queues:
+        woken = heard.get(timeout=WAIT_S)
+        assert (woken.kind, woken.data) == (WAKE, {"backend": "aer_mps"})
+        assert heard.empty()
+
+
+def test_who_unsubscribes_hears_no_more(pair: tuple[LocalBus, LocalBus]) -> None:
+    first, second = heard_by(pair[1]), queue.SimpleQueue[Event]()
+    stop = pair[1].subscribe(lambda event: second.put(event) if event is not None else None)
+    stop()
+    stop()
+    pair[0].publish([Event("j", "done", 1.0)])
+    assert first.get(timeout=WAIT_S).kind == "done"
+    assert second.empty()
+
+
+def test_a_large_event_arrives_without_its_data(pair: tuple[LocalBus, LocalBus]) -> None:
+    heard = heard_by(pair[1])
+    pair[0].publish([Event("j", "progress", 1.0, {"text": "x" * MAX_BYTES}, 2)])
+    event = heard.get(timeout=WAIT_S)
+    assert (event.seq, event.data) == (2, {})
+
+
+def test_a_dead_listener_is_cleared_away(tmp_path: Path) -> None:
+    alive = LocalBus(tmp_path)
+    stale = alive._path.with_name("stale")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
+        dead.bind(str(stale))  # as a killed process leaves it: the file is there, nobody reads
+    alive.publish([Event("j", "done", 1.0)])
+    assert not stale.exists()
+    alive.close()
+    assert not alive._path.parent.exists()
+
+
+def test_a_full_listener_does_not_hold_up_the_others(pair: tuple[LocalBus, LocalBus]) -> None:
+    gate = threading.Event()
+    pair[1].subscribe(lambda event: gate.wait(WAIT_S) and None)
+    for number in range(2000):
+        pair[0].publish([Event("j", "progress", 1.0, {"number": number})])
+    gate.set()
