@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +16,19 @@ FLEET = ("aer_statevector", "aer_mps", "aer_stabilizer", "fake_guadalupe", "cirq
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings by which a client reaches a running cluster of two workers."""
+def flower_port() -> int:
+    """A port of the loopback that is free."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory, flower_port: int) -> Iterator[Settings]:
+    """Settings by which a client reaches a running cluster of two workers, with Flower beside it."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("cluster"), backends=FLEET, heartbeat_s=1.0)
     division = {"simulators": [name for name in FLEET if not name.startswith("fake")], "qpus": ["fake_guadalupe"]}
-    with running(settings, division) as url:
+    with running(settings, division, flower_port=flower_port) as url:
         yield settings.model_copy(update={"url": url})
 
 
