@@ -116,6 +116,10 @@ class TranspileOptions:
     initial_layout: tuple[int, ...] | None = None
 
 
+REPETITION_S = 250e-6
+"""Seconds between two shots on a superconducting device (second-hand: the default delay of IBM's machines)."""
+
+
 @dataclass(frozen=True)
 class Execution:
     """What one call of ``run`` gave.
@@ -125,12 +129,15 @@ class Execution:
         run_s: wall time of the runs alone, seconds; warm-up and transpilation are not in it.
         memory: outcome of every shot of each run, if it was asked for.
         method: the engine that really ran ("statevector", "trajectories", ...).
+        device_s: seconds that the device behind an emulation would have been busy, as scheduled; None where the run
+            was the real thing.
     """
 
     counts: tuple[Counts, ...]
     run_s: float
     memory: tuple[tuple[str, ...], ...] | None = None
     method: str = ""
+    device_s: float | None = None
 
 
 @runtime_checkable

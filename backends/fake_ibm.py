@@ -17,7 +17,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from backends.aer import SINGLE_THREAD, run_pools
-from backends.backend import CostCurve, Device, Execution, TranspileOptions
+from backends.backend import REPETITION_S, CostCurve, Device, Execution, TranspileOptions
 from backends.calibration import Calibration
 from backends.energy import SUPERCONDUCTING_SYSTEM_POWER_W
 from backends.errors import CalibrationMissing
@@ -110,6 +110,7 @@ class FakeIBM:
             run_s=time.perf_counter() - started,
             memory=memory,
             method="+".join(sorted({method for method, _ in simulators})),
+            device_s=sum(run.shots * (slices[run.circuit].duration_s + REPETITION_S) for run in runs),
         )
 
     def _simulator(self, calibration: Calibration, method: str, qubits: tuple[int, ...]) -> Any:
@@ -140,11 +141,13 @@ class Slice:
         circuit: relabelled to 0..k-1, with the relaxation of waiting qubits written in.
         qubits: the device's qubit behind each of them.
         method: "density_matrix" or "trajectories".
+        duration_s: of one shot on the device, as scheduled.
     """
 
     circuit: QuantumCircuit
     qubits: tuple[int, ...]
     method: str
+    duration_s: float
 
 
 def cut_slice(circuit: QuantumCircuit, calibration: Calibration) -> Slice:
@@ -157,9 +160,10 @@ def cut_slice(circuit: QuantumCircuit, calibration: Calibration) -> Slice:
     small = drop_idle_qubits(circuit)
     index = {bit: position for position, bit in enumerate(circuit.qubits)}
     qubits = tuple(index[bit] for bit in small.qubits)
+    planned = schedule(small, calibration, qubits)
     if is_dynamic(small):
-        return Slice(small, qubits, "trajectories")
-    waits = iter(schedule(small, calibration, qubits).waits)
+        return Slice(small, qubits, "trajectories", planned.duration_s)
+    waits = iter(planned.waits)
     noisy = small.copy_empty_like()
     wait = next(waits, None)
     for number, item in enumerate(small.data):
@@ -169,7 +173,8 @@ def cut_slice(circuit: QuantumCircuit, calibration: Calibration) -> Slice:
             wait = next(waits, None)
         if item.operation.name != "delay":
             noisy.append(item)
-    return Slice(noisy, qubits, "density_matrix" if len(qubits) <= DENSITY_MATRIX_QUBITS else "trajectories")
+    method = "density_matrix" if len(qubits) <= DENSITY_MATRIX_QUBITS else "trajectories"
+    return Slice(noisy, qubits, method, planned.duration_s)
 
 
 # Constants: ours, measured with examples/benchmarks/cost_curves.py. The two machines differ less than two runs of it.

@@ -35,7 +35,7 @@ TARIFFS: dict[str, Price] = {
     "braket_ionq_aria": Price(per_task_usd=0.30, per_shot_usd=0.03, source=f"Amazon Braket, IonQ Aria; {_FROM_MEMORY}"),
     "emulated_falcon_r5": Price(
         per_second_usd=1.60,
-        source="ours, for the emulated device: IBM's pay-as-you-go rate (second-hand) on the emulation's wall time",
+        source="ours, for the emulated device: IBM's pay-as-you-go rate (second-hand) on the device's scheduled time",
     ),
     "emulated_falcon_r4": Price(
         per_second_usd=0.80,

@@ -78,7 +78,7 @@ class Tally:
             self.counts[run], self.memory[run] = dict(Counter(hand)), hand
             start += size
 
-    def execution(self, *, run_s: float, memory: bool, method: str) -> Execution:
+    def execution(self, *, run_s: float, memory: bool, method: str, device_s: float | None = None) -> Execution:
         """The record of a call whose runs are all in."""
         order = range(len(self.counts))
         return Execution(
@@ -86,6 +86,7 @@ class Tally:
             run_s=run_s,
             memory=tuple(self.memory[run] for run in order) if memory else None,
             method=method,
+            device_s=device_s,
         )
 
 

@@ -19,6 +19,7 @@ def of_assignment(
     job: Job, assignment: Assignment, device: Device, executed: Executed, *, service_s: float, now: float
 ) -> Measurement:
     """Measurement of one share. ``now`` is the store's time of its end."""
+    paid_s = service_s if executed.device_s is None else executed.device_s
     started_at = assignment.started_at if assignment.started_at is not None else now
     return Measurement(
         wait_s=max(0.0, started_at - assignment.placed_at),
@@ -30,8 +31,8 @@ def of_assignment(
         fidelity_kind=executed.judgement.kind,
         fidelity_floor=executed.judgement.floor,
         score=executed.judgement.score,
-        energy_j=energy_j(device, service_s),
-        cost_usd=device.price.cost_usd(num_tasks=executed.num_tasks, shots=executed.num_shots, run_s=executed.run_s),
+        energy_j=energy_j(device, paid_s),
+        cost_usd=device.price.cost_usd(num_tasks=executed.num_tasks, shots=executed.num_shots, run_s=paid_s),
     )
 
 

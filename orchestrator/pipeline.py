@@ -181,7 +181,7 @@ class Pipeline:
         candidates = []
         for name, device in fleet.devices.items():
             before = prior(device, fits[name], spec.shots)
-            estimate = model.estimate(before, device, facts.group, program_hash, spec.shots)
+            estimate = model.estimate(before, device, facts.group, program_hash)
             wait_s = backlog.wait_s(name)
             cannot = fits[name].cannot or rejection(device, facts.features)
             why = rejections(spec, name, estimate, wait_s=wait_s, waited_s=waited_s, cannot=cannot)

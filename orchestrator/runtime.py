@@ -76,6 +76,7 @@ class Executed:
     Attributes:
         warm_up_s: starting the child, importing SDKs, just-in-time compilation: paid once, no part of the service.
         prepare_s: transpilation in the child.   run_s: time in the backend alone.
+        device_s: time that an emulated device itself would have been busy; None where the run was the real thing.
         counts: of the circuit; of an adaptive job, of its last circuit.
     """
 
@@ -87,6 +88,7 @@ class Executed:
     num_tasks: int
     num_shots: int
     method: str
+    device_s: float | None = None
     outcome: Any = None
     memory: tuple[str, ...] | None = None
     compiled: tuple[str, ...] | None = None

@@ -119,6 +119,7 @@ def execute(work: ExecuteWork, progress: Progress) -> Executed:
         num_tasks=1,
         num_shots=work.shots,
         method=execution.method,
+        device_s=execution.device_s,
         memory=execution.memory[0] if execution.memory else None,
         compiled=compiled,
     )
@@ -160,6 +161,7 @@ def _search(
         num_tasks=sum(len(execution.counts) for execution in executions),
         num_shots=num_shots,
         method=executions[-1].method if executions else "",
+        device_s=sum(times_s) if (times_s := [e.device_s for e in executions if e.device_s is not None]) else None,
         outcome=_plain(outcome),
         memory=tuple(memory) if work.memory else None,
         compiled=compiled,

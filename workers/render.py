@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from rich import box
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -20,22 +18,23 @@ from orchestrator.placement import Scales
 from orchestrator.store import Announcement, Decision
 from orchestrator.transport import PolicyInfo
 from workers.doctor import Check
+from workers.render_parts import (
+    STATES,
+    age,
+    duration,
+    energy,
+    fidelity,
+    number,
+    pairs,
+    plain,
+    price,
+    short,
+    spaced,
+    state,
+    table,
+)
 
 NUM_BARS = 16
-MAX_WIDTH = 88
-"""Bars and tables that can grow stop here, so that a row stays one look."""
-
-STATES = {
-    "done": "green",
-    "ok": "green",
-    "running": "cyan",
-    "placed": "cyan",
-    "failed": "red",
-    "fail": "red",
-    "cancelled": "yellow",
-    "warn": "yellow",
-}
-
 
 KINDS = {
     "score": "over its ideal",
@@ -51,97 +50,12 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
-# ── words ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def duration(value_s: float | None) -> str:
-    """Seconds with a fitting unit."""
-    if value_s is None or not math.isfinite(value_s):
-        return "—"
-    if value_s == 0:
-        return "0 s"
-    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (120.0, 1.0, "s"), (7200.0, 1 / 60, "min")):
-        if abs(value_s) < limit:
-            return f"{value_s * factor:.3g} {unit}"
-    return f"{value_s / 3600:.1f} h" if value_s < 172_800 else f"{value_s / 86_400:.0f} d"
-
-
-def age(value_s: float) -> str:
-    """How long ago something was, in whole units."""
-    for limit, unit_s, unit in ((120, 1, "s"), (7_200, 60, "min"), (172_800, 3_600, "h"), (math.inf, 86_400, "d")):
-        if value_s < limit:
-            return f"{max(0.0, value_s) // unit_s:.0f} {unit}"
-    return "—"
-
-
-def energy(value_j: float) -> str:
-    """Joules with a fitting unit."""
-    for limit, factor, unit in ((1e-3, 1e6, "µJ"), (1.0, 1e3, "mJ"), (1e3, 1.0, "J"), (1e6, 1e-3, "kJ")):
-        if abs(value_j) < limit:
-            return f"{value_j * factor:.3g} {unit}"
-    return f"{value_j * 1e-6:.3g} MJ"
-
-
-def price(value_usd: float) -> str:
-    """US dollars; nothing is "free"."""
-    return "free" if value_usd == 0 else f"${value_usd:.4g}"
-
-
-def number(value: int) -> str:
-    """A whole number in groups of three."""
-    return f"{value:_}".replace("_", "\N{NARROW NO-BREAK SPACE}")
-
-
-def fidelity(value: float | None) -> str:
-    """A fidelity; a dash where none could be measured."""
-    return "—" if value is None else f"{value:.4f}"
-
-
-def short(text: str, width: int = 32) -> str:
-    """The text, with its middle left out if it is longer."""
-    if len(text) <= width:
-        return text
-    half = (width - 1) // 2
-    return f"{text[:half]}…{text[-half:]}"
-
-
-def state(name: str) -> Text:
-    """A state in its colour."""
-    return Text(name, STATES.get(name, "default"))
-
-
 def program(job: Job) -> str:
     """What a job runs, in a few characters."""
     asked = job.spec.program
     if asked.family:
         return asked.family
     return f"OpenQASM {asked.language[-1]}"
-
-
-# ── tables ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def table(*columns: str, right: Iterable[str] = ()) -> Table:
-    """An empty table in the house's dress; ``right`` names the columns of numbers."""
-    made = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, show_edge=False, collapse_padding=True)
-    numbers = set(right)
-    for name in columns:
-        made.add_column(name, justify="right" if name in numbers else "left", no_wrap=name in numbers)
-    return made
-
-
-def pairs(rows: Mapping[str, RenderableType]) -> Table:
-    """Names and values, one pair a row."""
-    made = Table.grid(padding=(0, 2))
-    made.add_column(style="dim", no_wrap=True)
-    made.add_column(overflow="fold")
-    for name, value in rows.items():
-        made.add_row(name, value)
-    return made
-
-
-def _blank(*parts: RenderableType) -> Group:
-    """Parts with an empty line between two of them."""
-    spaced: list[RenderableType] = []
-    for part in parts:
-        spaced.extend((part, ""))
-    return Group(*spaced[:-1])
 
 
 # ── a result ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -152,7 +66,7 @@ def result(found: Result) -> RenderableType:
         parts.append(counts(found.counts))
     if found.outcome is not None:
         told = found.outcome if isinstance(found.outcome, dict) else {"outcome": found.outcome}
-        parts.append(pairs({name: Text(_plain(value)) for name, value in told.items()}))
+        parts.append(pairs({name: Text(plain(value)) for name, value in told.items()}))
     parts.append(_comparison(found))
     kept = []
     if found.memory is not None:
@@ -161,7 +75,7 @@ def result(found: Result) -> RenderableType:
         kept.append(f"the transpiled circuits for {', '.join(found.compiled)}")
     if kept:
         parts.append(Text(f"--json also shows {' and '.join(kept)}", "dim"))
-    return _blank(*parts)
+    return spaced(*parts)
 
 
 def _headline(found: Result) -> Text:
@@ -220,7 +134,7 @@ def job(found: Job, assignments: Sequence[Assignment], now: float) -> Renderable
     rows: dict[str, RenderableType] = {
         "job": found.id,
         "state": state(found.state.value),
-        "program": program(found) + (f"  {_plain(spec.program.parameters)}" if spec.program.parameters else ""),
+        "program": program(found) + (f"  {plain(spec.program.parameters)}" if spec.program.parameters else ""),
         "asked": f"{number(spec.shots)} shots · {by} · priority {spec.priority} · seed {spec.seed}",
         "submitted": f"{age(now - found.submitted_at)} ago",
     }
@@ -238,7 +152,7 @@ def job(found: Job, assignments: Sequence[Assignment], now: float) -> Renderable
     for each in assignments:
         expected = duration(each.estimate.service_s)
         made.add_row(each.backend, number(each.shots), state(each.state.value), str(each.attempt), expected)
-    return _blank(pairs(rows), made)
+    return spaced(pairs(rows), made)
 
 
 def jobs(found: Sequence[Job], now: float) -> RenderableType:
@@ -262,7 +176,7 @@ def event(found: Event, since_s: float) -> RenderableType:
     line.add_column(width=19, no_wrap=True)
     line.add_column(overflow="fold")
     kind = Text(found.kind.replace("_", " "), STATES.get(found.kind.rpartition("_")[2], "bold"))
-    details = "  ".join(f"{name} {_plain(value)}" for name, value in found.data.items())
+    details = "  ".join(f"{name} {plain(value)}" for name, value in found.data.items())
     line.add_row(f"{since_s:.3f} s", kind, Text(details))
     return line
 
@@ -320,7 +234,7 @@ def why(found: Decision, scales: Scales) -> RenderableType:
     lines = [Text.assemble(", ".join(names), (f" — {reason}", "dim")) for reason, names in excluded.items()]
     if lines:
         parts.append(Group(Text("excluded", "red"), *lines))
-    return _blank(*parts)
+    return spaced(*parts)
 
 
 # ── what there is ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -360,7 +274,7 @@ def costs(found: Sequence[Learned]) -> RenderableType:
     for each in found:
         loss = "—" if each.loss_ratio is None else f"× {each.loss_ratio:.3g}"
         made.add_row(each.backend, each.group, f"{each.num_observations:.3g}", f"× {each.time_ratio:.3g}", loss)
-    return _blank(made, Text("measured over what calibration and prior predict; seen: measurements", "dim"))
+    return spaced(made, Text("measured over what calibration and prior predict; seen: measurements", "dim"))
 
 
 def cluster(url: str, workers: Mapping[str, Sequence[str]], flower: str | None) -> RenderableType:
@@ -369,7 +283,7 @@ def cluster(url: str, workers: Mapping[str, Sequence[str]], flower: str | None) 
     if flower is not None:
         rows["Flower"] = flower
     join = Text.assemble(("to join it:  ", "dim"), (f"export QORCH_URL={url}", "bold"), overflow="fold")
-    return _blank(Text("the cluster is up; Ctrl-C ends it", "green"), pairs(rows), join)
+    return spaced(Text("the cluster is up; Ctrl-C ends it", "green"), pairs(rows), join)
 
 
 def checks(found: Sequence[Check]) -> RenderableType:
@@ -384,8 +298,3 @@ def checks(found: Sequence[Check]) -> RenderableType:
             detail.append(f"\n{each.remedy}", "yellow" if each.state in ("warn", "fail") else "dim")
         made.add_row(Text(MARKS[each.state], STATES.get(each.state, "dim")), each.name, detail)
     return made
-
-
-def _plain(value: Any) -> str:
-    """A value of a record in one line; a text stands for itself."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from backends.backend import Device
-from orchestrator.cost_model.prior import of_service
 from orchestrator.job import Estimate
 from orchestrator.records import from_json, to_json
 from orchestrator.telemetry import Observation
@@ -110,8 +109,12 @@ class CostModel:
                 residuals[key] = _learned(residuals.get(key, Residual()), seen)
         return CostModel(observations[-1][0] if observations else self.cursor, residuals)
 
-    def estimate(self, prior: Estimate, device: Device, group: str, program_hash: str, shots: int) -> Estimate:
-        """The prior, corrected by what was measured on this device; energy and price follow the time."""
+    def estimate(self, prior: Estimate, device: Device, group: str, program_hash: str) -> Estimate:
+        """The prior, corrected by what was measured on this device.
+
+        A simulator's energy and price follow its time. A QPU's do not: they are those of its schedule, which is known,
+        and not of the emulation or the way there.
+        """
         log_time = log_loss = num_observations = 0.0
         for key in _depths(device.name, group, program_hash):
             residual = self.residuals.get(key)
@@ -121,12 +124,14 @@ class CostModel:
             log_loss = residual.log_loss.shrunk(log_loss)
             if "|" in key:  # a backend's own residual alone says nothing of this kind of job
                 num_observations = residual.log_time.weight
-        return of_service(
-            device,
-            prior.service_s * math.exp(log_time),
-            _fidelity(_loss(prior.fidelity) * math.exp(log_loss)),
-            shots,
-            num_observations,
+        ratio = math.exp(log_time)
+        paid = ratio if device.kind == "simulator" else 1.0
+        return Estimate(
+            service_s=prior.service_s * ratio,
+            fidelity=_fidelity(_loss(prior.fidelity) * math.exp(log_loss)),
+            energy_j=prior.energy_j * paid,
+            cost_usd=prior.cost_usd * paid,
+            num_observations=num_observations,
         )
 
     def learned(self) -> list[Learned]:

@@ -8,7 +8,7 @@ import pytest
 from qiskit import QuantumCircuit
 
 from backends import fake_ibm, load
-from backends.backend import TranspileOptions
+from backends.backend import REPETITION_S, TranspileOptions
 from backends.errors import UnsupportedCircuit
 from circuits.counts import hellinger_fidelity
 from circuits.family import Run
@@ -96,3 +96,19 @@ def test_the_better_device_is_better() -> None:
         for backend in map(load, ("fake_guadalupe", "fake_hanoi"))
     )
     assert 0.7 < old < new < 1.0
+
+
+def test_the_devices_own_time_is_told_apart_from_the_emulations() -> None:
+    backend = load("fake_guadalupe")
+    circuit = QuantumCircuit(2, 2)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure([0, 1], [0, 1])
+    prepared = backend.prepare([circuit], TranspileOptions())
+    short = backend.run(prepared, [Run(100)], seed=1).device_s
+    long = backend.run(prepared, [Run(100), Run(300)], seed=1).device_s
+    assert short is not None
+    assert long == pytest.approx(4 * short)
+    assert 100 * REPETITION_S < short < 100 * (REPETITION_S + 20e-6), (
+        "a shot takes microseconds, the pause a quarter ms"
+    )

@@ -34,7 +34,7 @@ def after(seen: Observation, *service_s: float, fidelity: float | None = 0.95, *
 
 
 def ask(model: CostModel, group: str = "program", program_hash: str = "hash") -> Estimate:
-    return model.estimate(PRIOR, DEVICE, group, program_hash, shots=100)
+    return model.estimate(PRIOR, DEVICE, group, program_hash)
 
 
 def test_without_observations_the_estimate_is_the_prior() -> None:
@@ -53,7 +53,7 @@ def test_identical_jobs_converge_on_what_was_measured(observation: Observation) 
 
 def test_energy_follows_the_time(observation: Observation) -> None:
     estimate = ask(after(observation, 5.0, 5.0))
-    assert estimate.energy_j == pytest.approx(DEVICE.power_w * estimate.service_s)
+    assert estimate.energy_j == pytest.approx(10.0 * estimate.service_s)
 
 
 def test_kin_learn_from_each_other_strangers_less(observation: Observation) -> None:
@@ -103,7 +103,7 @@ def test_few_shots_are_not_mistaken_for_noise(observation: Observation) -> None:
 
 def test_a_wrong_error_rate_carries_over_to_longer_circuits(observation: Observation) -> None:
     model = after(observation, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, fidelity=0.95)  # half the loss that the prior expects
-    long = model.estimate(replace(PRIOR, fidelity=0.5), DEVICE, "program", "another", shots=100).fidelity
-    ideal = model.estimate(replace(PRIOR, fidelity=1.0), DEVICE, "program", "another", shots=100).fidelity
+    long = model.estimate(replace(PRIOR, fidelity=0.5), DEVICE, "program", "another").fidelity
+    ideal = model.estimate(replace(PRIOR, fidelity=1.0), DEVICE, "program", "another").fidelity
     assert 0.6 < long < 0.75
     assert ideal == 1.0

@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 
 from orchestrator.job import Event
 from workers import render
+from workers.render_parts import age, duration, energy, price, short
 
 
 def shown(what: RenderableType, width: int = 80) -> str:
@@ -33,17 +34,17 @@ def shown(what: RenderableType, width: int = 80) -> str:
     ],
 )
 def test_durations_have_fitting_units(value_s: float | None, words: str) -> None:
-    assert render.duration(value_s) == words
+    assert duration(value_s) == words
 
 
 @given(st.floats(min_value=0.0, max_value=1e12))
 def test_numbers_stay_short(value: float) -> None:
-    assert max(map(len, (render.duration(value), render.energy(value), render.age(value), render.price(value)))) <= 12
+    assert max(map(len, (duration(value), energy(value), age(value), price(value)))) <= 12
 
 
 @given(st.text(max_size=200), st.integers(5, 60))
 def test_short_keeps_both_ends(text: str, width: int) -> None:
-    cut = render.short(text, width)
+    cut = short(text, width)
     assert len(cut) <= width or cut == text
     assert cut[:2] == text[:2]
     assert cut[-2:] == text[-2:]
