@@ -72,6 +72,7 @@ class Aer:
             price=TARIFFS["own_simulator"],
             power_w=CPU_CORE_POWER_W,
             sdk_version=sdk_version(self.name, "qiskit_aer", "qiskit-aer", "all"),
+            warm_up_s=0.3,
         )
 
     @cached_property

@@ -76,6 +76,8 @@ class Device:
         price: what a run costs.
         power_w: electrical power while a run lasts (the model is stated in ``backends.energy``).
         sdk_version: version of the package that does the work.
+        warm_up_s: seconds until a process that has not used it yet can run there: imports, just-in-time compilation
+            (ours, measured once; the order of magnitude counts).
     """
 
     name: str
@@ -92,6 +94,7 @@ class Device:
     price: Price
     power_w: float
     sdk_version: str
+    warm_up_s: float = 0.0
 
     @cached_property
     def target_version(self) -> str:

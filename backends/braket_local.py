@@ -54,6 +54,7 @@ class BraketLocal:
             price=TARIFFS["own_simulator"],
             power_w=CPU_CORE_POWER_W,
             sdk_version=sdk_version(_NAME, "braket", "amazon-braket-default-simulator", "braket"),
+            warm_up_s=1.7,
         )
 
     @cached_property

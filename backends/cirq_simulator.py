@@ -49,6 +49,7 @@ class CirqSimulator:
             price=TARIFFS["own_simulator"],
             power_w=CPU_CORE_POWER_W,
             sdk_version=sdk_version(_NAME, "cirq", "cirq-core", "cirq"),
+            warm_up_s=2.0,
         )
 
     @cached_property

@@ -76,6 +76,7 @@ class FakeIBM:
             price=self._price,
             power_w=SUPERCONDUCTING_SYSTEM_POWER_W,
             sdk_version=sdk_version(self.name, "qiskit_ibm_runtime", "qiskit-ibm-runtime", "ibm"),
+            warm_up_s=0.5,
         )
 
     def warm_up(self) -> None:
@@ -164,29 +165,30 @@ def cut_slice(circuit: QuantumCircuit, calibration: Calibration) -> Slice:
     if is_dynamic(small):
         return Slice(small, qubits, "trajectories", planned.duration_s)
     waits = iter(planned.waits)
+    method = "density_matrix" if len(qubits) <= DENSITY_MATRIX_QUBITS else "trajectories"
     noisy = small.copy_empty_like()
     wait = next(waits, None)
     for number, item in enumerate(small.data):
         while wait is not None and wait.before == number:
-            decay = relaxation(calibration.qubits[qubits[wait.qubit]], wait.duration_s)
+            waiting = calibration.qubits[qubits[wait.qubit]]
+            decay = relaxation(waiting, wait.duration_s, exact=method == "density_matrix")
             noisy.append(CircuitInstruction(decay, (small.qubits[wait.qubit],)))
             wait = next(waits, None)
         if item.operation.name != "delay":
             noisy.append(item)
-    method = "density_matrix" if len(qubits) <= DENSITY_MATRIX_QUBITS else "trajectories"
     return Slice(noisy, qubits, method, planned.duration_s)
 
 
 # Constants: ours, measured with examples/benchmarks/cost_curves.py. The two machines differ less than two runs of it.
 _COST_CURVE = CostCurve(
-    overhead_s=8e-4,
-    shot_s=1.2e-6,
-    fixed_gate_s=7e-5,
-    gate_s=2.8e-9,
+    overhead_s=8.5e-4,
+    shot_s=1.1e-6,
+    fixed_gate_s=5.9e-5,
+    gate_s=2.5e-9,
     qubit_exponent=2.0,
     up_to_qubits=DENSITY_MATRIX_QUBITS,
     beyond=CostCurve(
-        overhead_s=0.093, shot_s=7e-5, fixed_gate_s=5e-5, gate_s=0.0, qubit_exponent=0.0, shot_amplitude_s=6.4e-9
+        overhead_s=0.5, shot_s=4e-4, fixed_gate_s=5e-5, gate_s=0.0, qubit_exponent=0.0, shot_amplitude_s=2.5e-9
     ),
 )
 

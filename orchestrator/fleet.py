@@ -13,10 +13,11 @@ from orchestrator.store import Announcement
 
 @dataclass(frozen=True)
 class Fleet:
-    """Devices by name, and the workers that serve them."""
+    """Devices by name, the workers that serve them, and the backends that no worker has used yet."""
 
     devices: dict[str, Device]
     lanes: tuple[Lane, ...]
+    cold: frozenset[str]
 
     @staticmethod
     def of(roll: Sequence[Announcement]) -> Fleet:
@@ -29,14 +30,15 @@ class Fleet:
             Lane(worker, entries[0].slots, tuple(sorted(entry.backend for entry in entries)))
             for worker, entries in sorted(workers.items())
         )
-        return Fleet(dict(sorted(devices.items())), lanes)
+        cold = frozenset(devices) - {entry.backend for entry in roll if entry.warm}
+        return Fleet(dict(sorted(devices.items())), lanes, cold)
 
     def backlog(self, outstanding: Iterable[Assignment], now: float) -> Backlog:
         """Work in front of every worker: what waits, and what is left of what runs.
 
         A run that has outlasted its estimate is expected to be about to end.
         """
-        backlog = Backlog(self.lanes)
+        backlog = Backlog(self.lanes, warm_up_s={name: self.devices[name].warm_up_s for name in self.cold})
         for assignment in outstanding:
             left_s = assignment.estimate.service_s
             if assignment.state is AssignmentState.RUNNING and assignment.started_at is not None:

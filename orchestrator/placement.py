@@ -68,6 +68,8 @@ class Backlog:
 
     lanes: tuple[Lane, ...]
     load_s: dict[str, float] = field(default_factory=dict)
+    warm_up_s: dict[str, float] = field(default_factory=dict)
+    """Backends that are cold everywhere -> seconds until the first run there can begin."""
 
     def _owner(self, backend: str) -> Lane | None:
         owners = [lane for lane in self.lanes if backend in lane.backends]
@@ -76,17 +78,19 @@ class Backlog:
     def wait_s(self, backend: str) -> float:
         """Expected waiting time of an assignment placed there now, seconds."""
         lane = self._owner(backend)
-        return 0.0 if lane is None else self.load_s.get(lane.worker, 0.0) / lane.slots
+        load_s = 0.0 if lane is None else self.load_s.get(lane.worker, 0.0) / lane.slots
+        return load_s + self.warm_up_s.get(backend, 0.0)
 
     def add(self, backend: str, service_s: float) -> None:
         """Book ``service_s`` seconds of work."""
         lane = self._owner(backend)
         if lane is not None:
-            self.load_s[lane.worker] = self.load_s.get(lane.worker, 0.0) + service_s
+            cold_s = self.warm_up_s.pop(backend, 0.0)
+            self.load_s[lane.worker] = self.load_s.get(lane.worker, 0.0) + cold_s + service_s
 
     def copy(self) -> Backlog:
         """A backlog to plan on."""
-        return Backlog(self.lanes, dict(self.load_s))
+        return Backlog(self.lanes, dict(self.load_s), dict(self.warm_up_s))
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     backends: tuple[str, ...] = ()
     """Backends that this machine's workers announce; empty means all whose SDK is installed."""
     embedded_engine: bool = True
-    """An embedded client does the work of its folder; without, it looks, submits and cancels, and others do the work."""
+    """An embedded client does the work of its folder; without, it looks, submits, cancels, and others do the work."""
     slots: int = Field(default=1, ge=1)
     """Assignments that one worker runs at the same time."""
 

@@ -22,12 +22,19 @@ from orchestrator.telemetry import Observation
 
 @dataclass(frozen=True)
 class Announcement:
-    """A backend that a worker serves. ``heartbeat_at`` says when the worker was last heard of."""
+    """A backend that a worker serves.
+
+    Attributes:
+        slots: assignments that the worker runs at the same time.
+        warm: it has run there before, so nothing need be imported or compiled first.
+        heartbeat_at: when the worker was last heard of.
+    """
 
     backend: str
     worker: str
     slots: int
     device: Device
+    warm: bool = True
     heartbeat_at: float = 0.0
 
 

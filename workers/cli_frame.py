@@ -167,9 +167,7 @@ def connected(common: Common, *, works: bool = False) -> Iterator[Client]:
 
 def log_to_stderr(*, level: int = logging.WARNING) -> None:
     """Send what the workers log to stderr: stdout is for answers."""
-    import structlog
-
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s  %(message)s"
     )
+    logging.getLogger("qorch").setLevel(level)

@@ -90,7 +90,7 @@ def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Devic
     queues = [backend_queue(backend) for backend in devices] + ([PLACEMENT_QUEUE] if places else [])
 
     def up(**_: object) -> None:
-        node.start()
+        node.start(warm=devices)
         parts.bus.publish([Event("", WORKER_UP, 0.0, {"worker": worker})])
         log.info("worker %s is up and serves %s", worker, ", ".join(queues))
 

@@ -75,7 +75,7 @@ class LocalTransport(StoreTransport):
             opened.pop_all()  # all is well: from here on it is given back by close()
 
     def _start(self) -> None:
-        self._engine = _Engine(self._engine_pipeline, self._bus, self._settings)
+        self._engine = _Engine(self._engine_pipeline, self._bus, self._sandbox, self._settings)
         self._engine.start()
 
     def _inherit(self) -> None:
@@ -128,8 +128,9 @@ class _Lock:
 class _Engine:
     """The threads of the owner: one that places, one per slot that executes, one that beats."""
 
-    def __init__(self, pipeline: Pipeline, bus: LocalBus, settings: Settings) -> None:
+    def __init__(self, pipeline: Pipeline, bus: LocalBus, sandbox: Sandbox, settings: Settings) -> None:
         self._pipeline = pipeline
+        self._sandbox = sandbox
         self._devices = devices_here(settings.backends)
         self._node = Node(pipeline, settings, worker=OWNER, devices=self._devices)
         self._closing = threading.Event()
@@ -141,7 +142,7 @@ class _Engine:
             self._threads.append(self._thread(f"qorch-slot-{number}", bell, self._execute))
 
     def start(self) -> None:
-        self._node.start()
+        self._node.start(warm=self._sandbox.warm)
         self._pipeline.store.renew(OWNER, lease_s=-1.0)  # whoever held these leases held the lock, so it is gone
         self._pipeline.sweep()
         for thread in self._threads:
@@ -174,7 +175,11 @@ class _Engine:
         return self._pipeline.place() > 0
 
     def _execute(self) -> bool:
-        return self._pipeline.execute(self._devices)
+        before = self._sandbox.warm
+        found = self._pipeline.execute(self._devices)
+        if self._sandbox.warm != before:
+            self._node.announce(warm=self._sandbox.warm)
+        return found
 
     def _hear(self, event: Event | None) -> None:
         if event is None or event.kind == WAKE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -47,13 +47,18 @@ class Node:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="qorch-heartbeat", daemon=True)
 
-    def start(self) -> None:
-        """Announce, and begin to beat."""
+    def start(self, *, warm: Collection[str]) -> None:
+        """Announce, and begin to beat. ``warm`` are the backends that have been used here already."""
+        self.announce(warm=warm)
+        self._thread.start()
+
+    def announce(self, *, warm: Collection[str]) -> None:
+        """Say what this worker serves, and which of it is warm."""
+        slots = self._settings.slots
         roll = [
-            Announcement(name, self._worker, self._settings.slots, device) for name, device in self._devices.items()
+            Announcement(name, self._worker, slots, device, warm=name in warm) for name, device in self._devices.items()
         ]
         self._pipeline.store.announce(self._worker, roll)
-        self._thread.start()
 
     def close(self) -> None:
         """Leave the roll."""

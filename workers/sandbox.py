@@ -125,6 +125,8 @@ class Sandbox:
         self._all: set[Child] = set()
         self._lock = threading.Lock()
         self._closing = False
+        self.warm: frozenset[str] = frozenset()
+        """Backends that some child has used: the next run there need not wait for imports."""
 
     def start_one(self) -> None:
         """Begin to start a child, so that it imports while the caller does something else."""
@@ -168,11 +170,11 @@ class Sandbox:
         for child in children:
             child.close()
 
-    @staticmethod
-    def _warm(child: Child, backend: str) -> None:
+    def _warm(self, child: Child, backend: str) -> None:
         if backend not in child.warm:
             child.call("warm", backend, type(None), Leash(START_TIMEOUT_S))
             child.warm.add(backend)
+            self.warm |= {backend}
 
     @contextmanager
     def _child(self, backend: str) -> Iterator[Child]:

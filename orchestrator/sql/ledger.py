@@ -92,6 +92,7 @@ class SqlLedger:
                     "backend": announced.backend,
                     "slots": announced.slots,
                     "device": to_json(announced.device),
+                    "warm": announced.warm,
                     "heartbeat_at": now,
                 }
                 for announced in announcements
@@ -109,6 +110,6 @@ class SqlLedger:
             alive = sql.roll.c.heartbeat_at >= self._db.now(tx) - silent_s
             rows = tx.execute(select(sql.roll).where(alive).order_by(sql.roll.c.backend, sql.roll.c.worker)).all()
         return [
-            Announcement(row.backend, row.worker, row.slots, from_json(Device, row.device), row.heartbeat_at)
+            Announcement(row.backend, row.worker, row.slots, from_json(Device, row.device), row.warm, row.heartbeat_at)
             for row in rows
         ]

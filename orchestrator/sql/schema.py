@@ -146,5 +146,6 @@ roll = Table(
     Column("backend", String(100), primary_key=True),
     Column("slots", Integer, nullable=False),
     Column("device", Text, nullable=False),
+    Column("warm", Boolean, nullable=False),
     Column("heartbeat_at", Float, nullable=False),
 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qiskit.quantum_info import SuperOp, average_gate_fidelity
+from qiskit.quantum_info import DensityMatrix, SuperOp, average_gate_fidelity
 from qiskit_aer.noise import NoiseModel
 
 from backends import load
-from backends.calibration import Calibration
-from backends.noise import gate_error, noise_model
+from backends.calibration import Calibration, QubitCalibration
+from backends.noise import gate_error, noise_model, relaxation
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,8 @@ def test_a_gates_channel_is_the_vendors(
     name: str,
     qubits: tuple[int, ...],
 ) -> None:
-    ours = gate_error(calibration.gate_table[name, qubits], tuple(calibration.qubits[qubit] for qubit in qubits))
+    there = tuple(calibration.qubits[qubit] for qubit in qubits)
+    ours = gate_error(calibration.gate_table[name, qubits], there, one_map=True)
     assert np.allclose(SuperOp(ours).data, vendors[name][qubits].data, atol=2e-4)
 
 
@@ -49,10 +50,39 @@ def test_a_gates_channel_has_the_published_infidelity(calibration: Calibration) 
             assert 1.0 - average_gate_fidelity(channel) == pytest.approx(max(gate.error, floor), rel=1e-6)
 
 
-def test_both_forms_of_an_error_are_the_same_channel(calibration: Calibration) -> None:
+def test_both_forms_of_an_error_are_the_same_channel_where_the_mixture_is_exact() -> None:
+    calibration = load("fake_hanoi").device().calibration
+    assert calibration is not None
+    gates = [gate for gate in calibration.gates if gate.gate == "cx"]
+    exact = [
+        gate for gate in gates if all(calibration.qubits[q].t2_s <= calibration.qubits[q].t1_s for q in gate.qubits)
+    ]
+    assert exact
+    for gate in exact:
+        qubits = tuple(calibration.qubits[qubit] for qubit in gate.qubits)
+        mixture, one_map = gate_error(gate, qubits), gate_error(gate, qubits, one_map=True)
+        assert np.allclose(SuperOp(mixture).data, SuperOp(one_map).data)
+
+
+def test_elsewhere_the_mixture_has_no_kraus_map_and_the_same_fidelity(calibration: Calibration) -> None:
     gate = calibration.gate_table["cx", (12, 13)]
     qubits = (calibration.qubits[12], calibration.qubits[13])
-    assert np.allclose(SuperOp(gate_error(gate, qubits)).data, SuperOp(gate_error(gate, qubits, one_map=True)).data)
+    assert any(qubit.t2_s > qubit.t1_s for qubit in qubits)
+    mixture, one_map = gate_error(gate, qubits), gate_error(gate, qubits, one_map=True)
+    assert not any(item.operation.name == "kraus" for circuit in mixture.circuits for item in circuit.data)
+    assert average_gate_fidelity(SuperOp(mixture)) == pytest.approx(average_gate_fidelity(SuperOp(one_map)))
+
+
+def test_waiting_decays_at_the_published_rates_in_both_forms() -> None:
+    qubit, wait_s = QubitCalibration(100e-6, 150e-6, 0.0, 0.0), 20e-6
+    plus, minus = np.array([1, 1]) / np.sqrt(2), np.array([1, -1]) / np.sqrt(2)
+    for exact in (True, False):
+        channel = SuperOp(relaxation(qubit, wait_s, exact=exact))
+        coherence = DensityMatrix(plus).evolve(channel).data[0, 1].real * 2
+        assert coherence == pytest.approx(np.exp(-wait_s / qubit.t2_s), rel=1e-6)
+        assert DensityMatrix(minus).evolve(channel).data[0, 1].real * 2 == pytest.approx(-coherence)
+    excited = DensityMatrix([0, 1]).evolve(SuperOp(relaxation(qubit, wait_s, exact=True)))
+    assert excited.data[1, 1].real == pytest.approx(np.exp(-wait_s / qubit.t1_s), rel=1e-6)
 
 
 def test_a_slice_has_the_errors_of_its_own_qubits_relabelled(calibration: Calibration) -> None:

@@ -252,6 +252,9 @@ def test_the_roll_forgets_who_is_silent(store: SqlStore) -> None:
     assert store.roll(silent_s=-1.0) == []
     store.heartbeat("w")
     assert store.roll(silent_s=60.0)[0].heartbeat_at > entry.heartbeat_at
+    assert entry.warm
+    store.announce("w", [Announcement("aer_statevector", "w", 2, device, warm=False)])
+    assert not store.roll(silent_s=60.0)[0].warm
     store.announce("w", [])
     assert store.roll(silent_s=60.0) == []
 

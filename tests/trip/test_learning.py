@@ -23,7 +23,7 @@ def test_five_identical_jobs_move_away_from_a_device_that_promised_too_much(
     """The noisy device announces that it takes no time; after it was measured, nobody believes it any more."""
 
     def boastful(names: Sequence[str]) -> dict[str, Device]:
-        devices = devices_here(names)
+        devices = {name: replace(device, warm_up_s=0.0) for name, device in devices_here(names).items()}
         boast = replace(devices["fake_guadalupe"], cost_curve=CostCurve(0.0, 0.0, 0.0, 0.0))
         return devices | {"fake_guadalupe": boast}
 

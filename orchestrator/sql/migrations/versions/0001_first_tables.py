@@ -53,6 +53,7 @@ def upgrade() -> None:
         sa.Column("backend", sa.String(length=100), nullable=False),
         sa.Column("slots", sa.Integer(), nullable=False),
         sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("warm", sa.Boolean(), nullable=False),
         sa.Column("heartbeat_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("worker", "backend"),
     )
