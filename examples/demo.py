@@ -34,7 +34,7 @@ from orchestrator.placement import cost
 from orchestrator.records import to_plain
 from orchestrator.settings import Settings
 from policies import POLICIES
-from workers.cluster import running
+from workers.launch import running
 
 console = Console()
 
@@ -107,7 +107,7 @@ def _under(policy: str, batch: Sequence[Arrival], folder: Path, progress: Progre
     """Run the batch under one policy on a cluster of its own; one row a job."""
     bar = progress.add_task(policy, total=len(batch), note="starting Redis and workers")
     settings = Settings(data_dir=folder / policy)
-    with running(settings, FLEET) as url, Client(url, settings=settings) as client:
+    with running(settings, FLEET, logs=settings.data_dir / "logs") as url, Client(url, settings=settings) as client:
         progress.reset(bar)
         progress.update(bar, note="")
         handles: list[JobHandle] = []
@@ -195,7 +195,7 @@ def _best_afterwards(
     bar = progress.add_task("best afterwards", total=len(sample), note="starting Redis and workers")
     settings = Settings(data_dir=folder / "afterwards")
     best: dict[int, float] = {}
-    with running(settings, FLEET) as url, Client(url, settings=settings) as client:
+    with running(settings, FLEET, logs=settings.data_dir / "logs") as url, Client(url, settings=settings) as client:
         progress.update(bar, note="each sampled job on every backend")
         for index, arrival in sample:
             client.submit_many([arrival.spec])[0].result(JOB_TIMEOUT_S)  # prepared, so that no backend pays for it

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
+from rich import box
 from rich.table import Table
 
 mpl.use("Agg")
@@ -16,7 +18,9 @@ from matplotlib import pyplot as plt
 
 Row = dict[str, Any]
 
-COLOURS = ["#9aa5b1", "#c8a951", "#7fa98c", "#4f7cac", "#c8553d", "#7b5ea7", "#2f4858", "#8d6a4f"]
+POLICY_COLOURS = ["#b8bec6", "#d9b44a", "#7fa98c", "#c8553d", "#35618f", "#7b5ea7"]
+SIMULATOR_COLOURS = ["#d6e4f0", "#a9c7e0", "#78a6cd", "#4a83b5", "#2f5f8a", "#1d4166"]
+DEVICE_COLOURS = ["#e8a87c", "#c8553d", "#8c2f1b"]
 RESAMPLES = 2000
 
 
@@ -44,10 +48,10 @@ def _measured(rows: Sequence[Row], field: str) -> list[float]:
 
 def outcome_table(rows: Sequence[Row]) -> Table:
     """What each policy's jobs cost."""
-    table = Table(title="Same jobs, same arrivals: what each policy made of them", title_style="bold")
-    table.add_column("policy", style="bold")
-    for name in ("cost", "95 %", "latency p50", "p95", "fidelity", "energy", "price", "regret"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _table(
+        "Same jobs, same arrivals: what each policy made of them",
+        ("cost", "±95 %", "latency\np50, s", "\np95, s", "fidelity", "energy\nJ", "price\nUSD", "regret"),
+    )
     for policy, mine in sorted(_by_policy(rows).items(), key=lambda item: np.mean([r["cost"] for r in item[1]])):
         costs = [row["cost"] for row in mine]
         latency_s = _measured(mine, "latency_s")
@@ -55,21 +59,32 @@ def outcome_table(rows: Sequence[Row]) -> Table:
         low, high = interval(costs)
         table.add_row(
             policy,
-            f"{np.mean(costs):.2f}",
-            f"{low:.2f} .. {high:.2f}",
-            f"{np.percentile(latency_s, 50):.2f} s",
-            f"{np.percentile(latency_s, 95):.2f} s",
+            f"[bold]{np.mean(costs):.2f}[/]",
+            f"{(high - low) / 2:.2f}",
+            f"{np.percentile(latency_s, 50):.2f}",
+            f"{np.percentile(latency_s, 95):.2f}",
             f"{np.mean(_measured(mine, 'fidelity')):.3f}",
-            _joules(float(np.mean(_measured(mine, "energy_j")))),
-            f"{np.mean(_measured(mine, 'cost_usd')):.3f} $",
+            f"{np.mean(_measured(mine, 'energy_j')):.0f}",
+            f"{np.mean(_measured(mine, 'cost_usd')):.3f}",
             f"{np.mean(regrets):.2f}" if regrets else "–",
         )
-    table.caption = "means per job; cost and regret in units of the objective; regret: to the best backend, unqueued"
+    table.caption = "Means per job. Regret: cost above the best backend's, found afterwards on a sample, unqueued."
     return table
 
 
-def _joules(energy_j: float) -> str:
-    return f"{energy_j / 1000:.2f} kJ" if energy_j >= 1000 else f"{energy_j:.1f} J"
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(
+        title=title,
+        title_style="bold",
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
+    )
+    table.add_column("policy", style="bold", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
 def time_factor(row: Row, source: str) -> float:
@@ -87,22 +102,22 @@ def fidelity_error(row: Row, source: str) -> float:
 
 def learning_table(rows: Sequence[Row]) -> Table:
     """Predict, then observe: how the cost model's error falls while it learns."""
-    table = Table(title="Predict, then observe: the cost model's error, early and late", title_style="bold")
-    table.add_column("policy", style="bold")
-    for name in ("time off by, first third", "last third", "prior alone", "fidelity off by, first third", "last third"):
-        table.add_column(name, justify="right")
+    table = _table(
+        "Predict, then observe: the cost model's error while it learns",
+        ("time ×\nearly", "\nlate", "\nlate, prior alone", "fidelity ±\nearly", "\nlate"),
+    )
     for policy, mine in _by_policy(rows).items():
         thirds = np.array_split(np.arange(len(mine)), 3)
         first, last = ([mine[i] for i in thirds[k]] for k in (0, 2))
         table.add_row(
             policy,
-            f"× {_median(first, lambda row: time_factor(row, 'estimate')):.2f}",
-            f"× {_median(last, lambda row: time_factor(row, 'estimate')):.2f}",
-            f"× {_median(last, lambda row: time_factor(row, 'prior')):.2f}",
+            f"{_median(first, lambda row: time_factor(row, 'estimate')):.2f}",
+            f"{_median(last, lambda row: time_factor(row, 'estimate')):.2f}",
+            f"{_median(last, lambda row: time_factor(row, 'prior')):.2f}",
             f"{_mean(first, lambda row: fidelity_error(row, 'estimate')):.3f}",
             f"{_mean(last, lambda row: fidelity_error(row, 'estimate')):.3f}",
         )
-    table.caption = "thirds in order of arrival; time: median factor, fidelity: mean absolute error"
+    table.caption = "Early, late: first and last third. Time: median factor; fidelity: mean absolute error."
     return table
 
 
@@ -118,7 +133,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     """Four panels: cost, latency, where the jobs went, and the error as it falls."""
     groups = _by_policy(rows)
     order = sorted(groups, key=lambda policy: float(np.mean([row["cost"] for row in groups[policy]])))
-    colour = {policy: COLOURS[number % len(COLOURS)] for number, policy in enumerate(groups)}
+    colour = dict(zip(groups, cycle(POLICY_COLOURS), strict=False))
     style = {
         "font.size": 10,
         "axes.spines.top": False,
@@ -163,12 +178,14 @@ def _draw_latency(axes: Any, groups: dict[str, list[Row]], order: list[str], col
 
 
 def _draw_places(axes: Any, groups: dict[str, list[Row]], order: list[str]) -> None:
-    backends = sorted({row["backend"] for mine in groups.values() for row in mine})
+    backends = sorted({row["backend"] for mine in groups.values() for row in mine}, key=lambda b: ("fake" in b, b))
+    devices, simulators = cycle(DEVICE_COLOURS), cycle(SIMULATOR_COLOURS)
     left = np.zeros(len(order))
     places = np.arange(len(order))[::-1]
-    for number, backend in enumerate(backends):
+    for backend in backends:
+        colour = next(devices if "fake" in backend else simulators)
         share = np.array([np.mean([row["backend"] == backend for row in groups[policy]]) for policy in order])
-        axes.barh(places, share, left=left, height=0.62, label=backend, color=COLOURS[number % len(COLOURS)])
+        axes.barh(places, share, left=left, height=0.62, label=backend, color=colour)
         left += share
     axes.set_yticks(places, order)
     axes.set_xlim(0, 1)
@@ -185,6 +202,8 @@ def _draw_error(axes: Any, groups: dict[str, list[Row]]) -> None:
             factors[line, : len(mine)] = [time_factor(row, source) for row in mine]
         axes.plot(np.arange(1, longest + 1), _rolling(factors, 12), color=tone, linewidth=2, label=label)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.set_xlabel("job, in order of arrival")
     axes.set_ylabel("predicted time off by a factor")
     axes.axhline(1.0, color="#cccccc", linewidth=1, zorder=0)

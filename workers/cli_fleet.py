@@ -63,8 +63,7 @@ def up(
     log_to_stderr(level=logging.INFO)
     if flower is not None:
         _require_flower()
-    _require_free(settings)
-    from workers.cluster import lanes, running
+    from workers.launch import lanes, running
 
     served = division(worker, settings) if worker else lanes(settings)
     try:
@@ -150,21 +149,6 @@ def _require_flower() -> None:
 
     if find_spec("flower") is None:
         raise ConfigurationError("--flower needs 'flower', which is not installed: pip install 'qorch[flower]'")
-
-
-def _require_free(settings: Settings) -> None:
-    """Refuse to start a second cluster in a folder: its private server would take the first one's address."""
-    from orchestrator.errors import ConfigurationError, ServerUnreachable
-    from workers.redis_server import connect, default_redis_url
-
-    if settings.redis_url is not None:
-        return
-    url = default_redis_url(settings)
-    try:
-        connect(url).close()
-    except ServerUnreachable:
-        return
-    raise ConfigurationError(f"a cluster is up in this folder already; join it with --url {url}, or set QORCH_DATA_DIR")
 
 
 class _Ended(Exception):

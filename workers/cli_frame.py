@@ -158,10 +158,6 @@ def connected(common: Common, *, works: bool = False) -> Iterator[Client]:
 
     log_to_stderr()
     with Client(settings=settings) as client:
-        if settings.url is None and (settings.data_dir / "redis.sock").exists():
-            note(
-                f"a cluster serves this folder: --url redis+socket://{settings.data_dir.resolve()}/redis.sock joins it"
-            )
         yield client
 
 

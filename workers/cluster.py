@@ -1,23 +1,16 @@
-"""A cluster on Celery and Redis: what a client holds, what a worker is, and how to start both on one machine."""
+"""A cluster on Celery and Redis: what a client holds of it, and what a worker is."""
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from functools import cache
 
 from celery.signals import worker_ready, worker_shutting_down
 
 from backends.backend import Device
 from orchestrator.broker import PLACEMENT_QUEUE, backend_queue
-from orchestrator.errors import ConfigurationError
 from orchestrator.job import Event
 from orchestrator.pipeline import Pipeline
 from orchestrator.settings import Settings
@@ -26,16 +19,13 @@ from orchestrator.transport import StoreTransport
 from policies import POLICIES, load
 from workers import redis_server
 from workers.app import CeleryBroker, make_app
-from workers.node import Node, devices_here
+from workers.node import Node
 from workers.redis_bus import RedisBus
 from workers.sandbox import Sandbox
 from workers.tasks import register
 
 WORKER_UP = "worker_up"
 """Kind of the event by which a worker says that it consumes; its ``job_id`` is empty."""
-
-UP_TIMEOUT_S = 120.0
-STOP_TIMEOUT_S = 20.0
 
 log = logging.getLogger("qorch.cluster")
 
@@ -110,92 +100,3 @@ def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Devic
     finally:
         node.close()
         parts.close()
-
-
-def lanes(settings: Settings) -> dict[str, list[str]]:
-    """The default division of a machine: one worker for its simulators, one for its QPUs, emulated or not."""
-    devices = devices_here(settings.backends)
-    groups: dict[str, list[str]] = {}
-    for name, device in devices.items():
-        groups.setdefault("simulators" if device.kind == "simulator" else "qpus", []).append(name)
-    return groups
-
-
-@contextmanager
-def running(
-    settings: Settings, division: Mapping[str, Sequence[str]], *, flower_port: int | None = None
-) -> Iterator[str]:
-    """Redis and workers on this machine for as long as the block lasts; the broker's URL.
-
-    Args:
-        division: worker -> backends it serves. One more worker places.
-        flower_port: run Flower there too, on the loopback.
-
-    Raises:
-        ConfigurationError: no Redis server can be started, or a worker does not come up.
-    """
-    with ExitStack() as stack:
-        if settings.redis_url is None:
-            url = stack.enter_context(redis_server.private_server(settings.data_dir / "redis.sock"))
-        else:
-            url = settings.redis_url.get_secret_value()
-        SqlStore(settings.resolved_store_url).close()  # migrate once, before several workers would
-        environment = os.environ | _environment(settings, url)
-        bus = RedisBus(redis_server.connect(url))
-        stack.callback(bus.close)
-        wanted = {f"{name}@{socket.gethostname()}" for name in (*division, "placement")}
-        all_up = threading.Event()
-
-        def hear(event: Event | None) -> None:
-            if event is not None and event.kind == WORKER_UP:
-                wanted.discard(event.data["worker"])
-                if not wanted:
-                    all_up.set()
-
-        unsubscribe = bus.subscribe(hear)
-        workers: list[subprocess.Popen[bytes]] = []
-        stack.callback(_stop, workers)  # before the first one starts: a signal may come in between
-        workers.append(_spawn(["worker", "--name", "placement", "--place", "--backends", "none"], environment))
-        for name, backends in division.items():
-            workers.append(_spawn(["worker", "--name", name, "--backends", ",".join(backends)], environment))
-        if flower_port is not None:
-            workers.append(_flower(flower_port, environment))
-        if not all_up.wait(UP_TIMEOUT_S):
-            raise ConfigurationError(f"not up after {UP_TIMEOUT_S:g} s: {', '.join(sorted(wanted))}; see the log above")
-        unsubscribe()
-        yield url
-
-
-def _environment(settings: Settings, url: str) -> dict[str, str]:
-    """The settings as a child's environment."""
-    plain = {
-        f"QORCH_{name.upper()}": str(value)
-        for name, value in settings.model_dump(exclude={"store_url", "redis_url", "url", "backends"}).items()
-    }
-    return plain | {"QORCH_STORE_URL": settings.resolved_store_url, "QORCH_REDIS_URL": url}
-
-
-def _spawn(arguments: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "workers", *arguments]
-    return subprocess.Popen(  # its words go to stderr, whoever starts the cluster has an answer to give on stdout
-        command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=sys.__stderr__, start_new_session=True
-    )
-
-
-def _flower(port: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    arguments = ["flower", "--address=127.0.0.1", f"--port={port}"]
-    command = [sys.executable, "-m", "celery", "-A", "workers.app", *arguments]
-    shielded = {**environment, "FLOWER_UNAUTHENTICATED_API": "true"}  # on the loopback alone
-    return subprocess.Popen(command, env=shielded, stdin=subprocess.DEVNULL, start_new_session=True)
-
-
-def _stop(workers: Sequence[subprocess.Popen[bytes]]) -> None:
-    for process in workers:
-        process.send_signal(signal.SIGTERM)
-    for process in workers:
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            log.warning("worker process %d did not end by itself", process.pid)
-            process.kill()
-            process.wait()

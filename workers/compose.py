@@ -5,19 +5,21 @@ from __future__ import annotations
 from orchestrator.errors import ConfigurationError
 from orchestrator.settings import Settings
 from orchestrator.transport import Transport
+from workers.folder import FolderLock
 
 
 def connect(url: str | None, settings: Settings) -> Transport:
     """The transport behind an address: what :class:`orchestrator.Client` calls.
 
     Args:
-        url: address of a cluster's broker; None for the one in the settings, or else the embedded orchestrator.
+        url: address of a cluster's broker; None for the one in the settings, or that of the cluster which runs in the
+            data folder, or else the embedded orchestrator.
         settings: limits, folders and the store's address.
 
     Raises:
         ConfigurationError: no such kind of address.   ServerUnreachable: nothing answers there.
     """
-    address = url or settings.url
+    address = url or settings.url or FolderLock(settings.data_dir).cluster()
     if address is None:
         from workers.local import LocalTransport
 

@@ -6,13 +6,10 @@ wait. When the owner ends, the kernel hands its lock to the next one, which take
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
-from typing import IO
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,6 +20,7 @@ from orchestrator.settings import Settings
 from orchestrator.sql.store import SqlStore
 from orchestrator.transport import StoreTransport
 from policies import POLICIES, load
+from workers.folder import FolderLock
 from workers.local_bus import WAKE, LocalBus
 from workers.node import Node, devices_here
 from workers.sandbox import Sandbox
@@ -46,7 +44,7 @@ class LocalTransport(StoreTransport):
         with ExitStack() as opened:
             self._sandbox = Sandbox()
             opened.callback(self._sandbox.close)
-            self._lock = _Lock(settings.data_dir / "owner.lock")
+            self._lock = FolderLock(settings.data_dir)
             opened.callback(self._lock.release)
             owned = settings.embedded_engine and self._lock.acquire(wait=False)
             if owned:
@@ -100,29 +98,6 @@ class LocalTransport(StoreTransport):
         self._engine_pipeline.close()
         self._bus.close()
         self._store.close()
-
-
-class _Lock:
-    """An exclusive lock on a file; the kernel releases it when the process ends, however it ends."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: IO[str] | None = None
-
-    def acquire(self, *, wait: bool) -> bool:
-        file = self._path.open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            file.close()
-            return False
-        self._file = file
-        return True
-
-    def release(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
 
 
 class _Engine:

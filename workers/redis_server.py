@@ -61,7 +61,7 @@ def connect(url: str) -> redis.Redis:
         connection.ping()
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise ServerUnreachable(
-            f"no Redis answers at {_shown(url)}; start one with `qorch up`, or set QORCH_REDIS_URL"
+            f"no Redis answers at {shown(url)}; start one with `qorch up`, or set QORCH_REDIS_URL"
         ) from error
     return connection
 
@@ -125,7 +125,7 @@ def _await(process: subprocess.Popen[bytes], path: Path) -> None:
             raise ConfigurationError(f"the Redis server did not start (exit code {process.poll()})") from error
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """The address without its password."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")

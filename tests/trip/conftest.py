@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator import Client
 from orchestrator.settings import Settings
-from workers.cluster import running
+from workers.launch import running
 
 FLEET = ("aer_statevector", "aer_mps", "aer_stabilizer", "fake_guadalupe", "cirq_simulator")
 

@@ -14,7 +14,7 @@ from orchestrator import Client
 from orchestrator.errors import JobCancelled, ServerUnreachable
 from orchestrator.settings import Settings
 from workers.app import make_app
-from workers.cluster import running
+from workers.launch import running
 
 TIMEOUT_S = 120.0
 
