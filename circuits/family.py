@@ -4,8 +4,9 @@ A family is a frozen dataclass whose fields are its parameters, all of them plai
 it anywhere. Its name is its key in ``circuits.CIRCUITS``.
 
 An *adaptive* family decides its next circuits from the counts of the last ones. Its ``rounds`` is a generator: it
-yields the runs it wants, is sent their counts in the same order, and returns an :class:`Outcome`. Written this way a
-search loop reads as a loop, and a backend that can run circuits can run it without knowing what it searches.
+yields a :class:`Round` with the runs it wants and what it knows so far, is sent their counts in the same order, and
+returns an :class:`Outcome`. Written this way a search loop reads as a loop, and a backend that can run circuits can
+run it without knowing what it searches.
 """
 
 from __future__ import annotations
@@ -34,6 +35,19 @@ class Run:
     shots: int
     circuit: int = 0
     parameters: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One turn of an adaptive family.
+
+    Attributes:
+        runs: what it wants to have run next.
+        partial: the answer as far as it is known by now, plain JSON; None if there is none yet.
+    """
+
+    runs: Sequence[Run]
+    partial: Any = None
 
 
 @dataclass(frozen=True)
@@ -77,8 +91,8 @@ class AdaptiveFamily(CircuitFamily, Protocol):
         """Every circuit a run may use, with free parameters; transpiled once each."""
         ...
 
-    def rounds(self, shots: int, seed: int) -> Generator[Sequence[Run], Sequence[Counts], Outcome]:
-        """The loop: yields runs, is sent their counts, returns what it found. The same seed asks the same things."""
+    def rounds(self, shots: int, seed: int) -> Generator[Round, Sequence[Counts], Outcome]:
+        """The loop: yields rounds, is sent their counts, returns what it found. The same seed asks the same things."""
         ...
 
     @property

@@ -71,7 +71,7 @@ def domains(family: Any) -> dict[str, Domain]:
 
 def refuse(family: object, name: str, wanted: str, got: object) -> NoReturn:
     """Raise :class:`InvalidParameter` in the house's words."""
-    raise InvalidParameter(f"{type(family).__name__}.{name}: wanted {wanted}, got {_short(got)}")
+    raise InvalidParameter(f"{type(family).__name__}.{name}: wanted {wanted}, got {short(got)}")
 
 
 def validate(family: object) -> None:
@@ -98,13 +98,16 @@ def construct(cls: type, parameters: Mapping[str, Any]) -> Any:
     for name in parameters:
         if name not in known:
             listed = ", ".join(sorted(known)) or "none"
-            raise InvalidParameter(f"{cls.__name__} has no parameter {_short(name)}; it has: {listed}")
+            raise InvalidParameter(f"{cls.__name__} has no parameter {short(name)}; it has: {listed}")
     return cls(**parameters)
 
 
-def _short(value: object) -> str:
-    """``repr`` of at most 80 characters; an int too long for ``repr`` is named by its size."""
+def short(value: object) -> str:
+    """``repr`` of at most 80 characters, for messages; what has none that can be had is named by its type."""
     if isinstance(value, int) and value.bit_length() > 256:
         return f"an integer of {value.bit_length()} bits"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer inside is too long, or the value holds itself
+        return f"a value of type {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."

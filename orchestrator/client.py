@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
 from backends.backend import TranspileOptions
-from circuits.program import Program
-from orchestrator.errors import InvalidJob, JobCancelled, JobFailed, JobTimeout
+from circuits.program import DEFAULT_LIMITS, Program
+from circuits.program import Limits as ProgramLimits
+from orchestrator import checks
+from orchestrator.errors import InvalidJob, JobCancelled, JobFailed, JobNotFound, JobTimeout
 from orchestrator.job import FINAL_JOB_STATES, Assignment, Event, Job, JobSpec, JobState, Limits, Objective, Result
 
 if TYPE_CHECKING:
@@ -27,6 +31,12 @@ if TYPE_CHECKING:
     from orchestrator.transport import PolicyInfo, Transport
 
     AnyProgram: TypeAlias = QuantumCircuit | CircuitFamily | Program | str | Path
+
+MAX_ID = 64
+"""Characters that an id can have at most; ours have 32."""
+
+MAX_LISTED = 100_000
+"""Most jobs that one look may return."""
 
 _FINAL_KINDS = frozenset(state.value for state in FINAL_JOB_STATES)
 
@@ -67,19 +77,39 @@ class Options(TypedDict, total=False):
     idempotency_key: str | None
 
 
-def job_spec(program: AnyProgram, **options: Unpack[Options]) -> JobSpec:
+def job_spec(program: AnyProgram, admitted: ProgramLimits = DEFAULT_LIMITS, /, **options: Unpack[Options]) -> JobSpec:
     """A job specification from whatever a user has in hand.
+
+    Args:
+        admitted: what the program may ask for.   options: see :class:`Options`.
 
     Raises:
         CircuitError: the program cannot be read.   InvalidJob: an option no job can have.
     """
-    pin = options.get("pin", {})
-    fixed: dict[str, Any] = {**options, "pin": {pin: 1.0} if isinstance(pin, str) else dict(pin)}
+    unknown = sorted(set(options) - set(Options.__annotations__))
+    if unknown:
+        raise InvalidJob(f"a job has no option {unknown[0][:80]!r}; it has: {', '.join(sorted(Options.__annotations__))}")
+    fixed: dict[str, Any] = dict(options)
+    if isinstance(fixed.get("pin"), str):
+        fixed["pin"] = {fixed["pin"]: 1.0}
     for name in ("allow", "exclude", "tags"):
-        if isinstance(fixed.get(name), str):
-            raise InvalidJob(f"{name} must be a sequence of names; got a text: write [{fixed[name]!r}]")
-        fixed[name] = tuple(fixed.get(name, ()))
-    return JobSpec(program=Program.from_any(program), **fixed)
+        value = fixed.get(name, ())
+        if isinstance(value, str):
+            raise InvalidJob(f"{name} must be a sequence of names; got a text: write [{checks.short(value)}]")
+        fixed[name] = tuple(value) if isinstance(value, Iterable) else value
+    return JobSpec(program=Program.from_any(program, limits=admitted), **fixed)
+
+
+def _patience(timeout: float | None) -> float | None:
+    """A time limit as a lock takes it.
+
+    Raises:
+        InvalidJob: not a number of seconds.
+    """
+    if timeout is None:
+        return None
+    checks.number("timeout", timeout, 0.0, math.inf)
+    return min(timeout, threading.TIMEOUT_MAX)
 
 
 @dataclass(frozen=True)
@@ -126,7 +156,7 @@ class JobHandle:
         Raises:
             JobTimeout: no event for ``timeout`` seconds.
         """
-        seen = 0
+        seen, patience = 0, _patience(timeout)
         with _Bell(self._transport, self.id) as bell:
             while True:
                 fresh = self._transport.events(self.id, after=seen)
@@ -135,17 +165,18 @@ class JobHandle:
                     yield event
                     if event.kind in _FINAL_KINDS:
                         return
-                if not fresh and not bell.wait(timeout):
+                if not fresh and not bell.wait(patience):
                     raise JobTimeout(self.id, timeout or 0.0, self.status().state)
 
     def _wait(self, timeout: float | None) -> Job:
-        until = None if timeout is None else time.monotonic() + timeout
+        patience = _patience(timeout)
+        until = None if patience is None else time.monotonic() + patience
         with _Bell(self._transport, self.id) as bell:
             while True:
                 job = self._transport.job(self.id)
                 if job.state in FINAL_JOB_STATES:
                     return job
-                left = None if until is None else until - time.monotonic()
+                left = None if until is None else min(until - time.monotonic(), threading.TIMEOUT_MAX)
                 if (left is not None and left <= 0) or not bell.wait(left):
                     raise JobTimeout(self.id, timeout or 0.0, job.state)
 
@@ -198,6 +229,7 @@ class Client:
         connect: Callable[[str | None, Settings], Transport] = getattr(import_module(module), name)
         configuration = settings or environment()
         self._limits = configuration.program_limits
+        self._max_batch = configuration.max_batch
         self._transport = connect(url, configuration)
 
     # ── submit ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -212,7 +244,7 @@ class Client:
             CircuitError: the program cannot be read.   InvalidJob: a limit of the door.
             UnknownPolicy, UnknownBackend: a name that is not registered.
         """
-        return self.submit_many([job_spec(program, **options)])[0]
+        return self.submit_many([job_spec(program, self._limits, **options)])[0]
 
     def submit_many(self, specs: Iterable[JobSpec]) -> list[JobHandle]:
         """Submit a batch in one transaction: all of it or nothing.
@@ -220,7 +252,10 @@ class Client:
         Raises:
             As :meth:`submit`.
         """
-        batch = list(specs)
+        checks.kind("a batch", specs, Iterable, "a sequence of JobSpec; job_spec(program, …) makes one")
+        batch = list(islice(specs, self._max_batch + 1))  # one too many is enough to be refused: it may never end
+        for spec in batch:
+            checks.kind("each job of a batch", spec, JobSpec, "a JobSpec; job_spec(program, …) makes one")
         for program in {spec.program.content_hash(): spec.program for spec in batch}.values():
             program.load(self._limits)  # in the submitter's process: what cannot be read becomes no job
         return [JobHandle(job.id, self._transport) for job in self._transport.submit(batch)]
@@ -233,7 +268,9 @@ class Client:
         Args:
             timeout: seconds to wait for each result.   options: as :meth:`submit`.
         """
-        handles = self.submit_many(job_spec(program, **options) for program in programs)
+        if isinstance(programs, str | bytes) or not isinstance(programs, Iterable):
+            checks.refuse("programs", "a sequence of programs; submit takes a single one", programs)
+        handles = self.submit_many(job_spec(program, self._limits, **options) for program in programs)
         return (handle.result(timeout) for handle in handles)
 
     def as_completed(self, handles: Iterable[JobHandle], *, timeout: float | None = None) -> Iterator[JobHandle]:
@@ -242,7 +279,12 @@ class Client:
         Raises:
             JobTimeout: none of the rest ended for ``timeout`` seconds.
         """
-        waiting = {handle.id: handle for handle in handles}
+        patience = _patience(timeout)
+        checks.kind("handles", handles, Iterable, "a sequence of the handles that submit gave")
+        waiting: dict[str, JobHandle] = {}
+        for handle in handles:
+            checks.kind("each of the handles", handle, JobHandle, "one that submit gave")
+            waiting[handle.id] = handle
         ended: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
         def hear(event: Event | None) -> None:
@@ -254,7 +296,7 @@ class Client:
             yield from self._ended(waiting, list(waiting))
             while waiting:
                 try:
-                    job_id = ended.get(timeout=timeout)
+                    job_id = ended.get(timeout=patience)
                 except queue.Empty:
                     some = next(iter(waiting))
                     raise JobTimeout(some, timeout or 0.0, self._transport.job(some).state) from None
@@ -275,10 +317,20 @@ class Client:
         Raises:
             JobNotFound: no such job.
         """
-        return JobHandle(self._transport.job(job_id).id, self._transport)
+        return JobHandle(self._transport.job(_job_id(job_id)).id, self._transport)
 
     def jobs(self, *, state: JobState | None = None, tag: str | None = None, limit: int = 50) -> list[Job]:
-        """The newest jobs first."""
+        """The newest jobs first.
+
+        Raises:
+            InvalidJob: no such state, or a tag or limit that cannot be.
+        """
+        if state is not None and state not in tuple(JobState):
+            checks.refuse("state", f"one of {', '.join(JobState)}, or None", state)
+        if tag is not None:
+            checks.kind("tag", tag, str, "a text or None")
+        checks.integer("limit", limit, 1, MAX_LISTED)
+        state = None if state is None else JobState(state)
         return self._transport.jobs(state=state, tag=tag, limit=limit)
 
     def backends(self) -> list[Announcement]:
@@ -299,7 +351,7 @@ class Client:
         Raises:
             JobNotFound: no such job.
         """
-        return self._transport.decision(self._transport.job(job_id).id)
+        return self._transport.decision(self._transport.job(_job_id(job_id)).id)
 
     # ── leave ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def close(self) -> None:
@@ -313,3 +365,16 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _job_id(job_id: object) -> str:
+    """The id, if it can be one.
+
+    Raises:
+        JobNotFound: it cannot.
+    """
+    if not isinstance(job_id, str):
+        raise JobNotFound(checks.short(job_id))
+    if len(job_id) > MAX_ID or not job_id.isprintable():
+        raise JobNotFound(job_id[:MAX_ID].encode("ascii", "replace").decode())
+    return job_id

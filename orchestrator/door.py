@@ -7,8 +7,10 @@ from difflib import get_close_matches
 
 from backends import BACKENDS
 from backends.errors import UnknownBackend
+from circuits.parameters import short
 from orchestrator.errors import InvalidJob, UnknownPolicy
 from orchestrator.job import JobSpec
+from orchestrator.records import from_json, to_json
 from orchestrator.settings import Settings
 
 MAX_TAGS = 20
@@ -43,18 +45,33 @@ def _check(spec: JobSpec, settings: Settings, policies: Sequence[str]) -> None:
         raise InvalidJob(
             f"a program may have {settings.max_program_bytes} bytes; got {num_bytes}: raise QORCH_MAX_PROGRAM_BYTES"
         )
-    if len(spec.tags) > MAX_TAGS or any(not 0 < len(tag) <= MAX_NAME for tag in spec.tags):
-        raise InvalidJob(f"a job may have {MAX_TAGS} tags of 1 to {MAX_NAME} characters; got {len(spec.tags)} tags")
-    key = spec.idempotency_key
-    if key is not None and not 0 < len(key) <= 2 * MAX_NAME:
-        raise InvalidJob(f"an idempotency key has 1 to {2 * MAX_NAME} characters; got {len(key)}")
+    if len(spec.tags) > MAX_TAGS:
+        raise InvalidJob(f"a job may have {MAX_TAGS} tags; got {len(spec.tags)}")
+    for tag in spec.tags:
+        _check_text("a tag", tag, MAX_NAME)
+    if spec.idempotency_key is not None:
+        _check_text("an idempotency key", spec.idempotency_key, 2 * MAX_NAME)
     _known(spec.policy, policies, "policy", UnknownPolicy)
     for backend in (*spec.pin, *spec.allow, *spec.exclude):
         _known(backend, list(BACKENDS), "backend", UnknownBackend)
+    _check_record(spec)
+
+
+def _check_text(what: str, text: str, most: int) -> None:
+    if not 0 < len(text) <= most or not text.isprintable():
+        raise InvalidJob(f"{what} must have 1 to {most} printable characters; got {len(text)}: {short(text)}")
+
+
+def _check_record(spec: JobSpec) -> None:
+    """Every job is written down as JSON: what cannot be read back as it was must not get so far."""
+    try:
+        from_json(JobSpec, to_json(spec))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidJob(f"a job must be plain JSON of the types that JobSpec names; got one where {error}") from error
 
 
 def _known(name: str, names: Sequence[str], kind: str, error: type[Exception]) -> None:
     if name not in names:
-        close = get_close_matches(name, names, n=1)
+        close = get_close_matches(name[:MAX_NAME], names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise error(f"no {kind} is called {name[:MAX_NAME]!r}; there are: {', '.join(sorted(names))}.{hint}")
+        raise error(f"no {kind} is called {short(name)}; there are: {', '.join(sorted(names))}.{hint}")

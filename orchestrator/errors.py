@@ -4,7 +4,7 @@ OrchestratorError
 ├─ JobError (.job_id)      JobFailed (.stage .reason)  JobNotFound  JobCancelled  JobTimeout
 ├─ PlacementError          NoFeasibleBackend (.rejections: backend -> why)  UnknownPolicy
 ├─ InvalidTransition       (.story: every event so far)
-├─ TransportError          ServerUnreachable
+├─ TransportError          ServerUnreachable  ClientClosed
 ├─ InvalidJob              a specification that no job can have
 └─ ConfigurationError
 """
@@ -95,6 +95,13 @@ class TransportError(OrchestratorError):
 
 class ServerUnreachable(TransportError):
     """Nothing answers at the address."""
+
+
+class ClientClosed(TransportError):
+    """The client was closed before, or while somebody waited."""
+
+    def __init__(self) -> None:
+        super().__init__("this client is closed; jobs rest in the store: open a new Client and ask for them by their id")
 
 
 class InvalidJob(OrchestratorError):

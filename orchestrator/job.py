@@ -7,7 +7,6 @@ shots on one backend. A placement is the set of a job's assignments.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,7 +15,17 @@ from typing import Any
 from backends.backend import TranspileOptions
 from circuits.family import Counts
 from circuits.program import Program
-from orchestrator.errors import InvalidJob
+from orchestrator import checks
+
+
+MAX_WEIGHT = 1e9
+MAX_PRICE_USD = 1e9
+MAX_SECONDS = 1e9
+"""What clocks and sockets of every system can still hold, about thirty years."""
+
+MAX_TIMEOUT_S = 1e6
+MAX_LAYOUT = 100_000
+"""Largest physical qubit that a layout may name; a device has far fewer."""
 
 
 class JobState(StrEnum):
@@ -54,9 +63,11 @@ class Objective:
     price: float = 1.0
 
     def __post_init__(self) -> None:
-        weights = (self.latency, self.energy, self.fidelity, self.price)
-        if not all(math.isfinite(w) and w >= 0 for w in weights) or sum(weights) == 0:
-            raise InvalidJob(f"an objective needs finite weights >= 0, not all zero; got {weights}")
+        weights = {"latency": self.latency, "energy": self.energy, "fidelity": self.fidelity, "price": self.price}
+        for name, weight in weights.items():
+            checks.number(f"the objective's weight of {name}", weight, 0, MAX_WEIGHT)
+        if not any(weights.values()):
+            checks.refuse("an objective", "weights that are not all zero", weights)
 
 
 @dataclass(frozen=True)
@@ -76,16 +87,16 @@ class Limits:
     timeout_s: float | None = None
 
     def __post_init__(self) -> None:
-        _check_range("min_fidelity", self.min_fidelity, 0.0, 1.0)
-        _check_range("deadline_s", self.deadline_s, 0.0, math.inf)
-        _check_range("max_cost_usd", self.max_cost_usd, 0.0, math.inf)
-        if self.timeout_s is not None and not 0 < self.timeout_s < math.inf:
-            raise InvalidJob(f"timeout_s must be a positive number of seconds; got {self.timeout_s}")
-
-
-def _check_range(name: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and not (math.isfinite(value) and low <= value <= high):
-        raise InvalidJob(f"{name} must be a number from {low:g} to {high:g}; got {value}")
+        for name, value, high in (
+            ("min_fidelity", self.min_fidelity, 1.0),
+            ("deadline_s", self.deadline_s, MAX_SECONDS),
+            ("max_cost_usd", self.max_cost_usd, MAX_PRICE_USD),
+            ("timeout_s", self.timeout_s, MAX_TIMEOUT_S),
+        ):
+            if value is not None:
+                checks.number(name, value, 0.0, high)
+        if self.timeout_s == 0:
+            checks.refuse("timeout_s", "a positive number of seconds", self.timeout_s)
 
 
 @dataclass(frozen=True)
@@ -123,20 +134,39 @@ class JobSpec:
     idempotency_key: str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.shots, bool) or not isinstance(self.shots, int) or self.shots < 1:
-            raise InvalidJob(f"shots must be a whole number of at least 1; got {self.shots!r}")
-        if not 0 <= self.priority <= 9:
-            raise InvalidJob(f"priority must be from 0 (background) to 9 (urgent); got {self.priority!r}")
-        if not 0 <= self.seed < 2**31:
-            raise InvalidJob(f"seed must be from 0 to 2**31 - 1; got {self.seed!r}")
-        if not 0 <= self.transpile.optimization_level <= 3:
-            raise InvalidJob(f"optimization_level must be from 0 to 3; got {self.transpile.optimization_level!r}")
-        if self.pin:
-            shares = self.pin.values()
-            if not all(math.isfinite(s) and s > 0 for s in shares) or abs(sum(shares) - 1) > 1e-9:
-                raise InvalidJob(f"the shares of a pin must be > 0 and add up to 1; got {dict(self.pin)}")
-            if len(self.pin) > self.shots:
-                raise InvalidJob(f"{self.shots} shots cannot be shared by {len(self.pin)} backends")
+        checks.kind("program", self.program, Program, "a Program; Client.submit makes one of what you have")
+        checks.integer("shots", self.shots, 1)
+        checks.kind("policy", self.policy, str, "a policy's name")
+        checks.kind("objective", self.objective, Objective, "an Objective, such as Objective(fidelity=1, latency=1)")
+        checks.kind("limits", self.limits, Limits, "Limits, such as Limits(timeout_s=60)")
+        checks.integer("priority", self.priority, 0, 9)
+        checks.integer("seed", self.seed, 0, 2**31 - 1)
+        checks.kind("memory", self.memory, bool, "True or False")
+        checks.kind("return_compiled", self.return_compiled, bool, "True or False")
+        for name in ("allow", "exclude", "tags"):
+            checks.texts(name, getattr(self, name))
+        if self.idempotency_key is not None:
+            checks.kind("idempotency_key", self.idempotency_key, str, "a text or None")
+        self._check_transpile()
+        self._check_pin()
+
+    def _check_transpile(self) -> None:
+        options = self.transpile
+        checks.kind("transpile", options, TranspileOptions, "TranspileOptions, such as TranspileOptions(seed=1)")
+        checks.integer("optimization_level", options.optimization_level, 0, 3)
+        checks.integer("the transpiler's seed", options.seed, 0, 2**31 - 1)
+        if options.initial_layout is not None:
+            checks.distinct("initial_layout", options.initial_layout, MAX_LAYOUT)
+
+    def _check_pin(self) -> None:
+        checks.kind("pin", self.pin, Mapping, "a backend's name or a mapping such as {'a': 0.5, 'b': 0.5}")
+        checks.texts("the backends of a pin", list(self.pin))
+        for backend, share in self.pin.items():
+            checks.number(f"the share of {backend[:80]!r} in a pin", share, 0.0, 1.0)
+        if self.pin and (abs(sum(self.pin.values()) - 1) > 1e-9 or not all(self.pin.values())):
+            checks.refuse("the shares of a pin", "> 0 and add up to 1", dict(self.pin))
+        if len(self.pin) > self.shots:
+            checks.refuse("shots", f"at least one for each of the {len(self.pin)} backends of the pin", self.shots)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ decides is a pure function of the rooms beside it; everything it does goes throu
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import uuid
@@ -19,7 +20,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 from backends.backend import Device, TranspileOptions
+from backends.errors import BackendError
 from backends.limits import rejection
+from circuits.errors import CircuitError
+from circuits.facts import Judgement
 from orchestrator import measure
 from orchestrator.broker import Broker
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel
@@ -36,6 +40,7 @@ from orchestrator.runtime import (
     ExecuteWork,
     JudgeWork,
     Leash,
+    Prepared,
     PrepareWork,
     Runtime,
     RuntimeFailure,
@@ -51,6 +56,22 @@ SNAPSHOT_EVERY = 100
 
 SILENT_HEARTBEATS = 4
 """A worker that missed so many heartbeats is off the roll."""
+
+
+DEFECTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BackendError,
+    CircuitError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a defect of a family, a backend or a policy raises. It costs one job; the store's own errors pass through."""
+
+log = logging.getLogger("qorch.pipeline")
 
 
 class Pipeline:
@@ -78,6 +99,7 @@ class Pipeline:
         self._model: CostModel | None = None
         self._learning = threading.Lock()
         self._leashes: dict[str, list[Leash]] = {}
+        self._held: set[str] = set()
         self._holding = threading.Lock()
         self._unsubscribe = notifier.subscribe(self._pull_leash)
 
@@ -106,13 +128,24 @@ class Pipeline:
         known = self.store.fits(program_hash, list(keys.values())) if facts else {}
         missing = tuple(device for name, device in devices.items() if keys[name] not in known)
         if facts is None or missing:
-            work = PrepareWork(spec.program, self._settings.program_limits, missing, spec.transpile)
-            prepared = self._runtime.prepare(work, Leash(self._settings.prepare_timeout_s))
+            prepared = self._prepared(
+                PrepareWork(spec.program, self._settings.program_limits, missing, spec.transpile)
+            )
             facts = prepared.facts
             new = {keys[name]: fit for name, fit in prepared.fits.items()}
             self.store.save_preparation(program_hash, facts, new)
             known |= new
         return facts, {name: known[key] for name, key in keys.items()}
+
+    def _prepared(self, work: PrepareWork) -> Prepared:
+        """The work done, tried again while what keeps it from being done may pass."""
+        for left in reversed(range(self._settings.max_attempts)):
+            try:
+                return self._runtime.prepare(work, Leash(self._settings.prepare_timeout_s))
+            except RuntimeFailure as failed:
+                if not (failed.failure.transient and left):
+                    raise
+        raise AssertionError("max_attempts is at least 1")
 
     # ── place ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def place(self) -> int:
@@ -134,7 +167,11 @@ class Pipeline:
         for policy, group in groupby(requests, key=lambda request: request.spec.policy):
             load_s = dict(backlog.load_s)
             for request, choice in self._choose(policy, list(group), backlog):
-                parts = _assignments(request, choice, backlog)
+                try:
+                    parts = _assignments(request, choice, backlog)
+                except PlacementError as error:
+                    self._fail(request.job_id, Failure("place", type(error).__name__, str(error)))
+                    continue
                 decision = Decision(request.job_id, policy, now, model.cursor, batch, load_s, request, choice)
                 events += self.store.place(decision, parts)
                 for part in parts:
@@ -160,9 +197,11 @@ class Pipeline:
             try:
                 requests.append(self._request(job, fleet, backlog, model, now))
             except RuntimeFailure as failed:
-                self._fail(job, failed.failure)
+                self._fail(job.id, failed.failure)
             except PlacementError as error:
-                self._fail(job, Failure("place", type(error).__name__, str(error)))
+                self._fail(job.id, Failure("place", type(error).__name__, str(error)))
+            except DEFECTS as error:
+                self._fail(job.id, _defect("place", error))
             if time.monotonic() > closes:
                 return requests, num_taken
         return requests, len(jobs)
@@ -203,14 +242,20 @@ class Pipeline:
         return request
 
     def _choose(self, policy: str, requests: Sequence[Request], backlog: Backlog) -> list[tuple[Request, Choice]]:
-        """Ask the policy for all jobs that are not pinned."""
+        """Ask the policy for all jobs that are not pinned. One that fails at them together is asked for each alone."""
         free = [request for request in requests if not request.spec.pin]
-        chosen = self._policies(policy).place(free, backlog.copy(), self._settings.scales) if free else []
-        choices = dict(zip((request.job_id for request in free), chosen, strict=True))
+        try:
+            chosen = self._policies(policy).place(free, backlog.copy(), self._settings.scales) if free else []
+            choices = dict(zip((request.job_id for request in free), chosen, strict=True))
+        except (PlacementError, *DEFECTS) as error:
+            if len(requests) > 1:
+                return [pair for request in requests for pair in self._choose(policy, [request], backlog)]
+            self._fail(requests[0].job_id, _defect("place", error, f"policy {policy!r}: "))
+            return []
         return [(request, choices.get(request.job_id, request.spec.pin)) for request in requests]
 
-    def _fail(self, job: Job, failure: Failure) -> None:
-        self.notifier.publish(self.store.fail(job.id, failure))
+    def _fail(self, job_id: str, failure: Failure) -> None:
+        self.notifier.publish(self.store.fail(job_id, failure))
 
     # ── execute ───────────────────────────────────────────────────────────────────────────────────────────────────
     def execute(self, devices: Mapping[str, Device]) -> bool:
@@ -223,14 +268,24 @@ class Pipeline:
         leash = Leash(job.spec.limits.timeout_s or self._settings.default_timeout_s)
         with self._holding:
             self._leashes.setdefault(job.id, []).append(leash)
+            self._held.add(assignment.id)
         try:
             self._run(job, assignment, devices[assignment.backend], leash)
+        except DEFECTS as error:
+            self._broken(assignment, _defect("execute", error))
         finally:
             with self._holding:
+                self._held.discard(assignment.id)
                 self._leashes[job.id].remove(leash)
                 if not self._leashes[job.id]:
                     del self._leashes[job.id]
         return True
+
+    def renew(self) -> None:
+        """Extend the leases of what runs here at this moment. One whose end could not be written is left to expire."""
+        with self._holding:
+            held = tuple(self._held)
+        self.store.renew(self._owner, lease_s=self._settings.lease_s, held=held)
 
     def _run(self, job: Job, assignment: Assignment, device: Device, leash: Leash) -> None:
         begun = time.perf_counter()
@@ -330,7 +385,13 @@ class Pipeline:
                 measure.merged_counts(runs),
                 facts.ideal if facts else None,
             )
-            judgement = self._runtime.judge(work, Leash(self._settings.prepare_timeout_s))
+            try:
+                judgement = self._runtime.judge(work, Leash(self._settings.prepare_timeout_s))
+            except RuntimeFailure as failed:  # the counts are there: a job is not lost because nobody can judge them
+                log.warning("job %s could not be judged as a whole: %s", job_id, failed)
+                judgement = Judgement(fidelity=None, kind="estimated")
+            except WorkReturned:  # this process is closing; the next sweep concludes the job
+                return
         result = measure.of_job(job, assignments, runs, judgement, now=self.store.now())
         self.notifier.publish(self.store.conclude(result))
 
@@ -360,6 +421,12 @@ class Pipeline:
             self.broker.wake_backend(backend)
         if swept.unplaced:
             self.broker.wake_placement()
+
+
+def _defect(stage: str, error: Exception, where: str = "") -> Failure:
+    """What is said of an error that nobody foresaw: the job ends, the worker goes on."""
+    log.error("a job fails at %s", stage, exc_info=error)
+    return Failure(stage, type(error).__name__, f"{where}{type(error).__name__}: {error}; the worker's log has its trace")
 
 
 def fit_key(device: Device, options: TranspileOptions) -> str:

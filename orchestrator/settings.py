@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from circuits.program import Limits as ProgramLimits
+from orchestrator.job import MAX_TIMEOUT_S
 from orchestrator.placement import Scales
+
+MAX_COUNT = 2**31 - 1
+"""What every database and SDK can still count."""
 
 
 class Settings(BaseSettings):
@@ -27,38 +32,43 @@ class Settings(BaseSettings):
     url: str | None = None
     """What ``Client()`` and the command line speak to; the default is the embedded orchestrator."""
 
-    backends: tuple[str, ...] = ()
-    """Backends that this machine's workers announce; empty means all whose SDK is installed."""
+    backends: Annotated[tuple[str, ...], NoDecode] = ()
+    """Backends that this machine's workers announce, separated by commas; empty means all whose SDK is installed."""
     embedded_engine: bool = True
     """An embedded client does the work of its folder; without, it looks, submits, cancels, and others do the work."""
-    slots: int = Field(default=1, ge=1)
+    slots: int = Field(default=1, ge=1, le=256)
     """Assignments that one worker runs at the same time."""
 
-    max_program_bytes: int = Field(default=1_000_000, ge=1)
-    max_qubits: int = Field(default=64, ge=1)
-    max_depth: int = Field(default=200_000, ge=1)
-    max_gates: int = Field(default=500_000, ge=1)
-    max_shots: int = Field(default=1_000_000, ge=1)
-    max_batch: int = Field(default=10_000, ge=1)
+    max_program_bytes: int = Field(default=1_000_000, ge=1, le=MAX_COUNT)
+    max_qubits: int = Field(default=64, ge=1, le=MAX_COUNT)
+    max_depth: int = Field(default=200_000, ge=1, le=MAX_COUNT)
+    max_gates: int = Field(default=500_000, ge=1, le=MAX_COUNT)
+    max_shots: int = Field(default=1_000_000, ge=1, le=MAX_COUNT)
+    max_batch: int = Field(default=10_000, ge=1, le=MAX_COUNT)
     """Jobs in one ``submit_many``."""
 
-    default_timeout_s: float = Field(default=300.0, gt=0)
+    default_timeout_s: float = Field(default=300.0, gt=0, le=MAX_TIMEOUT_S)
     """Hard limit of an assignment whose job sets none."""
-    prepare_timeout_s: float = Field(default=60.0, gt=0)
+    prepare_timeout_s: float = Field(default=60.0, gt=0, le=MAX_TIMEOUT_S)
     """Hard limit of reading and transpiling one program."""
-    max_attempts: int = Field(default=3, ge=1)
-    lease_s: float = Field(default=30.0, gt=0)
+    max_attempts: int = Field(default=3, ge=1, le=MAX_COUNT)
+    lease_s: float = Field(default=30.0, gt=0, le=MAX_TIMEOUT_S)
     """A worker that says nothing for so long has lost its assignment."""
-    heartbeat_s: float = Field(default=5.0, gt=0)
-    placement_batch: int = Field(default=100, ge=1)
+    heartbeat_s: float = Field(default=5.0, gt=0, le=MAX_TIMEOUT_S)
+    placement_batch: int = Field(default=100, ge=1, le=MAX_COUNT)
     """Most jobs that are decided together."""
-    placement_window_s: float = Field(default=0.25, gt=0)
+    placement_window_s: float = Field(default=0.25, gt=0, le=MAX_TIMEOUT_S)
     """Jobs that are ready after so long are decided without waiting for the rest of the batch to be prepared."""
 
-    scale_latency_s: float = Field(default=1.0, gt=0)
-    scale_energy_j: float = Field(default=10.0, gt=0)
-    scale_infidelity: float = Field(default=0.1, gt=0)
-    scale_price_usd: float = Field(default=1.0, gt=0)
+    scale_latency_s: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    scale_energy_j: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+    scale_infidelity: float = Field(default=0.1, gt=0, allow_inf_nan=False)
+    scale_price_usd: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+    @field_validator("backends", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @property
     def program_limits(self) -> ProgramLimits:

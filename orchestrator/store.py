@@ -148,8 +148,8 @@ class Store(Protocol):
         """Take the due assignment with the smallest rank, or None if nothing waits."""
         ...
 
-    def renew(self, owner: str, *, lease_s: float) -> None:
-        """Extend every lease that the owner holds."""
+    def renew(self, owner: str, *, lease_s: float, held: Sequence[str] | None = None) -> None:
+        """Extend the owner's leases of these assignments; None means all that it holds."""
         ...
 
     def finish(

@@ -29,7 +29,8 @@ def reader(program: str, parameters: Mapping[str, str]) -> Callable[[], Program]
         return lambda: _family(program, parameters)
     if parameters:
         raise typer.BadParameter(f"--set is for families ({', '.join(CIRCUITS)}); {program!r} is none")
-    text = sys.stdin.buffer.read() if program == "-" else _file(program)
+    most = _most_bytes() + 1  # one too many is enough to be refused: a pipe may never end
+    text = sys.stdin.buffer.read(most) if program == "-" else _file(program, most)
     return lambda: _text(program, text)
 
 
@@ -41,25 +42,38 @@ def _family(name: str, parameters: Mapping[str, str]) -> Program:
     return Program.from_any(construct(family, typed(family, parameters)))
 
 
-def _file(name: str) -> bytes:
+def _most_bytes() -> int:
+    from orchestrator.settings import Settings
+
+    return Settings().max_program_bytes
+
+
+def _file(name: str, most: int) -> bytes:
     path = Path(name)
-    if path.is_dir():
-        raise InvalidProgram(f"wanted a file of OpenQASM text; {name!r} is a folder")
-    if not path.exists():
-        close = get_close_matches(name, CIRCUITS, n=1)
+    try:
+        found = bool(name) and path.exists()
+    except OSError as error:  # its name is too long, or a folder on the way may not be entered
+        raise InvalidProgram(f"{name[:80]!r} cannot be read: {error.strerror}") from error
+    if not found:
+        close = get_close_matches(name[:80], CIRCUITS, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise UnknownCircuit(f"{name!r} is neither a file nor a circuit family ({', '.join(CIRCUITS)}).{hint}")
-    return path.read_bytes()
+        raise UnknownCircuit(f"{name[:80]!r} is neither a file nor a circuit family ({', '.join(CIRCUITS)}).{hint}")
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file; pipe it in and say `-`"
+        raise InvalidProgram(f"wanted a file of OpenQASM text; {name[:80]!r} is {what}")
+    with path.open("rb") as file:
+        return file.read(most)
 
 
 def _text(name: str, raw: bytes) -> Program:
     from circuits.program import Program
+    from orchestrator.settings import Settings
 
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise InvalidProgram(f"{name!r} is no OpenQASM text: byte {error.start} is not UTF-8") from error
-    return Program.from_any(text)
+    return Program.from_any(text, limits=Settings().program_limits)
 
 
 def typed(family: type, given: Mapping[str, str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from circuits.parameters import short
 from orchestrator.errors import ConfigurationError
 from orchestrator.settings import Settings
 from orchestrator.transport import Transport
@@ -19,15 +20,25 @@ def connect(url: str | None, settings: Settings) -> Transport:
     Raises:
         ConfigurationError: no such kind of address.   ServerUnreachable: nothing answers there.
     """
-    address = url or settings.url or FolderLock(settings.data_dir).cluster()
-    if address is None:
-        from workers.local import LocalTransport
+    try:
+        address = url or settings.url or FolderLock(settings.data_dir).cluster()
+        if address is None:
+            from workers.local import LocalTransport
 
-        return LocalTransport(settings)
+            return LocalTransport(settings)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"the data folder {short(str(settings.data_dir))} cannot be used: {error}; "
+            "set QORCH_DATA_DIR or --data-dir to a folder that you may write to"
+        ) from error
+    if not isinstance(address, str):
+        raise ConfigurationError(f"a cluster's address is a text such as redis+socket:///…; got {short(address)}")
     if address.partition("://")[0] in ("redis", "rediss", "redis+socket", "redis+unix", "redis+tcp", "unix"):
         from workers.cluster import ClusterTransport
 
         return ClusterTransport(address, settings)
+    from workers.redis_server import shown
+
     raise ConfigurationError(
-        f"a client speaks to redis://…, redis+socket:///… or, without an address, to itself; got {address[:80]!r}"
+        f"a client speaks to redis://…, redis+socket:///… or, without an address, to itself; got {shown(address)[:80]!r}"
     )

@@ -140,17 +140,17 @@ def _search(
     answer: Sequence[Counts] | None = None
     while True:
         try:
-            runs = next(rounds) if answer is None else rounds.send(answer)
+            turn = next(rounds) if answer is None else rounds.send(answer)
         except StopIteration as stopped:
             outcome: Outcome = stopped.value
             break
+        progress({"round": len(executions) + 1, "num_runs": len(turn.runs), "partial": turn.partial})
         execution = backend(work.backend).run(
-            prepared, runs, seed=(work.seed + len(executions)) % 2**31, memory=work.memory
+            prepared, turn.runs, seed=(work.seed + len(executions)) % 2**31, memory=work.memory
         )
         executions.append(execution)
-        num_shots += sum(run.shots for run in runs)
+        num_shots += sum(run.shots for run in turn.runs)
         answer = execution.counts
-        progress({"round": len(executions), "num_runs": len(runs), "num_shots": num_shots})
     memory: list[str] = [shot for e in executions for run in e.memory or () for shot in run]
     return Executed(
         counts=executions[-1].counts[-1] if executions else {},

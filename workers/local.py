@@ -11,9 +11,6 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from orchestrator.errors import OrchestratorError
 from orchestrator.job import Event
 from orchestrator.pipeline import Pipeline
 from orchestrator.settings import Settings
@@ -64,7 +61,7 @@ class LocalTransport(StoreTransport):
             )
             super().__init__(self._engine_pipeline, settings=settings, policies=POLICIES, close=self._shut)
             self._engine: _Engine | None = None
-            self._closed = False
+            self._ended = False
             self._opening = threading.Lock()
             if owned:
                 self._start()
@@ -79,7 +76,7 @@ class LocalTransport(StoreTransport):
     def _inherit(self) -> None:
         self._lock.acquire(wait=True)
         with self._opening:
-            if self._closed:
+            if self._ended:
                 self._lock.release()
             else:
                 log.info("took over %s", self._settings.data_dir)
@@ -87,9 +84,9 @@ class LocalTransport(StoreTransport):
 
     def _shut(self) -> None:
         with self._opening:
-            if self._closed:
+            if self._ended:
                 return
-            self._closed = True
+            self._ended = True
         if self._engine is not None:
             self._engine.stop_accepting()
             self._sandbox.close()
@@ -141,7 +138,7 @@ class _Engine:
                 try:
                     while not self._closing.is_set() and work():
                         pass
-                except (SQLAlchemyError, OrchestratorError):
+                except Exception:  # a thread that ends would leave every job behind it waiting for ever
                     log.exception("%s stopped short; the next sweep goes on", name)
 
         return threading.Thread(target=loop, name=name, daemon=True)

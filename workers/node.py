@@ -71,7 +71,9 @@ class Node:
         while not self._closing.wait(self._settings.heartbeat_s):
             try:
                 self._pipeline.store.heartbeat(self._worker)
-                self._pipeline.store.renew(self._worker, lease_s=self._settings.lease_s)
+                self._pipeline.renew()
                 self._pipeline.sweep()
             except (SQLAlchemyError, OrchestratorError) as error:
                 log.warning("%s missed a heartbeat: %s", self._worker, error)
+            except Exception:  # a worker that no longer beats would lose all that it does
+                log.exception("%s missed a heartbeat", self._worker)

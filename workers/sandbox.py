@@ -87,11 +87,16 @@ class Child:
                         raise WorkCancelled
                     raise RuntimeFailure(self._died(kind))
                 name, body = frame
-                if name == expected:
-                    return from_json(answer, bytes(body))
-                if name == "failed":
-                    raise RuntimeFailure(from_json(Failure, bytes(body)))
-                progress(from_json(dict[str, Any], bytes(body)))
+                try:
+                    if name == expected:
+                        return from_json(answer, bytes(body))
+                    told = from_json(Failure if name == "failed" else dict[str, Any], bytes(body))
+                except ValueError as error:  # such as a number that is none
+                    message = f"what had to {kind} gave an answer that cannot be read: {error}"
+                    raise RuntimeFailure(Failure(_stage(kind), "UnreadableAnswer", message)) from error
+                if isinstance(told, Failure):
+                    raise RuntimeFailure(told)
+                progress(told)
 
     def _died(self, kind: str) -> Failure:
         code = self._process.wait()
@@ -182,12 +187,17 @@ class Sandbox:
         with self._lock:
             if self._closing:
                 raise WorkReturned
+            dead = [child for child in self._idle if not child.alive]
+            self._idle = [child for child in self._idle if child.alive]
+            self._all.difference_update(dead)
             chosen = max(self._idle, key=lambda child: backend in child.warm, default=None)
             if chosen is None:
                 chosen = Child()
                 self._all.add(chosen)
             else:
                 self._idle.remove(chosen)
+        for child in dead:
+            child.close()
         try:
             chosen.start()
             yield chosen
@@ -195,6 +205,7 @@ class Sandbox:
             if self._closing:
                 raise WorkReturned from error
             if isinstance(error, OSError):  # it died between two pieces of work, before this one reached it
+                chosen.kill()
                 raise RuntimeFailure(chosen._died("execute")) from error
             raise
         finally:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from qiskit import QuantumCircuit
 
 from circuits.counts import probabilities
-from circuits.family import Counts, Outcome, Run
+from circuits.family import Counts, Outcome, Round, Run
 from circuits.parameters import choice, integer, real, refuse, validate
 from circuits.raytracing.oracle import grover_circuit, ray_parameters
 from circuits.raytracing.scene import Box, random_scene, trace
@@ -101,7 +101,7 @@ class RayTracing:
         """1: without noise every pixel is right, but for a chance of about delta."""
         return 1.0
 
-    def rounds(self, shots: int, seed: int) -> Generator[Sequence[Run], Sequence[Counts], Outcome]:
+    def rounds(self, shots: int, seed: int) -> Generator[Round, Sequence[Counts], Outcome]:
         """Trace the tile: each round runs one circuit for every ray that is not done.
 
         A draw of zero iterations is one classical sample and is never sent to a device.
@@ -126,10 +126,12 @@ class RayTracing:
                     num_samples += 1
             if not asked:
                 break
-            counts = yield [
+            runs = [
                 Run(shots, number - 1, ray_parameters(search.x, search.y, search.far, self.grid_bits))
                 for search, number in asked
             ]
+            left = sum(not search.done for search in searches)
+            counts = yield Round(runs, partial={"depth": self._image(searches), "num_pixels_left": left})
             for (search, number), answer in zip(asked, counts, strict=True):
                 search.update(scene, {int(bits, 2): shots_of for bits, shots_of in answer.items()}, number)
             num_rounds += 1
@@ -137,12 +139,17 @@ class RayTracing:
         found = [search.best for search in searches]
         right = sum(depth == trace(scene, x, y, self._far) for depth, (x, y) in zip(found, self._pixels(), strict=True))
         value = {
-            "depth": [found[row * self.width : (row + 1) * self.width] for row in range(self.height)],
+            "depth": self._image(searches),
             "num_queries": sum(search.num_queries for search in searches),
             "num_circuits": num_circuits,
             "num_classical_samples": num_samples,
         }
         return Outcome(score=right / len(found), value=value, num_rounds=num_rounds)
+
+    def _image(self, searches: Sequence[PixelSearch]) -> list[list[int | None]]:
+        """Depth of the nearest hit known so far, row by row."""
+        known = [search.best for search in searches]
+        return [known[row * self.width : (row + 1) * self.width] for row in range(self.height)]
 
     @property
     def _far(self) -> int:

@@ -1,23 +1,23 @@
 """Measure how long the simulated backends take, and fit the constants of their ``CostCurve``.
 
-    python examples/benchmarks/cost_curves.py > cost_curves.csv
+    python examples/benchmarks/cost_curves.py
 
-One thread. Each row of the CSV is the median of a few runs of layered circuits (rotations and nearest-neighbour CX; H
+One thread. Each row of ``results/cost_curves.csv`` is the median, the fastest and the slowest of up to seven runs of
+layered circuits (rotations and nearest-neighbour CX; H
 and CX where only Clifford circuits run). The fit minimises squared relative errors with non-negative constants; it is
-printed on stderr with its median and worst factor. The exponent is given by theory, or the best of a grid where theory
+printed with its median and worst factor. The exponent is given by theory, or the best of a grid where theory
 gives none (matrix product states depend on entanglement, which the curve does not see).
 """
 
 from __future__ import annotations
 
-import csv
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
+from evidence import results
 from qiskit import QuantumCircuit
 from scipy.optimize import nnls
 
@@ -28,8 +28,8 @@ from circuits.features import features
 
 LAYERS = (2, 10)
 PATIENCE_S = 1.5
-Row = tuple[int, int, int, float]
-"""Active qubits, gates after transpilation, shots, median seconds."""
+Row = tuple[int, int, int, float, float, float]
+"""Active qubits, gates after transpilation, shots; median, fastest and slowest run in seconds."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def measure(backend: Backend, widths: Sequence[int], all_shots: Sequence[int]) -
                 started = time.perf_counter()
                 while len(times) < 7 and (not times or time.perf_counter() - started < PATIENCE_S):
                     times.append(backend.run(prepared, [Run(shots)], seed=len(times)).run_s)
-                rows.append((asked.num_qubits, asked.num_gates, shots, median(times)))
+                rows.append((asked.num_qubits, asked.num_gates, shots, median(times), min(times), max(times)))
     return rows
 
 
@@ -108,36 +108,41 @@ def columns(rows: Sequence[Row], exponent: float, per_shot: str) -> tuple[list[s
     """Names of the constants and, for each of them, what it is multiplied with in every row."""
     table = {
         "overhead_s": [1.0 for _ in rows],
-        "shot_s": [float(shots) for _, _, shots, _ in rows],
-        "fixed_gate_s": [float(gates) for _, gates, _, _ in rows],
+        "shot_s": [float(shots) for _, _, shots, *_ in rows],
+        "fixed_gate_s": [float(gates) for _, gates, *_ in rows],
     }
     if exponent > 0.0:
-        table["gate_s"] = [gates * 2.0 ** (exponent * qubits) for qubits, gates, _, _ in rows]
+        table["gate_s"] = [gates * 2.0 ** (exponent * qubits) for qubits, gates, *_ in rows]
     if per_shot:
-        table["shot_gate_s"] = [float(shots * gates) for _, gates, shots, _ in rows]
+        table["shot_gate_s"] = [float(shots * gates) for _, gates, shots, *_ in rows]
     if per_shot == "both":
-        table["shot_amplitude_s"] = [shots * gates * 2.0**qubits for qubits, gates, shots, _ in rows]
+        table["shot_amplitude_s"] = [shots * gates * 2.0**qubits for qubits, gates, shots, *_ in rows]
     return list(table), list(table.values())
 
 
 def main() -> None:
-    """Measure, print, fit."""
-    table = csv.writer(sys.stdout)
-    table.writerow(["backend", "qubits", "gates", "shots", "run_s"])
-    for sweep in SWEEPS:
-        backend = load(sweep.backend)
-        backend.warm_up()
-        rows = measure(backend, sweep.widths, sweep.shots)
-        table.writerows([sweep.backend, *row[:3], f"{row[3]:.6f}"] for row in rows)
-        tried = []
-        for exponent in sweep.exponents:
-            names, values = columns(rows, exponent, sweep.per_shot)
-            tried.append((fit(values, [row[3] for row in rows]), exponent, names))
-        (constants, _, middle, worst), exponent, names = min(tried, key=lambda attempt: attempt[0][1])
-        fitted = ", ".join(f"{name}={value:.2g}" for name, value in zip(names, constants, strict=True) if value)
-        widths = f"{sweep.widths[0]}..{sweep.widths[-1]} qubits"
-        print(f"{sweep.backend}, {widths}: {fitted}, qubit_exponent={exponent}", file=sys.stderr)
-        print(f"    factor between curve and measurement: median {middle:.2f}, worst {worst:.2f}", file=sys.stderr)
+    """Measure, write, fit, print."""
+    header = ["backend", "qubits", "gates", "shots", "median_run_s", "fastest_run_s", "slowest_run_s"]
+    with results("cost_curves", header, seeds="run number 0..6") as table:
+        for sweep in SWEEPS:
+            backend = load(sweep.backend)
+            backend.warm_up()
+            rows = measure(backend, sweep.widths, sweep.shots)
+            table.writerows([sweep.backend, *row[:3], *(f"{time_s:.6f}" for time_s in row[3:])] for row in rows)
+            report(sweep, rows)
+
+
+def report(sweep: Sweep, rows: Sequence[Row]) -> None:
+    """Print the constants that fit best."""
+    tried = []
+    for exponent in sweep.exponents:
+        names, values = columns(rows, exponent, sweep.per_shot)
+        tried.append((fit(values, [row[3] for row in rows]), exponent, names))
+    (constants, _, middle, worst), exponent, names = min(tried, key=lambda attempt: attempt[0][1])
+    fitted = ", ".join(f"{name}={value:.2g}" for name, value in zip(names, constants, strict=True) if value)
+    widths = f"{sweep.widths[0]}..{sweep.widths[-1]} qubits"
+    print(f"{sweep.backend}, {widths}: {fitted}, qubit_exponent={exponent}", flush=True)
+    print(f"    factor between curve and measurement: median {middle:.2f}, worst {worst:.2f}", flush=True)
 
 
 if __name__ == "__main__":

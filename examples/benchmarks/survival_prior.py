@@ -1,6 +1,6 @@
 """How well calibration alone predicts an emulated device: mixture prior against Aer's noise.
 
-    python examples/benchmarks/survival_prior.py > survival_prior.csv
+    python examples/benchmarks/survival_prior.py
 
 For every circuit and device: the weight w of ``backends.calibration.survival``, the Hellinger fidelity to the ideal
 that ``w ideal + (1 - w) uniform`` predicts at the same number of shots, and the one that the emulation reaches.
@@ -8,13 +8,12 @@ that ``w ideal + (1 - w) uniform`` predicts at the same number of shots, and the
 
 from __future__ import annotations
 
-import csv
 import random
-import sys
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
 import numpy as np
+from evidence import results
 from qiskit import QuantumCircuit
 from qiskit.circuit.library import QFTGate
 from qiskit.quantum_info import Statevector
@@ -93,25 +92,25 @@ def mixture_fidelity(ideal: Mapping[str, float], weight: float, num_bits: int, r
 
 
 def main() -> None:
-    """Compare, print."""
-    table = csv.writer(sys.stdout)
-    table.writerow(COLUMNS.split())
+    """Compare, write, print."""
     rng = np.random.default_rng(7)
-    for name in DEVICES:
-        backend = load(name)
-        errors = []
-        for circuit in collection():
-            ideal = Statevector(circuit).probabilities_dict()
-            prepared = backend.prepare([circuit.measure_all(inplace=False)], TranspileOptions())
-            expected = survival(prepared[0], backend.device())
-            counts = backend.run(prepared, [Run(SHOTS)], seed=7).counts[0]
-            predicted = mixture_fidelity(ideal, expected.weight, circuit.num_qubits, rng)
-            measured = hellinger_fidelity(counts, ideal)
-            errors.append(abs(predicted - measured))
-            parts = (expected.gate_weight, expected.idle_weight, expected.readout_weight, expected.weight)
-            figures = [f"{value:.4f}" for value in (*parts, predicted, measured, predicted - measured)]
-            table.writerow([name, circuit.name, circuit.num_qubits, *figures])
-        print(f"{name}: mean absolute error {mean(errors):.4f} over {len(errors)} circuits", file=sys.stderr)
+    with results("survival_prior", COLUMNS.split(), seeds="7") as table:
+        for name in DEVICES:
+            backend = load(name)
+            errors = []
+            for circuit in collection():
+                ideal = Statevector(circuit).probabilities_dict()
+                prepared = backend.prepare([circuit.measure_all(inplace=False)], TranspileOptions())
+                expected = survival(prepared[0], backend.device())
+                counts = backend.run(prepared, [Run(SHOTS)], seed=7).counts[0]
+                predicted = mixture_fidelity(ideal, expected.weight, circuit.num_qubits, rng)
+                measured = hellinger_fidelity(counts, ideal)
+                errors.append(abs(predicted - measured))
+                parts = (expected.gate_weight, expected.idle_weight, expected.readout_weight, expected.weight)
+                figures = [f"{value:.4f}" for value in (*parts, predicted, measured, predicted - measured)]
+                table.writerow([name, circuit.name, circuit.num_qubits, *figures])
+            low, high = np.percentile(rng.choice(errors, (2000, len(errors))).mean(axis=1), [2.5, 97.5])
+            print(f"{name}: mean absolute error {mean(errors):.4f} ({low:.4f}..{high:.4f}), {len(errors)} circuits")
 
 
 if __name__ == "__main__":

@@ -186,11 +186,13 @@ class SqlJobs:
             data = {"backend": claimed.backend, "attempt": claimed.attempt, "worker": owner}
             return claimed, _job(row), [_tell(tx, row.id, "running", now, data)]
 
-    def renew(self, owner: str, *, lease_s: float) -> None:
-        held = (sql.assignments.c.owner == owner, sql.assignments.c.state == AssignmentState.RUNNING.value)
+    def renew(self, owner: str, *, lease_s: float, held: Sequence[str] | None = None) -> None:
+        theirs = [sql.assignments.c.owner == owner, sql.assignments.c.state == AssignmentState.RUNNING.value]
+        if held is not None:
+            theirs.append(sql.assignments.c.id.in_(held))
         with self._db.write() as tx:
             until = self._db.now(tx) + lease_s
-            tx.execute(update(sql.assignments).where(*held).values(lease_expires_at=until))
+            tx.execute(update(sql.assignments).where(*theirs).values(lease_expires_at=until))
 
     def finish(
         self, claimed: Assignment, event: AssignmentEvent, *, run: Run | None = None, seen: Observation | None = None

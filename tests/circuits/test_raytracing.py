@@ -7,7 +7,7 @@ import pytest
 from qiskit import QuantumCircuit, transpile
 from qiskit_aer import AerSimulator
 
-from circuits.family import Counts, Outcome, Run
+from circuits.family import Counts, Outcome, Round, Run
 from circuits.fidelity import ideal_distribution
 from circuits.raytracing import RayTracing
 from circuits.raytracing.oracle import grover_circuit, num_qubits, ray_parameters
@@ -46,11 +46,11 @@ def test_paper_resource_model() -> None:
     assert [paper_depth(bits) for bits in range(3, 10)] == [813, 1149, 1623, 2292, 3237, 4573, 6460]
 
 
-def finish(loop: Generator[Sequence[Run], Sequence[Counts], Outcome], reply: Callable[[Run], Counts]) -> Outcome:
+def finish(loop: Generator[Round, Sequence[Counts], Outcome], reply: Callable[[Run], Counts]) -> Outcome:
     try:
-        runs = next(loop)
+        turn = next(loop)
         while True:
-            runs = loop.send([reply(run) for run in runs])
+            turn = loop.send([reply(run) for run in turn.runs])
     except StopIteration as stop:
         outcome: Outcome = stop.value
         return outcome
@@ -113,3 +113,19 @@ def test_a_wrong_answer_is_never_believed() -> None:
 def test_the_reference_ray_can_be_judged(seed: int) -> None:
     family = RayTracing(scene_seed=seed)
     assert family.ideal_score > 0.5
+
+
+def test_the_picture_fills_as_it_goes() -> None:
+    family = RayTracing(width=3, height=2, x0=2, y0=4)
+    generator = random.Random(4)
+    left: list[int] = []
+    loop = family.rounds(16, 5)
+    try:
+        turn = next(loop)
+        while True:
+            left.append(turn.partial["num_pixels_left"])
+            assert [len(row) for row in turn.partial["depth"]] == [3, 3]
+            turn = loop.send([perfect_reply(family, run, generator) for run in turn.runs])
+    except StopIteration:
+        assert left == sorted(left, reverse=True)
+        assert left[-1] >= 1

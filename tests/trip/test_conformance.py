@@ -65,6 +65,8 @@ def test_an_adaptive_job_steps_and_tells_its_progress(client: Client) -> None:
     rounds = [event.data["round"] for event in job.events(TIMEOUT_S) if event.kind == "progress"]
     assert rounds == list(range(1, len(rounds) + 1))
     assert rounds
+    partial = [event.data["partial"] for event in job.events(TIMEOUT_S) if event.kind == "progress"]
+    assert partial[0]["num_pixels_left"] == 1
 
 
 def test_shares_run_apart_and_are_merged(client: Client, bell: Program) -> None:

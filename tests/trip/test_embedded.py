@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from circuits.program import Program
 from orchestrator import Client
@@ -120,3 +121,12 @@ def test_a_closed_client_leaves_nothing_behind(small: Settings, bell: Program) -
         client.submit(bell, shots=10).result(TIMEOUT_S)
     assert {child.pid for child in me.children(recursive=True)} <= before
     assert me.num_threads() <= threads
+
+
+def test_the_trip_runs_on_postgresql(small: Settings, bell: Program, postgres: str) -> None:
+    on_postgres = small.model_copy(update={"store_url": SecretStr(postgres)})
+    with Client(settings=on_postgres) as client:
+        results = list(client.map([bell] * 5, timeout=TIMEOUT_S, shots=20))
+        assert [sum(result.counts.values()) for result in results] == [20] * 5
+        assert client.costs()[0].num_observations == 5
+    assert not (small.data_dir / "qorch.sqlite").exists()

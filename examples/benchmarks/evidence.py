@@ -1,0 +1,39 @@
+"""Result files: a CSV under ``results/`` that says which command, commit, machine and seeds are behind it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("qiskit", "qiskit-aer", "numpy")
+
+
+@contextmanager
+def results(name: str, columns: Sequence[str], *, seeds: str) -> Iterator[Any]:
+    """A CSV writer into ``results/name.csv``; read it with ``comment="#"``."""
+    RESULTS.mkdir(exist_ok=True)
+    asked = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    machine = f"{platform.machine()}, {os.cpu_count()} shared cores, Python {platform.python_version()}"
+    packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    with (RESULTS / f"{name}.csv").open("w", newline="") as file:
+        for key, value in (
+            ("command", " ".join(["python", Path(sys.argv[0]).as_posix(), *sys.argv[1:]])),
+            ("commit", asked.stdout.strip() or "unknown"),
+            ("date", f"{datetime.now(UTC):%Y-%m-%d}"),
+            ("machine", f"{machine}; {packages}"),
+            ("seeds", seeds),
+        ):
+            file.write(f"# {key}: {value}\n")
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(columns)
+        yield table

@@ -1,0 +1,34 @@
+"""Settings come from the environment and keep their secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from orchestrator.settings import Settings
+
+
+def test_every_field_is_an_environment_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("QORCH_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("QORCH_SLOTS", "3")
+    monkeypatch.setenv("QORCH_BACKENDS", "aer_mps, aer_statevector")
+    settings = Settings()
+    assert (settings.data_dir, settings.slots) == (tmp_path, 3)
+    assert settings.backends == ("aer_mps", "aer_statevector")
+    assert settings.resolved_store_url == f"sqlite:///{tmp_path / 'qorch.sqlite'}"
+
+
+def test_secrets_do_not_show() -> None:
+    settings = Settings.model_validate(
+        {"store_url": "postgresql+psycopg://u:secret@host/db", "redis_url": "redis://:secret@host"}
+    )
+    assert "secret" not in repr(settings)
+    assert "secret" in settings.resolved_store_url
+
+
+@pytest.mark.parametrize("name", ["slots", "max_shots", "default_timeout_s", "scale_price_usd", "lease_s"])
+def test_nothing_can_be_set_to_nothing(name: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate({name: 0})
