@@ -22,6 +22,7 @@ from backends.sdk import sdk_version
 from backends.transpilation import transpile
 from circuits.counts import to_bits
 from circuits.family import Run
+from circuits.seeds import derive
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -133,7 +134,7 @@ def run_pools(
             [prepared[circuit] for circuit in by_circuit],
             parameter_binds=binds if any(binds) else None,
             shots=shots,
-            seed_simulator=(seed + number) % 2**31,
+            seed_simulator=derive(seed, "call", number),
             memory=every_shot,
             fusion_enable=fusion,
         )

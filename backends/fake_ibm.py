@@ -28,6 +28,7 @@ from backends.schedule import schedule
 from backends.sdk import sdk_version
 from backends.transpilation import transpile
 from circuits.family import Run
+from circuits.seeds import derive
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -104,7 +105,7 @@ class FakeIBM:
         tally = Tally()
         for number, (key, simulator) in enumerate(simulators.items()):
             chosen = [group for group in pools if engines[group.circuit] == key]
-            part = run_pools(simulator, circuits, chosen, seed=seed + number, memory=memory)
+            part = run_pools(simulator, circuits, chosen, seed=derive(seed, "engine", number), memory=memory)
             tally.counts |= part.counts
             tally.memory |= part.memory
         return tally.execution(

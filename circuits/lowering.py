@@ -7,8 +7,10 @@ from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING
 
 from qiskit import QuantumCircuit, qasm2, qasm3, transpile
-from qiskit.circuit import ControlFlowOp, ParameterExpression
+from qiskit.circuit import ControlFlowOp, Instruction, ParameterExpression
+from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.exceptions import QiskitError
+from qiskit.quantum_info import Operator
 
 from circuits.errors import InvalidProgram
 from circuits.features import features
@@ -36,6 +38,13 @@ def to_openqasm(circuit: QuantumCircuit, limits: Limits) -> tuple[str, str]:
     """
     if circuit.num_qubits == 0:
         raise InvalidProgram("wanted a circuit with at least one qubit, got none")
+    expanded = _expanded(circuit, {})
+    if expanded > limits.max_gates:
+        raise InvalidProgram(
+            f"gates after expanding definitions: wanted at most {limits.max_gates}, got {expanded:.3g}; "
+            "shrink the circuit or raise the limit"
+        )
+    check_names(circuit, set())
     circuit = _unroll(circuit, limits)
     if circuit.num_parameters:
         names = ", ".join(sorted(parameter.name for parameter in circuit.parameters)[:5])
@@ -69,6 +78,7 @@ def admit(circuit: QuantumCircuit, limits: Limits) -> QuantumCircuit:
         )
     if not _is_measured(circuit):
         circuit.measure_all()  # in place: a copy would expand every definition that was looked at
+    check_names(circuit, set())
     _check_finite(circuit, set())
     found = features(circuit)
     for name, got, limit in (
@@ -116,6 +126,56 @@ def _check_finite(circuit: QuantumCircuit, seen: set[Hashable]) -> None:
         if is_composite(operation) and (key := definition_key(operation)) not in seen:
             seen.add(key)
             _check_finite(operation.definition, seen)
+
+
+def _expanded(circuit: QuantumCircuit, known: dict[Hashable, float]) -> float:
+    """Gates after expanding every definition, without expanding any: each is looked at once."""
+    total = 0.0
+    for item, times in walk(circuit):
+        operation = item.operation
+        if isinstance(operation, ControlFlowOp) or not is_composite(operation):
+            total += times
+            continue
+        key = definition_key(operation)
+        if key not in known:
+            known[key] = _expanded(operation.definition, known)
+        total += times * known[key]
+    return total
+
+
+def check_names(circuit: QuantumCircuit, seen: set[Hashable]) -> None:
+    """Refuse a gate that has the name of a standard one and does something else: every reader goes by the name.
+
+    Raises:
+        InvalidProgram: there is one, in the circuit or in a definition that it uses.
+    """
+    standard = get_standard_gate_name_mapping()
+    for item, _ in walk(circuit):
+        operation = item.operation
+        if isinstance(operation, ControlFlowOp) or getattr(operation, "definition", None) is None:
+            continue
+        known = standard.get(operation.name)
+        if known is not None and operation.base_class is known.base_class:
+            continue
+        if (key := definition_key(operation)) in seen:
+            continue
+        seen.add(key)
+        if known is not None and not _does_the_same(operation, known):
+            raise InvalidProgram(
+                f"gate {operation.name!r} is defined here, and does something else than the standard gate of that name;"
+                " give it another name"
+            )
+        if known is None and is_composite(operation):
+            check_names(operation.definition, seen)
+
+
+def _does_the_same(operation: Instruction, known: Instruction) -> bool:
+    if operation.num_qubits != known.num_qubits or len(operation.params) != len(known.params):
+        return False
+    try:
+        return bool(Operator(operation.definition).equiv(Operator(known.base_class(*operation.params))))
+    except (QiskitError, TypeError, ValueError):  # it measures, or its angles are free
+        return False
 
 
 def _check_angles(name: str, angles: Iterable[object]) -> None:

@@ -27,6 +27,7 @@ _HEADER = re.compile(r"\s*OPENQASM\s+(\d+)(?:\.\d+)?\s*;")
 _INCLUDE = re.compile(r"\binclude\b\s*(\"[^\"\n]*\"|'[^'\n]*'|\S{0,80})")
 _REGISTER = re.compile(r"\b(qreg|creg)\s+([A-Za-z_]\w*)\s*\[\s*(\d+)\s*\]")
 _DECLARATION_3 = re.compile(r"\b(qubit|bit)\s*\[\s*(\d+)\s*\]")
+_DEFINITION = re.compile(r"\bgate\s+([A-Za-z_]\w*)")
 _PHYSICAL = re.compile(r"\$(\d+)")
 _CALL = re.compile(r"\s*(?:if\s*\([^()]*\)\s*)?([A-Za-z_]\w*)\s*(.*)", re.DOTALL)
 _NO_GATES = frozenset({"OPENQASM", "include", "qreg", "creg", "gate", "opaque", "barrier"})
@@ -111,6 +112,12 @@ def _parse(language: str, text: str, limits: Limits) -> QuantumCircuit:
         return parse(text, limits)
     from qiskit import qasm2
 
+    from circuits.lowering import check_names
+
+    defined = {match[1] for match in _DEFINITION.finditer(text)}
+    others = [gate for gate in qasm2.LEGACY_CUSTOM_INSTRUCTIONS if gate.name not in defined]
+    if len(others) < len(qasm2.LEGACY_CUSTOM_INSTRUCTIONS):  # Qiskit would ignore what the text says of these
+        check_names(qasm2.loads(text, include_path=(), custom_instructions=others), set())
     return qasm2.loads(text, include_path=(), custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
 
 

@@ -21,7 +21,7 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> None:
 def number(name: str, value: Any, low: float, high: float) -> None:
     """Refuse what is not a number in [low, high]; NaN and bools are none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        refuse(name, f"a number from {low:g} to {high:g}", value)
+        refuse(name, f"a finite number from {low:g} to {high:g}", value)
 
 
 def kind(name: str, value: Any, wanted: type, example: str) -> None:

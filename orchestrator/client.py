@@ -88,7 +88,8 @@ def job_spec(program: AnyProgram, admitted: ProgramLimits = DEFAULT_LIMITS, /, *
     """
     unknown = sorted(set(options) - set(Options.__annotations__))
     if unknown:
-        raise InvalidJob(f"a job has no option {unknown[0][:80]!r}; it has: {', '.join(sorted(Options.__annotations__))}")
+        known = ", ".join(sorted(Options.__annotations__))
+        raise InvalidJob(f"a job has no option {unknown[0][:80]!r}; it has: {known}")
     fixed: dict[str, Any] = dict(options)
     if isinstance(fixed.get("pin"), str):
         fixed["pin"] = {fixed["pin"]: 1.0}
@@ -329,6 +330,8 @@ class Client:
             checks.refuse("state", f"one of {', '.join(JobState)}, or None", state)
         if tag is not None:
             checks.kind("tag", tag, str, "a text or None")
+            if not tag.isprintable():
+                return []  # no job has such a tag
         checks.integer("limit", limit, 1, MAX_LISTED)
         state = None if state is None else JobState(state)
         return self._transport.jobs(state=state, tag=tag, limit=limit)

@@ -101,7 +101,7 @@ class ClientClosed(TransportError):
     """The client was closed before, or while somebody waited."""
 
     def __init__(self) -> None:
-        super().__init__("this client is closed; jobs rest in the store: open a new Client and ask for them by their id")
+        super().__init__("this client is closed; its jobs rest in the store: open a new one and ask for them by id")
 
 
 class InvalidJob(OrchestratorError):

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from backends.backend import Device
-from orchestrator.job import Assignment, AssignmentState
 from orchestrator.placement import Backlog, Lane
-from orchestrator.store import Announcement
+from orchestrator.store import Announcement, Outstanding
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,13 @@ class Fleet:
         cold = frozenset(devices) - {entry.backend for entry in roll if entry.warm}
         return Fleet(dict(sorted(devices.items())), lanes, cold)
 
-    def backlog(self, outstanding: Iterable[Assignment], now: float) -> Backlog:
+    def backlog(self, outstanding: Iterable[Outstanding], now: float) -> Backlog:
         """Work in front of every worker: what waits, and what is left of what runs.
 
         A run that has outlasted its estimate is expected to be about to end.
         """
         backlog = Backlog(self.lanes, warm_up_s={name: self.devices[name].warm_up_s for name in self.cold})
-        for assignment in outstanding:
-            left_s = assignment.estimate.service_s
-            if assignment.state is AssignmentState.RUNNING and assignment.started_at is not None:
-                left_s = max(0.0, left_s - (now - assignment.started_at))
-            backlog.add(assignment.backend, left_s)
+        for work in outstanding:
+            gone_s = 0.0 if work.started_at is None else now - work.started_at
+            backlog.add(work.backend, max(0.0, work.service_s - gone_s))
         return backlog

@@ -17,7 +17,6 @@ from circuits.family import Counts
 from circuits.program import Program
 from orchestrator import checks
 
-
 MAX_WEIGHT = 1e9
 MAX_PRICE_USD = 1e9
 MAX_SECONDS = 1e9

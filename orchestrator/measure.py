@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from backends.backend import Device
 from backends.energy import energy_j
@@ -99,16 +98,4 @@ def together(shares: Sequence[tuple[int, Estimate]]) -> Estimate:
         energy_j=sum(estimate.energy_j for _, estimate in shares),
         cost_usd=sum(estimate.cost_usd for _, estimate in shares),
         num_observations=min(estimate.num_observations for _, estimate in shares),
-    )
-
-
-def scaled(estimate: Estimate, fraction: float) -> Estimate:
-    """The estimate of a share of the shots: time, energy and price shrink with it (ours: the fixed part is small)."""
-    if fraction == 1.0:
-        return estimate
-    return replace(
-        estimate,
-        service_s=estimate.service_s * fraction,
-        energy_j=estimate.energy_j * fraction,
-        cost_usd=estimate.cost_usd * fraction,
     )

@@ -17,6 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 
 from backends.backend import Device, TranspileOptions
@@ -24,17 +25,28 @@ from backends.errors import BackendError
 from backends.limits import rejection
 from circuits.errors import CircuitError
 from circuits.facts import Judgement
+from circuits.seeds import derive
 from orchestrator import measure
 from orchestrator.broker import Broker
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel
 from orchestrator.cost_model.prior import prior
 from orchestrator.errors import NoFeasibleBackend, PlacementError
 from orchestrator.fleet import Fleet
-from orchestrator.job import FINAL_JOB_STATES, Assignment, AssignmentState, Event, Failure, Job, JobSpec
+from orchestrator.job import FINAL_JOB_STATES, Assignment, AssignmentState, Estimate, Event, Failure, Job, JobSpec
 from orchestrator.lifecycle import Broken, Completed, Returned, Withdrawn
 from orchestrator.notifier import Notifier
-from orchestrator.placement import Backlog, Candidate, Choice, Policy, Request, rank, rejections, split_shots
-from orchestrator.preparation import Fit, ProgramFacts
+from orchestrator.placement import (
+    Backlog,
+    Candidate,
+    Choice,
+    Policy,
+    Request,
+    missed_deadline,
+    rank,
+    rejections,
+    split_shots,
+)
+from orchestrator.preparation import Fit, ProgramFacts, digest, preparation_key
 from orchestrator.runtime import (
     Executed,
     ExecuteWork,
@@ -98,6 +110,7 @@ class Pipeline:
         self._owner = owner
         self._model: CostModel | None = None
         self._learning = threading.Lock()
+        self._placing = threading.Lock()
         self._leashes: dict[str, list[Leash]] = {}
         self._held: set[str] = set()
         self._holding = threading.Lock()
@@ -122,15 +135,13 @@ class Pipeline:
     # ── prepare ───────────────────────────────────────────────────────────────────────────────────────────────────
     def _prepare(self, spec: JobSpec, devices: Mapping[str, Device]) -> tuple[ProgramFacts, dict[str, Fit]]:
         """The program's facts and its fit per backend; only what the store does not know yet is worked out."""
-        program_hash = spec.program.content_hash()
+        program_hash = preparation_key(spec.program)
         keys = {name: fit_key(device, spec.transpile) for name, device in devices.items()}
         facts = self.store.facts(program_hash)
         known = self.store.fits(program_hash, list(keys.values())) if facts else {}
         missing = tuple(device for name, device in devices.items() if keys[name] not in known)
         if facts is None or missing:
-            prepared = self._prepared(
-                PrepareWork(spec.program, self._settings.program_limits, missing, spec.transpile)
-            )
+            prepared = self._prepared(PrepareWork(spec.program, self._settings.program_limits, missing, spec.transpile))
             facts = prepared.facts
             new = {keys[name]: fit for name, fit in prepared.fits.items()}
             self.store.save_preparation(program_hash, facts, new)
@@ -150,6 +161,12 @@ class Pipeline:
     # ── place ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def place(self) -> int:
         """Decide one batch of waiting jobs together; the number of jobs that left the queue."""
+        with self._placing:  # two batches at a time would not see what each other books
+            return self._place_batch()
+
+    def _place_batch(self) -> int:
+        for job_id in self.store.unconcluded():
+            self.conclude(job_id)
         jobs = self.store.unplaced(self._settings.placement_batch)
         fleet = Fleet.of(self.store.roll(silent_s=SILENT_HEARTBEATS * self._settings.heartbeat_s))
         if not jobs or not fleet.devices:  # without any worker the jobs wait for one
@@ -164,11 +181,11 @@ class Pipeline:
         batch = uuid.uuid4().hex
         events: list[Event] = []
         woken: dict[str, int] = {}
-        for policy, group in groupby(requests, key=lambda request: request.spec.policy):
+        for policy, group in groupby(sorted(requests, key=_policy), key=_policy):
             load_s = dict(backlog.load_s)
             for request, choice in self._choose(policy, list(group), backlog):
                 try:
-                    parts = _assignments(request, choice, backlog)
+                    parts = _assignments(request, choice, backlog, partial(self._sized, request, fleet, model))
                 except PlacementError as error:
                     self._fail(request.job_id, Failure("place", type(error).__name__, str(error)))
                     continue
@@ -241,6 +258,18 @@ class Pipeline:
         _check_feasible(request, facts)
         return request
 
+    def _sized(
+        self, request: Request, fleet: Fleet, model: CostModel, candidate: Candidate, shots: int
+    ) -> tuple[Estimate, Estimate]:
+        """Prior and estimate of a share: what does not depend on the shots is paid in full by each."""
+        spec = request.spec
+        if shots == spec.shots:
+            return candidate.prior, candidate.estimate
+        device = fleet.devices[candidate.backend]
+        facts, fits = self._prepare(spec, {candidate.backend: device})
+        before = prior(device, fits[candidate.backend], shots)
+        return before, model.estimate(before, device, facts.group, spec.program.content_hash())
+
     def _choose(self, policy: str, requests: Sequence[Request], backlog: Backlog) -> list[tuple[Request, Choice]]:
         """Ask the policy for all jobs that are not pinned. One that fails at them together is asked for each alone."""
         free = [request for request in requests if not request.spec.pin]
@@ -294,16 +323,15 @@ class Pipeline:
             leash.pull()
         deadline_s = spec.limits.deadline_s
         if deadline_s is not None and self.store.now() > job.submitted_at + deadline_s:
-            message = f"deadline_s {deadline_s:g} had passed before a worker was free; allow more time or more backends"
-            self._broken(assignment, Failure("execute", "deadline", message))
+            self._broken(assignment, missed_deadline(spec))
             return
-        facts = self.store.facts(spec.program.content_hash())
+        facts = self.store.facts(preparation_key(spec.program))
         work = ExecuteWork(
             program=spec.program,
             limits=self._settings.program_limits,
             backend=assignment.backend,
             shots=assignment.shots,
-            seed=(spec.seed + int(assignment.id.rpartition("-")[2])) % 2**31,
+            seed=derive(spec.seed, "share", int(assignment.id.rpartition("-")[2])),
             options=spec.transpile,
             ideal=facts.ideal if facts else None,
             memory=spec.memory,
@@ -332,18 +360,32 @@ class Pipeline:
             self.broker.wake_backend(assignment.backend)
 
     def _pull_leash(self, event: Event | None) -> None:
-        """A job was cancelled somewhere: end what runs of it here."""
-        if event is not None and event.kind in ("cancel_requested", "failed"):
-            with self._holding:
-                for leash in self._leashes.get(event.job_id, ()):
-                    leash.pull()
+        """A job was cancelled, or a share of it has failed, here or elsewhere: end what runs of it here."""
+        if event is None:
+            self.attend()
+        elif event.kind in ("cancel_requested", "assignment_failed"):
+            self._pull(event.job_id)
+
+    def attend(self) -> None:
+        """See whether what runs here is still wanted: the notice that it is not may have been lost."""
+        with self._holding:
+            job_ids = tuple(self._leashes)
+        for job_id in job_ids:
+            if self.store.job(job_id).cancel_requested:
+                self._pull(job_id)
+
+    def _pull(self, job_id: str) -> None:
+        with self._holding:
+            leashes = tuple(self._leashes.get(job_id, ()))
+        for leash in leashes:
+            leash.pull()
 
     # ── measure ───────────────────────────────────────────────────────────────────────────────────────────────────
     def _measure(self, job: Job, assignment: Assignment, device: Device, executed: Executed, service_s: float) -> None:
         now = self.store.now()
         measured = measure.of_assignment(job, assignment, device, executed, service_s=service_s, now=now)
         program_hash = job.spec.program.content_hash()
-        facts = self.store.facts(program_hash)
+        facts = self.store.facts(preparation_key(job.spec.program))
         if facts is None:
             raise RuntimeError(f"job {job.id} was placed although its program {program_hash} was never prepared")
         seen = Observation(
@@ -376,7 +418,7 @@ class Pipeline:
         if job.state in FINAL_JOB_STATES or any(a.state is not AssignmentState.DONE for a in assignments):
             return
         runs = self.store.runs(job_id)
-        facts = self.store.facts(job.spec.program.content_hash())
+        facts = self.store.facts(preparation_key(job.spec.program))
         judgement = measure.judgement_of(runs[0].measurement)
         if len(runs) > 1:
             work = JudgeWork(
@@ -415,24 +457,26 @@ class Pipeline:
         """What a lost message, a dead worker or a crash between two transactions left behind, moves on again."""
         swept = self.store.sweep()
         self.notifier.publish(swept.events)
-        for job_id in swept.unconcluded:
-            self.conclude(job_id)
         for backend in swept.waiting_backends:
-            self.broker.wake_backend(backend)
-        if swept.unplaced:
+            self.broker.wake_backend(backend, again=True)
+        if swept.undecided:
             self.broker.wake_placement()
 
 
 def _defect(stage: str, error: Exception, where: str = "") -> Failure:
     """What is said of an error that nobody foresaw: the job ends, the worker goes on."""
     log.error("a job fails at %s", stage, exc_info=error)
-    return Failure(stage, type(error).__name__, f"{where}{type(error).__name__}: {error}; the worker's log has its trace")
+    kind = type(error).__name__
+    return Failure(stage, kind, f"{where}{kind}: {str(error)[:1000]}; the worker's log has its trace")
 
 
 def fit_key(device: Device, options: TranspileOptions) -> str:
     """Under which a program's fit to a target is kept."""
-    layout = "auto" if options.initial_layout is None else ",".join(map(str, options.initial_layout))
-    return f"{device.name}@{device.target_version}/O{options.optimization_level}/{options.seed}/{layout}"
+    return digest(device.name, device.target_version, options)
+
+
+def _policy(request: Request) -> str:
+    return request.spec.policy
 
 
 def _check_feasible(request: Request, facts: ProgramFacts) -> None:
@@ -450,7 +494,11 @@ def _check_feasible(request: Request, facts: ProgramFacts) -> None:
         )
 
 
-def _assignments(request: Request, choice: Choice, backlog: Backlog) -> list[Assignment]:
+Sized = Callable[[Candidate, int], tuple[Estimate, Estimate]]
+"""Prior and estimate of so many shots on a candidate."""
+
+
+def _assignments(request: Request, choice: Choice, backlog: Backlog, sized: Sized) -> list[Assignment]:
     """The shares of a choice, booked on the backlog."""
     candidates = {candidate.backend: candidate for candidate in request.feasible}
     strangers = sorted(set(choice) - set(candidates))
@@ -463,7 +511,7 @@ def _assignments(request: Request, choice: Choice, backlog: Backlog) -> list[Ass
     for index, (backend, shots) in enumerate(sorted(split_shots(request.spec.shots, choice).items())):
         candidate = candidates[backend]
         wait_s = backlog.wait_s(backend)
-        fraction = shots / request.spec.shots
+        before, estimate = sized(candidate, shots)
         parts.append(
             Assignment(
                 id=f"{request.job_id}-{index}",
@@ -471,13 +519,13 @@ def _assignments(request: Request, choice: Choice, backlog: Backlog) -> list[Ass
                 backend=backend,
                 shots=shots,
                 rank=request.rank,
-                prior=measure.scaled(candidate.prior, fraction),
-                estimate=measure.scaled(candidate.estimate, fraction),
+                prior=before,
+                estimate=estimate,
                 wait_s=wait_s,
                 decision=0,
                 target_version=candidate.target_version,
                 placed_at=0.0,
             )
         )
-        backlog.add(backend, parts[-1].estimate.service_s)
+        backlog.add(backend, estimate.service_s)
     return parts

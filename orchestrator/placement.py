@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from orchestrator.job import Estimate, JobSpec, Limits, Objective
+from orchestrator.job import Estimate, Failure, JobSpec, Limits, Objective
 
 PRIORITY_STEP_S = 60.0
 """Seconds of waiting that one level of priority is worth (ours): a background job waits at most 9 minutes longer."""
@@ -48,6 +48,13 @@ def rank(*, submitted_at: float, priority: int, deadline_at: float | None) -> fl
     """
     aged = submitted_at - priority * PRIORITY_STEP_S
     return aged if deadline_at is None else min(aged, deadline_at - PRIORITY_STEP_S)
+
+
+def missed_deadline(spec: JobSpec) -> Failure:
+    """Why a job ends that could not begin in time."""
+    limit_s = spec.limits.deadline_s or 0.0
+    message = f"deadline_s {limit_s:g} had passed before a worker was free; allow more time or more backends"
+    return Failure("execute", "deadline", message)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from typing import Any
 
 from circuits.facts import Features
+from circuits.program import Program
+from orchestrator.records import to_json
 
 
 @dataclass(frozen=True)
@@ -42,3 +48,18 @@ class Fit:
     fidelity: float = 0.0
     duration_s: float = 0.0
     cannot: str | None = None
+
+
+def digest(*parts: Any) -> str:
+    """A short key for these records, under the packages that worked them out: an upgrade prepares anew."""
+    return hashlib.sha256(to_json([_packages(), *parts]).encode()).hexdigest()
+
+
+def preparation_key(program: Program) -> str:
+    """Under which a program's facts and fits are kept."""
+    return digest(program.content_hash())
+
+
+@cache
+def _packages() -> tuple[str, ...]:
+    return tuple(f"{name} {version(name)}" for name in ("qorch", "qiskit"))

@@ -119,20 +119,18 @@ class Leash:
 
     def pull(self) -> None:
         """End the work, or keep it from beginning."""
-        with self._lock:
+        with self._lock:  # held over the call: the work cannot end meanwhile and its child be given to another
             self.pulled = True
-            hook = self._hook
-        if hook is not None:
-            hook()
+            if self._hook is not None:
+                self._hook()
 
     @contextmanager
     def around(self, hook: Callable[[], None]) -> Iterator[None]:
         """While inside, a pull calls ``hook``; at once if it was pulled before."""
         with self._lock:
             self._hook = hook
-            pulled = self.pulled
-        if pulled:
-            hook()
+            if self.pulled:
+                hook()
         try:
             yield
         finally:

@@ -21,7 +21,7 @@ MAX_COUNT = 2**31 - 1
 class Settings(BaseSettings):
     """Where things are and how much is allowed. Every field is an environment variable: ``QORCH_SLOTS=2``."""
 
-    model_config = SettingsConfigDict(env_prefix="QORCH_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="QORCH_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     data_dir: Path = Field(default_factory=lambda: user_data_path("qorch"))
     """Folder of the embedded store, its lock and its log."""

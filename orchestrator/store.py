@@ -60,6 +60,15 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Outstanding:
+    """What the backlog needs to know of an assignment. ``started_at`` is None while it waits."""
+
+    backend: str
+    service_s: float
+    started_at: float | None
+
+
+@dataclass(frozen=True)
 class Run:
     """The stored execution of one assignment."""
 
@@ -72,12 +81,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep found: events to publish, jobs to conclude, queues to wake again."""
+    """What a sweep found: events to publish, queues to wake again, and whether something waits to be decided."""
 
     events: list[Event] = field(default_factory=list)
-    unconcluded: list[str] = field(default_factory=list)
     waiting_backends: list[str] = field(default_factory=list)
-    unplaced: bool = False
+    undecided: bool = False
 
 
 class Store(Protocol):
@@ -129,8 +137,8 @@ class Store(Protocol):
         """Jobs that wait for a decision, by rank."""
         ...
 
-    def outstanding(self) -> list[Assignment]:
-        """Assignments that wait or run: the backlog."""
+    def outstanding(self) -> list[Outstanding]:
+        """What waits or runs: the backlog."""
         ...
 
     def place(self, decision: Decision, assignments: Sequence[Assignment]) -> list[Event]:
@@ -152,6 +160,10 @@ class Store(Protocol):
         """Extend the owner's leases of these assignments; None means all that it holds."""
         ...
 
+    def disown(self, worker: str) -> None:
+        """End the leases of every process that went by this worker's name; the caller knows that they are gone."""
+        ...
+
     def finish(
         self, claimed: Assignment, event: AssignmentEvent, *, run: Run | None = None, seen: Observation | None = None
     ) -> list[Event] | None:
@@ -166,8 +178,12 @@ class Store(Protocol):
         """Store the merged result and end the job, once."""
         ...
 
+    def unconcluded(self) -> list[str]:
+        """Jobs whose assignments are all done while nobody stored the result: their worker died in between."""
+        ...
+
     def sweep(self) -> Swept:
-        """Expire leases; find what waits for a wake-up that may be lost."""
+        """Expire leases, end what missed its deadline before it began, find what waits for a wake-up that was lost."""
         ...
 
     # ── what was learned ──────────────────────────────────────────────────────────────────────────────────────────
@@ -180,7 +196,7 @@ class Store(Protocol):
         ...
 
     def save_snapshot(self, fold_version: int, cursor: int, model: str) -> None:
-        """Keep the model at a cursor. Writing one that exists does nothing: it is the same fold."""
+        """Keep the model at a cursor, and of the older ones the last. Writing one again changes nothing."""
         ...
 
     def decision(self, job_id: str) -> Decision | None:
@@ -205,8 +221,8 @@ class Store(Protocol):
         """Replace what a worker serves; an empty list takes it off the roll."""
         ...
 
-    def heartbeat(self, worker: str) -> None:
-        """The worker is alive."""
+    def heartbeat(self, worker: str) -> bool:
+        """The worker is alive. False if it is not on the roll and has to announce itself again."""
         ...
 
     def roll(self, *, silent_s: float) -> list[Announcement]:

@@ -5,6 +5,7 @@ Celery's own tools can be pointed at this module: ``celery -A workers.app inspec
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any
 
@@ -14,9 +15,10 @@ from kombu.exceptions import OperationalError
 
 from backends import BACKENDS
 from orchestrator.broker import EXECUTE_TASK, PLACE_TASK, PLACEMENT_QUEUE, backend_queue
-from orchestrator.errors import ServerUnreachable
 from orchestrator.settings import Settings, settings
 from workers.redis_server import celery_url, default_redis_url
+
+log = logging.getLogger("qorch.broker")
 
 
 def make_app(configuration: Settings, redis_url: str) -> Celery:
@@ -59,22 +61,20 @@ class CeleryBroker:
         """See :class:`orchestrator.broker.Broker`."""
         self._send(PLACE_TASK, (), PLACEMENT_QUEUE)
 
-    def wake_backend(self, backend: str, num_assignments: int = 1) -> None:
+    def wake_backend(self, backend: str, num_assignments: int = 1, *, again: bool = False) -> None:
         """See :class:`orchestrator.broker.Broker`."""
         for _ in range(num_assignments):
-            self._send(EXECUTE_TASK, (backend,), backend_queue(backend))
+            self._send(EXECUTE_TASK, (backend, again), backend_queue(backend))
 
     def close(self) -> None:
         """Give back the connections."""
         self._app.close()
 
-    def _send(self, task: str, arguments: tuple[str, ...], queue: str) -> None:
+    def _send(self, task: str, arguments: tuple[str | bool, ...], queue: str) -> None:
         try:
             self._app.send_task(task, arguments, queue=queue, ignore_result=True, retry=False)
         except OperationalError as error:
-            raise ServerUnreachable(
-                f"the broker does not answer ({error}); the job is stored and starts once `qorch up` runs again"
-            ) from error
+            log.warning("a wake-up is lost, the broker does not answer; the next sweep sends it again: %s", error)
 
 
 def __getattr__(name: str) -> Any:

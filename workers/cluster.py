@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import cache
 
 from celery.signals import worker_ready, worker_shutting_down
@@ -19,7 +20,7 @@ from orchestrator.transport import StoreTransport
 from policies import POLICIES, load
 from workers import redis_server
 from workers.app import CeleryBroker, make_app
-from workers.node import Node
+from workers.node import Node, lease_owner
 from workers.redis_bus import RedisBus
 from workers.sandbox import Sandbox
 from workers.tasks import register
@@ -35,26 +36,30 @@ class _Parts:
 
     def __init__(self, url: str, settings: Settings, owner: str) -> None:
         """Raises: ServerUnreachable: nothing answers there.   ConfigurationError: the store cannot be opened."""
-        self.bus = RedisBus(redis_server.connect(url))
-        self.app = make_app(settings, url)
-        self.runtime = Sandbox()
-        self.store = SqlStore(settings.resolved_store_url, max_attempts=settings.max_attempts)
-        self.pipeline = Pipeline(
-            store=self.store,
-            broker=CeleryBroker(self.app),
-            notifier=self.bus,
-            runtime=self.runtime,
-            policies=cache(load),
-            settings=settings,
-            owner=owner,
-        )
+        with ExitStack() as opened:
+            self.bus = RedisBus(redis_server.connect(url))
+            opened.callback(self.bus.close)
+            self.app = make_app(settings, url)
+            broker = CeleryBroker(self.app)
+            opened.callback(broker.close)
+            store = SqlStore(settings.resolved_store_url, max_attempts=settings.max_attempts)
+            opened.callback(store.close)
+            self.runtime = Sandbox()
+            opened.callback(self.runtime.close)
+            self.pipeline = Pipeline(
+                store=store,
+                broker=broker,
+                notifier=self.bus,
+                runtime=self.runtime,
+                policies=cache(load),
+                settings=settings,
+                owner=owner,
+            )
+            opened.callback(self.pipeline.close)
+            self._opened = opened.pop_all()  # all is well: from here on it is given back by close()
 
     def close(self) -> None:
-        self.runtime.close()
-        self.pipeline.close()
-        self.bus.close()
-        self.pipeline.broker.close()
-        self.store.close()
+        self._opened.close()
 
 
 class ClusterTransport(StoreTransport):
@@ -74,7 +79,7 @@ def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Devic
         devices: the backends it serves.   places: it decides placements; one worker of a cluster should.
     """
     worker = f"{name}@{socket.gethostname()}"
-    parts = _Parts(url, settings, owner=worker)
+    parts = _Parts(url, settings, owner=lease_owner(worker))
     register(parts.app, parts.pipeline, devices)
     node = Node(parts.pipeline, settings, worker=worker, devices=devices)
     queues = [backend_queue(backend) for backend in devices] + ([PLACEMENT_QUEUE] if places else [])

@@ -40,5 +40,6 @@ def connect(url: str | None, settings: Settings) -> Transport:
     from workers.redis_server import shown
 
     raise ConfigurationError(
-        f"a client speaks to redis://…, redis+socket:///… or, without an address, to itself; got {shown(address)[:80]!r}"
+        "a client speaks to redis://…, redis+socket:///… or, without an address, to itself; "
+        f"got {shown(address)[:80]!r}"
     )

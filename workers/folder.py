@@ -32,18 +32,11 @@ class FolderLock:
         except BlockingIOError:
             file.close()
             return False
+        file.truncate()
+        file.write(address)
+        file.flush()
         self._file = file
-        self.write(address)
         return True
-
-    def write(self, address: str) -> None:
-        """Change the address while holding the lock."""
-        if self._file is None:
-            raise RuntimeError("only the holder of a lock may write into it")
-        self._file.seek(0)
-        self._file.truncate()
-        self._file.write(address)
-        self._file.flush()
 
     def cluster(self) -> str | None:
         """Address of the cluster that holds the folder now; None if nobody does, or an embedded client."""

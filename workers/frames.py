@@ -18,6 +18,7 @@ class Frames:
 
     def send(self, kind: str, body: Any = None) -> None:
         """Send one message; ``body`` is any record."""
+        self._socket.settimeout(None)  # what the last receive left there is not for sending
         self._socket.sendall(msgspec.json.encode({"kind": kind, "body": body}) + b"\n")
 
     def receive(self, timeout_s: float | None = None) -> tuple[str, msgspec.Raw] | None:

@@ -22,6 +22,7 @@ from circuits.family import AdaptiveFamily, CircuitFamily, Counts, Outcome, Run
 from circuits.features import features
 from circuits.fidelity import ideal_distribution, judge, judge_outcome, mixture_fidelity
 from circuits.program import Limits, Program, is_scored
+from circuits.seeds import derive
 from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.records import from_json, to_json
 from orchestrator.runtime import Executed, ExecuteWork, JudgeWork, Prepared, PrepareWork, Progress
@@ -146,7 +147,7 @@ def _search(
             break
         progress({"round": len(executions) + 1, "num_runs": len(turn.runs), "partial": turn.partial})
         execution = backend(work.backend).run(
-            prepared, turn.runs, seed=(work.seed + len(executions)) % 2**31, memory=work.memory
+            prepared, turn.runs, seed=derive(work.seed, "round", len(executions)), memory=work.memory
         )
         executions.append(execution)
         num_shots += sum(run.shots for run in turn.runs)

@@ -61,13 +61,11 @@ def running(
         ConfigurationError: the folder is in use, no Redis server can be started, or a worker does not come up.
     """
     with ExitStack() as stack:
-        lock = _locked(settings)
-        stack.callback(lock.release)
         if settings.redis_url is None:
-            url = stack.enter_context(redis_server.private_server(settings.data_dir / "redis.sock"))
+            url = stack.enter_context(redis_server.private_server())
         else:
             url = settings.redis_url.get_secret_value()
-        lock.write(url)
+        stack.callback(_locked(settings, url).release)
         SqlStore(settings.resolved_store_url).close()  # migrate once, before several workers would
         bus = RedisBus(redis_server.connect(url))
         stack.callback(bus.close)
@@ -91,11 +89,11 @@ def running(
         yield url
 
 
-def _locked(settings: Settings) -> FolderLock:
+def _locked(settings: Settings, url: str) -> FolderLock:
     lock = FolderLock(settings.data_dir)
-    if not lock.acquire(wait=False):
-        url = lock.cluster()
-        who = "an embedded client works in" if url is None else f"a cluster at {redis_server.shown(url)} already serves"
+    if not lock.acquire(wait=False, address=url):
+        other = lock.cluster()
+        who = "an embedded client works in" if other is None else f"a cluster at {redis_server.shown(other)} serves"
         raise ConfigurationError(f"{who} {settings.data_dir}; end it, or set QORCH_DATA_DIR to another folder")
     return lock
 

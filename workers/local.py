@@ -6,10 +6,13 @@ wait. When the owner ends, the kernel hands its lock to the next one, which take
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import cache
 
 from orchestrator.job import Event
 from orchestrator.pipeline import Pipeline
@@ -19,13 +22,19 @@ from orchestrator.transport import StoreTransport
 from policies import POLICIES, load
 from workers.folder import FolderLock
 from workers.local_bus import WAKE, LocalBus
-from workers.node import Node, devices_here
+from workers.node import Node, devices_here, lease_owner
 from workers.sandbox import Sandbox
 
 OWNER = "embedded"
-"""The owner's name in leases; the lock sees to it that there is only one."""
+"""What an embedded worker's name begins with; the lock sees to it that there is one per folder."""
 
 log = logging.getLogger("qorch.local")
+
+
+def worker_name(settings: Settings) -> str:
+    """The embedded worker's name: of this machine and folder, since several may share a store."""
+    folder = hashlib.sha256(str(settings.data_dir.resolve()).encode()).hexdigest()[:8]
+    return f"{OWNER}@{socket.gethostname()}:{folder}"
 
 
 class LocalTransport(StoreTransport):
@@ -55,9 +64,9 @@ class LocalTransport(StoreTransport):
                 broker=self._bus,
                 notifier=self._bus,
                 runtime=self._sandbox,
-                policies=load,
+                policies=cache(load),
                 settings=settings,
-                owner=OWNER,
+                owner=lease_owner(worker_name(settings)),
             )
             super().__init__(self._engine_pipeline, settings=settings, policies=POLICIES, close=self._shut)
             self._engine: _Engine | None = None
@@ -80,7 +89,11 @@ class LocalTransport(StoreTransport):
                 self._lock.release()
             else:
                 log.info("took over %s", self._settings.data_dir)
-                self._start()
+                try:
+                    self._start()
+                except BaseException:
+                    self._lock.release()  # without an engine this process must not keep others from the work
+                    raise
 
     def _shut(self) -> None:
         with self._opening:
@@ -104,7 +117,8 @@ class _Engine:
         self._pipeline = pipeline
         self._sandbox = sandbox
         self._devices = devices_here(settings.backends)
-        self._node = Node(pipeline, settings, worker=OWNER, devices=self._devices)
+        self._worker = worker_name(settings)
+        self._node = Node(pipeline, settings, worker=self._worker, devices=self._devices)
         self._closing = threading.Event()
         self._place_bell = threading.Event()
         self._work_bells = [threading.Event() for _ in range(settings.slots)]
@@ -115,7 +129,7 @@ class _Engine:
 
     def start(self) -> None:
         self._node.start(warm=self._sandbox.warm)
-        self._pipeline.store.renew(OWNER, lease_s=-1.0)  # whoever held these leases held the lock, so it is gone
+        self._pipeline.store.disown(self._worker)  # whoever held these leases held the lock, so it is gone
         self._pipeline.sweep()
         for thread in self._threads:
             thread.start()

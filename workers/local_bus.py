@@ -1,8 +1,8 @@
 """Events and wake-ups between the processes that share one data folder, without a server.
 
 Each process binds a datagram socket in a folder of its own user; publishing is sending to every socket found there. A
-socket whose process is gone refuses, and is removed. A notice that does not fit into a full buffer is dropped for that
-process, which finds the store changed at its next look.
+socket whose process is gone refuses, and is removed. The kernel keeps few datagrams; a process whose buffer is full
+gets, as soon as there is room again, one that says to look at the store anew (its listeners are called with ``None``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.job import Event
@@ -28,6 +27,7 @@ WAKE = "wake"
 
 MAX_BYTES = 60_000
 _STOP = b"stop"
+_LOOK_AGAIN = b"again"
 
 
 class LocalBus:
@@ -39,19 +39,21 @@ class LocalBus:
         self._path = self._folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._bind()
+        self._owed: dict[Path, bool] = {}
+        self._owing = threading.Lock()
         self._thread = threading.Thread(target=self._listen, name="qorch-bus", daemon=True)
         self._thread.start()
 
     # ── notifier ──────────────────────────────────────────────────────────────────────────────────────────────────
     def publish(self, events: Sequence[Event]) -> None:
         """See :class:`orchestrator.notifier.Notifier`."""
+        if not events:
+            return
         for event in events:
             self._hub.dispatch(event)
-            message = to_json(event).encode()
-            if len(message) > MAX_BYTES:
-                message = to_json(replace(event, data={})).encode()
-            for path in self._others():
-                self._send(path, message)
+        message = to_json(list(events)).encode()
+        for path in self._others():
+            self._send(path, message if len(message) <= MAX_BYTES else _LOOK_AGAIN)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """See :class:`orchestrator.notifier.Notifier`."""
@@ -62,8 +64,8 @@ class LocalBus:
         """See :class:`orchestrator.broker.Broker`."""
         self.publish([Event("", WAKE, 0.0)])
 
-    def wake_backend(self, backend: str, num_assignments: int = 1) -> None:
-        """See :class:`orchestrator.broker.Broker`."""
+    def wake_backend(self, backend: str, num_assignments: int = 1, *, again: bool = False) -> None:
+        """See :class:`orchestrator.broker.Broker`. Who is woken works until nothing waits."""
         self.publish([Event("", WAKE, 0.0, {"backend": backend})])
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -86,7 +88,9 @@ class LocalBus:
                 return
 
     def _others(self) -> list[Path]:
-        return [path for path in self._folder.iterdir() if path != self._path]
+        with suppress(FileNotFoundError):  # somebody tidied up the temporary files: nobody else can be reached
+            return [path for path in self._folder.iterdir() if path != self._path]
+        return []
 
     def _send(self, path: Path, message: bytes) -> None:
         try:
@@ -94,12 +98,47 @@ class LocalBus:
         except OSError as error:
             if error.errno in (errno.ECONNREFUSED, errno.ENOENT):
                 path.unlink(missing_ok=True)
-            elif error.errno not in (errno.EAGAIN, errno.ENOBUFS):
+            elif error.errno in (errno.EAGAIN, errno.ENOBUFS):
+                self._owe(path)
+            else:
                 raise
+
+    def _owe(self, path: Path) -> None:
+        """Tell a process whose buffer is full to look again, once it has room; the kernel wakes the sender then."""
+        with self._owing:
+            known = path in self._owed
+            self._owed[path] = known  # True: something was lost again while the first debt is being paid
+            if known:
+                return
+        threading.Thread(target=self._pay, args=(path,), name="qorch-bus-owed", daemon=True).start()
+
+    def _pay(self, path: Path) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as patient:
+            try:
+                patient.connect(str(path))
+                patient.send(_LOOK_AGAIN)
+                while self._owed_more(path):
+                    patient.send(_LOOK_AGAIN)
+            except OSError:  # it is gone by now
+                with self._owing:
+                    del self._owed[path]
+
+    def _owed_more(self, path: Path) -> bool:
+        with self._owing:
+            more = self._owed[path]
+            if more:
+                self._owed[path] = False
+            else:
+                del self._owed[path]
+            return more
 
     def _listen(self) -> None:
         while (message := self._socket.recv(MAX_BYTES + 1)) != _STOP:
-            self._hub.dispatch(from_json(Event, message))
+            if message == _LOOK_AGAIN:
+                self._hub.dispatch(None)
+                continue
+            for event in from_json(list[Event], message):
+                self._hub.dispatch(event)
 
 
 def _folder(data_dir: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,6 +18,11 @@ from orchestrator.settings import Settings
 from orchestrator.store import Announcement
 
 log = logging.getLogger("qorch.node")
+
+
+def lease_owner(worker: str) -> str:
+    """A name for the leases of this process: a worker that comes again under its old name must not renew old ones."""
+    return f"{worker}/{uuid.uuid4().hex[:8]}"
 
 
 def devices_here(names: Sequence[str]) -> dict[str, Device]:
@@ -44,6 +50,7 @@ class Node:
         self._settings = settings
         self._worker = worker
         self._devices = devices
+        self._warm: Collection[str] = ()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="qorch-heartbeat", daemon=True)
 
@@ -54,6 +61,7 @@ class Node:
 
     def announce(self, *, warm: Collection[str]) -> None:
         """Say what this worker serves, and which of it is warm."""
+        self._warm = warm
         slots = self._settings.slots
         roll = [
             Announcement(name, self._worker, slots, device, warm=name in warm) for name, device in self._devices.items()
@@ -70,8 +78,10 @@ class Node:
     def _beat(self) -> None:
         while not self._closing.wait(self._settings.heartbeat_s):
             try:
-                self._pipeline.store.heartbeat(self._worker)
+                if not self._pipeline.store.heartbeat(self._worker):
+                    self.announce(warm=self._warm)  # a namesake that left has taken this one off the roll
                 self._pipeline.renew()
+                self._pipeline.attend()
                 self._pipeline.sweep()
             except (SQLAlchemyError, OrchestratorError) as error:
                 log.warning("%s missed a heartbeat: %s", self._worker, error)

@@ -40,7 +40,7 @@ class RedisBus:
                 for event in events:
                     pipeline.publish(CHANNEL, to_json(event))
                 pipeline.execute()
-        except redis.ConnectionError as error:
+        except redis.RedisError as error:
             log.warning("%d notices lost, the broker is away: %s", len(events), error)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -52,7 +52,7 @@ class RedisBus:
         self._closing.set()
         try:
             self._redis.publish(CHANNEL, "")  # wakes every listener; this one sees that it is to end
-        except redis.ConnectionError:
+        except redis.RedisError:
             log.debug("the broker was gone before its client")
         self._subscription.close()
         self._redis.close()
@@ -70,15 +70,16 @@ class RedisBus:
                         return
                     if message["data"]:
                         self._hub.dispatch(from_json(Event, message["data"]))
-            except (redis.ConnectionError, ValueError, OSError):
+            except (redis.RedisError, ValueError, OSError):
                 if self._reconnected():
                     self._hub.dispatch(None)  # what was missed meanwhile is in the store
 
     def _reconnected(self) -> bool:
         while not self._closing.wait(RECONNECT_S):
             try:
+                self._subscription.close()
                 self._subscription = self._subscribe()
-            except redis.ConnectionError:
+            except redis.RedisError:
                 continue
             return True
         return False

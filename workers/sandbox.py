@@ -33,6 +33,9 @@ from workers.frames import Frames
 
 T = TypeVar("T")
 
+SECRETS = frozenset({"QORCH_STORE_URL", "QORCH_REDIS_URL", "QORCH_URL"})
+"""Variables that a child has no use for and that may hold a password: it runs programs of strangers."""
+
 START_TIMEOUT_S = 120.0
 """Hard limit of starting a child and of warming up one backend: imports and just-in-time compilation on a slow disk."""
 
@@ -47,7 +50,8 @@ class Child:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         self._lifeline, their_lifeline = socket.socketpair()
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        known = {name: value for name, value in os.environ.items() if name not in SECRETS}
+        environment = known | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "workers.child", str(theirs.fileno()), str(their_lifeline.fileno())],
             pass_fds=(theirs.fileno(), their_lifeline.fileno()),
@@ -69,36 +73,47 @@ class Child:
             self._ready = True
 
     def call(self, kind: str, body: Any, answer: type[T], leash: Leash, progress: Progress = _no_progress) -> T:
-        """Have one piece of work done. After an exception other than a plain failure the child is dead."""
+        """Have one piece of work done. After any exception but a failure in the child's own words it is dead."""
         self._frames.send(kind, body)
         return self._answer(kind, answer, leash, progress, "done")
 
     def _answer(self, kind: str, answer: type[T], leash: Leash, progress: Progress, expected: str) -> T:
-        until = time.monotonic() + leash.timeout_s
         with leash.around(self.kill):
-            while True:
-                try:
-                    frame = self._frames.receive(max(1e-3, until - time.monotonic()))
-                except TimeoutError as error:
-                    self.kill()
-                    raise RuntimeFailure(_too_slow(kind, leash.timeout_s)) from error
-                if frame is None:
-                    if leash.pulled:
-                        raise WorkCancelled
-                    raise RuntimeFailure(self._died(kind))
-                name, body = frame
-                try:
-                    if name == expected:
-                        return from_json(answer, bytes(body))
-                    told = from_json(Failure if name == "failed" else dict[str, Any], bytes(body))
-                except ValueError as error:  # such as a number that is none
-                    message = f"what had to {kind} gave an answer that cannot be read: {error}"
-                    raise RuntimeFailure(Failure(_stage(kind), "UnreadableAnswer", message)) from error
-                if isinstance(told, Failure):
-                    raise RuntimeFailure(told)
-                progress(told)
+            try:
+                told = self._listen(kind, answer, leash, progress, expected)
+            except BaseException:  # it may still be at work, and what it says next must not reach the next caller
+                self.kill()
+                raise
+        if isinstance(told, Failure):
+            raise RuntimeFailure(told)
+        return told
 
-    def _died(self, kind: str) -> Failure:
+    def _listen(self, kind: str, answer: type[T], leash: Leash, progress: Progress, expected: str) -> T | Failure:
+        until = time.monotonic() + leash.timeout_s
+        while True:
+            try:
+                frame = self._frames.receive(max(1e-3, until - time.monotonic()))
+            except TimeoutError as error:
+                raise RuntimeFailure(_too_slow(kind, leash.timeout_s)) from error
+            if frame is None:
+                if leash.pulled:
+                    raise WorkCancelled
+                raise RuntimeFailure(self.died(kind))
+            name, body = frame
+            try:
+                if name == expected:
+                    return from_json(answer, bytes(body))
+                if name == "failed":
+                    return from_json(Failure, bytes(body))
+                told = from_json(dict[str, Any], bytes(body))
+            except ValueError as error:  # such as a number that is none
+                message = f"what had to {kind} gave an answer that cannot be read: {error}"
+                raise RuntimeFailure(Failure(_stage(kind), "UnreadableAnswer", message)) from error
+            progress(told)
+
+    def died(self, kind: str) -> Failure:
+        """What is to be said of its end."""
+        self.kill()
         code = self._process.wait()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         message = f"the process that had to {kind} ended with {how}; the worker's log has its last words"
@@ -142,19 +157,19 @@ class Sandbox:
 
     def warm_up(self, backends: list[str]) -> None:
         """Have one child ready that has each of these backends warm. Raises: RuntimeFailure."""
-        with self._child("") as child:
+        with self._child("warm") as child:
             for backend in backends:
                 self._warm(child, backend)
 
     def prepare(self, work: PrepareWork, leash: Leash) -> Prepared:
         """See :class:`orchestrator.runtime.Runtime`."""
-        with self._child("") as child:
+        with self._child("prepare") as child:
             return child.call("prepare", work, Prepared, leash)
 
     def execute(self, work: ExecuteWork, leash: Leash, progress: Progress) -> Executed:
         """See :class:`orchestrator.runtime.Runtime`. The limit holds for the run, not for the first warm-up."""
         begun = time.perf_counter()
-        with self._child(work.backend) as child:
+        with self._child("execute", work.backend) as child:
             self._warm(child, work.backend)
             warm_up_s = time.perf_counter() - begun
             executed = child.call("execute", work, Executed, leash, progress)
@@ -162,7 +177,7 @@ class Sandbox:
 
     def judge(self, work: JudgeWork, leash: Leash) -> Judgement:
         """See :class:`orchestrator.runtime.Runtime`."""
-        with self._child("") as child:
+        with self._child("judge") as child:
             return child.call("judge", work, Judgement, leash)
 
     def close(self) -> None:
@@ -182,7 +197,7 @@ class Sandbox:
             self.warm |= {backend}
 
     @contextmanager
-    def _child(self, backend: str) -> Iterator[Child]:
+    def _child(self, kind: str, backend: str = "") -> Iterator[Child]:
         """A child for one piece of work, if possible one where the backend is warm."""
         with self._lock:
             if self._closing:
@@ -205,8 +220,7 @@ class Sandbox:
             if self._closing:
                 raise WorkReturned from error
             if isinstance(error, OSError):  # it died between two pieces of work, before this one reached it
-                chosen.kill()
-                raise RuntimeFailure(chosen._died("execute")) from error
+                raise RuntimeFailure(chosen.died(kind)) from error
             raise
         finally:
             self._put_back(chosen)

@@ -31,6 +31,9 @@ MEMORY = 50.0
 FOLD_VERSION = 1
 """Raised when the fold changes: snapshots of another version are folded anew from the log."""
 
+MAX_PROGRAMS = 10_000
+"""Most (backend, program) pairs that have a residual of their own (ours)."""
+
 LOSS_OFFSET = 0.01
 """Losses of fidelity are compared from here on (ours): below a percent, a ratio would be one of shot noise alone."""
 
@@ -106,7 +109,8 @@ class CostModel:
         residuals = dict(self.residuals)
         for _, seen in observations:
             for key in _depths(seen.backend, seen.group, seen.program_hash):
-                residuals[key] = _learned(residuals.get(key, Residual()), seen)
+                residuals[key] = _learned(residuals.pop(key, Residual()), seen)  # popped: the last one seen stands last
+        _forget(residuals)
         return CostModel(observations[-1][0] if observations else self.cursor, residuals)
 
     def estimate(self, prior: Estimate, device: Device, group: str, program_hash: str) -> Estimate:
@@ -159,6 +163,15 @@ class CostModel:
     def from_json(text: str) -> CostModel:
         """The reverse. Raises: ValueError."""
         return from_json(CostModel, text)
+
+
+def _forget(residuals: dict[str, Residual]) -> None:
+    """Drop the programs that were not seen for longest, so that the model stays as large as it is useful."""
+    if len(residuals) <= MAX_PROGRAMS:
+        return
+    programs = [key for key in residuals if key.count("|") == 2]
+    for key in programs[: max(0, len(programs) - MAX_PROGRAMS)]:
+        del residuals[key]
 
 
 def _learned(known: Residual, seen: Observation) -> Residual:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -77,6 +79,8 @@ def _engine(url: str) -> Engine:
         ) from error
     if engine.dialect.name not in _NOW:
         raise ConfigurationError(f"the store can be SQLite or PostgreSQL; got {engine.dialect.name}")
+    if engine.dialect.name == "sqlite" and engine.url.database in (None, "", ":memory:"):
+        raise ConfigurationError("a store in memory cannot be shared by threads and processes; name a file")
     if engine.dialect.name == "sqlite":
         _tune_sqlite(engine)
     return engine
@@ -102,12 +106,21 @@ def _tune_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def insert_once(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, key: Sequence[str]) -> None:
+    """Insert the rows whose key is not there yet, also when another connection inserts it at this moment."""
+    if not rows:
+        return
+    dialect = sqlite if tx.dialect.name == "sqlite" else postgresql
+    tx.execute(dialect.insert(table).on_conflict_do_nothing(index_elements=list(key)), list(rows))
+
+
 def migrate(engine: Engine) -> None:
     """Bring the database to the newest schema; alembic is imported only if there is something to do."""
     if _version(engine) == HEAD:
         return
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
@@ -115,7 +128,14 @@ def migrate(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            shown = engine.url.render_as_string(hide_password=True)
+            raise ConfigurationError(
+                f"this version does not know the schema of the store at {shown} ({error}); "
+                "get a newer one, or set QORCH_STORE_URL or QORCH_DATA_DIR to another one"
+            ) from error
 
 
 def _version(engine: Engine) -> str | None:

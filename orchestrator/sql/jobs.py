@@ -26,12 +26,12 @@ from orchestrator.job import (
     Result,
 )
 from orchestrator.lifecycle import AssignmentEvent, Claimed, Expired, Withdrawn, advance, job_state
-from orchestrator.placement import rank
+from orchestrator.placement import missed_deadline, rank
 from orchestrator.records import from_json, to_json
 from orchestrator.sql import schema as sql
-from orchestrator.sql.engine import Database
+from orchestrator.sql.engine import Database, insert_once
 from orchestrator.sql.ledger import append_observation, insert_decision
-from orchestrator.store import Decision, Run, Swept
+from orchestrator.store import Decision, Outstanding, Run, Swept
 from orchestrator.telemetry import Observation
 
 _FINAL_JOBS = [state.value for state in FINAL_JOB_STATES]
@@ -61,13 +61,14 @@ class SqlJobs:
             "rank": rank(submitted_at=now, priority=spec.priority, deadline_at=deadline_at),
             "spec": to_json(spec),
             "submitted_at": now,
+            "deadline_at": deadline_at,
             "cancel_requested": False,
             "num_events": 0,
         }
         if spec.idempotency_key is None:
             tx.execute(insert(sql.jobs), values)
         else:
-            self._claim_key(tx, values)
+            insert_once(tx, sql.jobs, [values], key=["idempotency_key"])
             first = tx.execute(select(sql.jobs).where(sql.jobs.c.idempotency_key == spec.idempotency_key)).one()
             if first.id != job_id:
                 return _job(first), []
@@ -75,15 +76,6 @@ class SqlJobs:
             tx.execute(insert(sql.tags), [{"tag": tag, "job_id": job_id} for tag in sorted(set(spec.tags))])
         events = [_tell(tx, job_id, "submitted", now)]
         return _job(tx.execute(select(sql.jobs).where(sql.jobs.c.id == job_id)).one()), events
-
-    @staticmethod
-    def _claim_key(tx: Connection, values: Mapping[str, Any]) -> None:
-        """Insert unless another job has the key, also when it is being inserted at this moment."""
-        if tx.dialect.name == "postgresql":
-            from sqlalchemy.dialects.postgresql import insert as upsert
-        else:
-            from sqlalchemy.dialects.sqlite import insert as upsert  # type: ignore[assignment]
-        tx.execute(upsert(sql.jobs).values(**values).on_conflict_do_nothing(index_elements=["idempotency_key"]))
 
     def job(self, job_id: str) -> Job:
         with self._db.read() as tx:
@@ -135,11 +127,12 @@ class SqlJobs:
         with self._db.read() as tx:
             return [_job(row) for row in tx.execute(query.order_by(sql.jobs.c.rank, sql.jobs.c.seq).limit(limit))]
 
-    def outstanding(self) -> list[Assignment]:
+    def outstanding(self) -> list[Outstanding]:
+        columns = sql.assignments.c
         busy = [AssignmentState.WAITING.value, AssignmentState.RUNNING.value]
-        query = select(sql.assignments.c.record).where(sql.assignments.c.state.in_(busy))
+        query = select(columns.backend, columns.service_s, columns.started_at).where(columns.state.in_(busy))
         with self._db.read() as tx:
-            return [from_json(Assignment, record) for record in tx.execute(query).scalars()]
+            return [Outstanding(*row) for row in tx.execute(query)]
 
     def place(self, decision: Decision, assignments: Sequence[Assignment]) -> list[Event]:
         with self._db.write() as tx:
@@ -165,7 +158,7 @@ class SqlJobs:
         self, backends: Sequence[str], *, owner: str, lease_s: float
     ) -> tuple[Assignment, Job, list[Event]] | None:
         due = (
-            select(sql.assignments.c.record)
+            select(sql.assignments.c.id)
             .where(
                 sql.assignments.c.state == AssignmentState.WAITING.value,
                 sql.assignments.c.backend.in_(backends),
@@ -175,11 +168,12 @@ class SqlJobs:
             .with_for_update(skip_locked=True)
         )
         with self._db.write() as tx:
-            record = tx.execute(due).scalar()
-            if record is None:
+            due_id = tx.execute(due).scalar()
+            if due_id is None:
                 return None
+            record = select(sql.assignments.c.record).where(sql.assignments.c.id == due_id)
+            waiting = from_json(Assignment, tx.execute(record).scalar_one())
             now = self._db.now(tx)
-            waiting = from_json(Assignment, record)
             claimed = self._advance(tx, waiting, Claimed(owner, now, now + lease_s))
             row = _row(tx, claimed.job_id, lock=True)
             tx.execute(update(sql.jobs).where(sql.jobs.c.id == row.id).values(state=JobState.RUNNING.value))
@@ -193,6 +187,12 @@ class SqlJobs:
         with self._db.write() as tx:
             until = self._db.now(tx) + lease_s
             tx.execute(update(sql.assignments).where(*theirs).values(lease_expires_at=until))
+
+    def disown(self, worker: str) -> None:
+        with self._db.write() as tx:
+            past = self._db.now(tx) - 1.0
+            theirs = sql.assignments.c.owner.startswith(f"{worker}/", autoescape=True)
+            tx.execute(update(sql.assignments).where(theirs).values(lease_expires_at=past))
 
     def finish(
         self, claimed: Assignment, event: AssignmentEvent, *, run: Run | None = None, seen: Observation | None = None
@@ -210,10 +210,7 @@ class SqlJobs:
                 tx.execute(insert(sql.runs), values)
             if seen is not None:
                 append_observation(tx, seen)
-            parts = [ended if part.id == ended.id else part for part in parts]
-            if ended.state in (AssignmentState.FAILED, AssignmentState.CANCELLED):
-                parts = self._withdraw_waiting(tx, parts, now)
-            return [_tell_part(tx, ended, now), *self._fold(tx, claimed.job_id, parts, now)]
+            return self._settle(tx, parts, ended, now)
 
     def runs(self, job_id: str) -> list[Run]:
         query = select(sql.runs.c.record).where(sql.runs.c.job_id == job_id).order_by(sql.runs.c.assignment_id)
@@ -227,6 +224,10 @@ class SqlJobs:
             tx.execute(insert(sql.results), {"job_id": result.job_id, "record": to_json(result)})
             return _end(tx, result.job_id, JobState.DONE, self._db.now(tx), None)
 
+    def unconcluded(self) -> list[str]:
+        with self._db.read() as tx:
+            return _all_parts_done(tx)
+
     def sweep(self) -> Swept:
         swept = Swept()
         with self._db.write() as tx:
@@ -236,12 +237,16 @@ class SqlJobs:
             )
             for row in tx.execute(overdue.order_by(sql.assignments.c.id)).all():
                 swept.events.extend(self._expire(tx, row.id, row.job_id, now))
+            not_begun = [JobState.SUBMITTED.value, JobState.PLACED.value]
+            too_late = select(sql.jobs.c.id).where(sql.jobs.c.state.in_(not_begun), sql.jobs.c.deadline_at < now)
+            for job_id in tx.execute(too_late).scalars().all():
+                swept.events.extend(self._miss(tx, job_id, now))
         with self._db.read() as tx:
-            swept.unconcluded.extend(_all_parts_done(tx))
             waiting = select(sql.assignments.c.backend).where(sql.assignments.c.state == AssignmentState.WAITING.value)
-            swept.waiting_backends.extend(tx.execute(waiting).scalars())
+            swept.waiting_backends.extend(tx.execute(waiting.distinct()).scalars())
             submitted = select(sql.jobs.c.id).where(sql.jobs.c.state == JobState.SUBMITTED.value).limit(1)
-            return replace(swept, unplaced=tx.execute(submitted).scalar() is not None)
+            undecided = tx.execute(submitted).scalar() is not None or bool(_all_parts_done(tx))
+            return replace(swept, undecided=undecided)
 
     def _expire(self, tx: Connection, assignment_id: str, job_id: str, now: float) -> list[Event]:
         parts = _assignments(tx, job_id, lock=True)
@@ -251,11 +256,17 @@ class SqlJobs:
         ).scalar()
         if late.state is not AssignmentState.RUNNING or lease is None or lease >= now:
             return []
+        _row(tx, job_id, lock=True)
+        return self._settle(tx, parts, self._advance(tx, late, Expired(now)), now)
+
+    def _miss(self, tx: Connection, job_id: str, now: float) -> list[Event]:
+        """End a job whose deadline has passed before any of it began."""
+        parts = _assignments(tx, job_id, lock=True)
         row = _row(tx, job_id, lock=True)
-        event: AssignmentEvent = Withdrawn(now) if row.cancel_requested else Expired(now)
-        ended = self._advance(tx, late, event)
-        parts = [ended if part.id == ended.id else part for part in parts]
-        return [_tell_part(tx, ended, now), *self._fold(tx, job_id, parts, now)]
+        if row.state in _FINAL_JOBS or any(part.state is not AssignmentState.WAITING for part in parts):
+            return []
+        self._withdraw_waiting(tx, parts, now)
+        return _end(tx, job_id, JobState.FAILED, now, missed_deadline(from_json(JobSpec, row.spec)))
 
     # ── inside a transaction ──────────────────────────────────────────────────────────────────────────────────────
     def _advance(self, tx: Connection, assignment: Assignment, event: AssignmentEvent) -> Assignment:
@@ -263,6 +274,15 @@ class SqlJobs:
         values = _assignment_values(moved)
         tx.execute(update(sql.assignments).where(sql.assignments.c.id == moved.id).values(**values))
         return moved
+
+    def _settle(self, tx: Connection, parts: Sequence[Assignment], moved: Assignment, now: float) -> list[Event]:
+        """What the move of one part means for its siblings and its job. Nothing waits on for a job that is lost."""
+        events = [_tell_part(tx, moved, now)]
+        parts = [moved if part.id == moved.id else part for part in parts]
+        lost = {AssignmentState.FAILED, AssignmentState.CANCELLED} & {part.state for part in parts}
+        if lost or _row(tx, moved.job_id).cancel_requested:
+            parts = self._withdraw_waiting(tx, parts, now)
+        return events + self._fold(tx, moved.job_id, parts, now)
 
     def _withdraw_waiting(self, tx: Connection, parts: Iterable[Assignment], now: float) -> list[Assignment]:
         return [
@@ -317,6 +337,8 @@ def _assignment_values(assignment: Assignment) -> dict[str, Any]:
         "rank": assignment.rank,
         "attempt": assignment.attempt,
         "owner": assignment.owner,
+        "service_s": assignment.estimate.service_s,
+        "started_at": assignment.started_at,
         "lease_expires_at": assignment.lease_expires_at,
         "record": to_json(assignment),
     }
@@ -328,7 +350,7 @@ def _all_parts_done(tx: Connection) -> list[str]:
     query = (
         select(sql.jobs.c.id)
         .join(sql.assignments, sql.assignments.c.job_id == sql.jobs.c.id)
-        .where(sql.jobs.c.state.not_in(_FINAL_JOBS))
+        .where(sql.jobs.c.state == JobState.RUNNING.value)  # a job of which something is done is running or has ended
         .group_by(sql.jobs.c.id)
         .having(not_done == 0)
     )

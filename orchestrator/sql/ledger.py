@@ -11,7 +11,7 @@ from backends.backend import Device
 from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.records import from_json, to_json
 from orchestrator.sql import schema as sql
-from orchestrator.sql.engine import Database
+from orchestrator.sql.engine import Database, insert_once
 from orchestrator.store import Announcement, Decision
 from orchestrator.telemetry import Observation
 
@@ -48,10 +48,12 @@ class SqlLedger:
             return tx.execute(query.order_by(sql.snapshots.c.cursor.desc()).limit(1)).scalar()
 
     def save_snapshot(self, fold_version: int, cursor: int, model: str) -> None:
-        key = {"fold_version": fold_version, "cursor": cursor}
+        row = {"fold_version": fold_version, "cursor": cursor, "model": model}
+        newest = select(sql.snapshots.c.cursor).where(sql.snapshots.c.fold_version == fold_version)
         with self._db.write() as tx:
-            if tx.execute(select(sql.snapshots.c.cursor).filter_by(**key)).scalar() is None:
-                tx.execute(insert(sql.snapshots), {**key, "model": model})
+            insert_once(tx, sql.snapshots, [row], key=["fold_version", "cursor"])
+            kept = tx.execute(newest.order_by(sql.snapshots.c.cursor.desc()).limit(2)).scalars().all()
+            tx.execute(delete(sql.snapshots).where(sql.snapshots.c.cursor < min(kept)))
 
     def decision(self, job_id: str) -> Decision | None:
         query = select(sql.decisions).where(sql.decisions.c.job_id == job_id)
@@ -74,13 +76,9 @@ class SqlLedger:
 
     def save_preparation(self, program_hash: str, facts: ProgramFacts, fits: Mapping[str, Fit]) -> None:
         with self._db.write() as tx:
-            tx.execute(delete(sql.programs).where(sql.programs.c.hash == program_hash))
-            tx.execute(insert(sql.programs), {"hash": program_hash, "facts": to_json(facts)})
-            mine = sql.fits.c.program_hash == program_hash
-            tx.execute(delete(sql.fits).where(mine, sql.fits.c.key.in_(list(fits))))
-            if fits:
-                rows = [{"program_hash": program_hash, "key": key, "record": to_json(f)} for key, f in fits.items()]
-                tx.execute(insert(sql.fits), rows)
+            insert_once(tx, sql.programs, [{"hash": program_hash, "facts": to_json(facts)}], key=["hash"])
+            rows = [{"program_hash": program_hash, "key": key, "record": to_json(fit)} for key, fit in fits.items()]
+            insert_once(tx, sql.fits, rows, key=["program_hash", "key"])
 
     def announce(self, worker: str, announcements: Sequence[Announcement]) -> None:
         with self._db.write() as tx:
@@ -100,10 +98,11 @@ class SqlLedger:
             if rows:
                 tx.execute(insert(sql.roll), rows)
 
-    def heartbeat(self, worker: str) -> None:
+    def heartbeat(self, worker: str) -> bool:
         with self._db.write() as tx:
             now = self._db.now(tx)
-            tx.execute(update(sql.roll).where(sql.roll.c.worker == worker).values(heartbeat_at=now))
+            beaten = update(sql.roll).where(sql.roll.c.worker == worker).values(heartbeat_at=now)
+            return bool(tx.execute(beaten.returning(sql.roll.c.backend)).all())
 
     def roll(self, *, silent_s: float) -> list[Announcement]:
         with self._db.read() as tx:

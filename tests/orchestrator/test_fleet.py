@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 import backends
 from orchestrator.fleet import Fleet
-from orchestrator.job import Assignment, AssignmentState
-from orchestrator.store import Announcement
+from orchestrator.store import Announcement, Outstanding
 
 MPS, CIRQ = (backends.load(name).device() for name in ("aer_mps", "cirq_simulator"))
 
@@ -33,10 +30,10 @@ def test_the_roll_gives_devices_and_lanes() -> None:
     ]
 
 
-def test_what_waits_and_what_is_left_of_what_runs_is_the_backlog(new_assignment: Callable[..., Assignment]) -> None:
-    running = new_assignment(backend="cirq_simulator", state=AssignmentState.RUNNING, started_at=9.75)
-    late = new_assignment(backend="cirq_simulator", state=AssignmentState.RUNNING, started_at=1.0)
-    waiting = new_assignment(backend="cirq_simulator")
+def test_what_waits_and_what_is_left_of_what_runs_is_the_backlog() -> None:
+    running = Outstanding("cirq_simulator", 1.0, started_at=9.75)
+    late = Outstanding("cirq_simulator", 1.0, started_at=1.0)
+    waiting = Outstanding("cirq_simulator", 1.0, started_at=None)
     backlog = fleet().backlog([running, late, waiting], now=10.0)
     assert backlog.wait_s("cirq_simulator") == pytest.approx(0.75 + 0.0 + 1.0)
     assert backlog.wait_s("aer_mps") == 0.0, "the other worker is free"

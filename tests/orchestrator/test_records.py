@@ -140,15 +140,15 @@ def test_what_no_job_can_be(new_assignment: Callable[..., Assignment]) -> None:
     for make, word in [
         (lambda: Objective(latency=float("nan")), "finite"),
         (lambda: Objective(0, 0, 0, 0), "not all zero"),
-        (lambda: Objective(latency=-1), ">= 0"),
+        (lambda: Objective(latency=-1), "finite number from 0"),
         (lambda: Limits(min_fidelity=1.5), "min_fidelity"),
         (lambda: Limits(deadline_s=float("inf")), "deadline_s"),
         (lambda: Limits(timeout_s=0), "timeout_s"),
         (lambda: JobSpec(program=SPEC.program, priority=10), "priority"),
         (lambda: JobSpec(program=SPEC.program, seed=-1), "seed"),
         (lambda: JobSpec(program=SPEC.program, pin={"a": 0.5}), "add up to 1"),
-        (lambda: JobSpec(program=SPEC.program, pin={"a": float("nan"), "b": 0.5}), "add up to 1"),
-        (lambda: JobSpec(program=SPEC.program, shots=1, pin={"a": 0.5, "b": 0.5}), "cannot be shared"),
+        (lambda: JobSpec(program=SPEC.program, pin={"a": float("nan"), "b": 0.5}), "finite"),
+        (lambda: JobSpec(program=SPEC.program, shots=1, pin={"a": 0.5, "b": 0.5}), "at least one for each"),
         (lambda: JobSpec(program=SPEC.program, transpile=TranspileOptions(optimization_level=4)), "optimization_level"),
     ]:
         with pytest.raises(InvalidJob, match=word):

@@ -12,6 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
 import backends
 from orchestrator.errors import ConfigurationError, JobNotFound
@@ -63,7 +64,7 @@ def test_the_schema_is_what_the_migrations_make(store: SqlStore) -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql://host/db", "sqlite:////proc/none/qorch.sqlite"])
+@pytest.mark.parametrize("url", ["nonsense", "mysql://u:secret@host/db", "sqlite:////proc/none/qorch.sqlite"])
 def test_an_unusable_address_says_so_without_its_password(url: str) -> None:
     with pytest.raises((ConfigurationError, OSError)) as caught:
         SqlStore(url)
@@ -210,7 +211,8 @@ def test_a_crash_before_the_result_is_found(
 ) -> None:
     job = placed(store, spec, new_assignment)
     store.finish(claim(store), Completed(0.0), run=Run({"0": 1}, measurement))
-    assert store.sweep().unconcluded == [job.id]
+    assert store.unconcluded() == [job.id]
+    assert store.sweep().undecided
 
 
 def test_events_are_numbered_in_order(store: SqlStore, spec: JobSpec, new_assignment: Make) -> None:
@@ -285,3 +287,69 @@ def test_preparation_is_kept(store: SqlStore) -> None:
     assert store.facts("h") == facts
     assert store.facts("x") is None
     assert store.fits("h", ["k", "l", "m"]) == {"k": Fit(num_qubits=1), "l": Fit(cannot="no")}
+
+
+def test_what_is_given_back_after_a_cancel_does_not_wait_again(
+    store: SqlStore, spec: JobSpec, new_assignment: Make
+) -> None:
+    for end in (Returned(0.0), Broken(0.0, Failure("execute", "TransientFailure", "not now", transient=True))):
+        job = placed(store, spec, new_assignment)
+        part = claim(store)
+        store.request_cancel(job.id)
+        assert kinds(store.finish(part, end))[-1] == "cancelled"
+        assert store.job(job.id).state is JobState.CANCELLED
+
+
+def test_a_share_of_a_lost_job_is_not_tried_again(store: SqlStore, spec: JobSpec, new_assignment: Make) -> None:
+    job = placed(store, spec, new_assignment, "aer_statevector", "cirq_simulator")
+    first, second = claim(store), claim(store, "cirq_simulator", lease_s=-1.0)
+    store.finish(first, Broken(0.0, Failure("execute", "ExecutionFailed", "no")))
+    assert "failed" in kinds(store.sweep().events), "the other one's worker has gone silent"
+    assert store.job(job.id).state is JobState.FAILED
+    assert store.finish(second, Returned(0.0)) is None
+
+
+def test_a_lease_that_is_not_held_any_more_expires(store: SqlStore, spec: JobSpec, new_assignment: Make) -> None:
+    placed(store, spec, new_assignment)
+    placed(store, spec, new_assignment)
+    lost, kept = claim(store, lease_s=-1.0), claim(store, lease_s=-1.0)
+    store.renew("w", lease_s=LEASE_S, held=[kept.id])
+    assert [event.job_id for event in store.sweep().events] == [lost.job_id]
+
+
+def test_a_worker_that_is_gone_owns_nothing(store: SqlStore, spec: JobSpec, new_assignment: Make) -> None:
+    placed(store, spec, new_assignment)
+    placed(store, spec, new_assignment)
+    mine, other = claim(store, owner="w/1"), claim(store, owner="w2/1")
+    store.disown("w")
+    assert [event.job_id for event in store.sweep().events] == [mine.job_id]
+    assert kinds(store.finish(other, Withdrawn(0.0)))[0] == "assignment_cancelled"
+
+
+def test_a_job_that_cannot_begin_in_time_fails(store: SqlStore, spec: JobSpec, new_assignment: Make) -> None:
+    late = replace(spec, limits=Limits(deadline_s=0.0))
+    jobs = [submitted(store, late), placed(store, late, new_assignment)]
+    running = placed(store, late, new_assignment)
+    while claim(store).job_id != running.id:
+        pass  # take the placed ones too: only what nobody began is swept
+    jobs[1:] = [placed(store, late, new_assignment)]
+    store.sweep()
+    for job in jobs:
+        failed = store.job(job.id)
+        assert failed.state is JobState.FAILED
+        assert failed.failure is not None
+        assert "deadline_s 0" in failed.failure.message
+    assert store.job(running.id).state is JobState.RUNNING
+
+
+def test_only_the_last_snapshots_are_kept(store: SqlStore) -> None:
+    for cursor in range(100, 1000, 100):
+        store.save_snapshot(1, cursor, str(cursor))
+    with store._db.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM snapshots")).scalar_one() == 2
+
+
+def test_who_was_taken_off_the_roll_is_told(store: SqlStore) -> None:
+    assert not store.heartbeat("nobody")
+    store.announce("w", [Announcement("aer_mps", "w", 1, backends.load("aer_mps").device())])
+    assert store.heartbeat("w")

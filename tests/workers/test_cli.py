@@ -351,7 +351,7 @@ def test_up_serves_until_it_is_asked_to_end(folder: Path, tmp_path: Path) -> Non
         assert [each["backend"] for each in document(tmp_path, "backends", "--url", record["url"])] == [
             "aer_statevector"
         ]
-        assert "already serves" in inside(tmp_path, "up").stderr
+        assert "a cluster at" in inside(tmp_path, "up").stderr
     finally:
         cluster.terminate()
         rest, _ = cluster.communicate(timeout=60)

@@ -38,7 +38,8 @@ def test_only_a_living_cluster_is_joined(tmp_path: Path) -> None:
     assert looker.cluster() is None
     holder.acquire(wait=False)
     assert looker.cluster() is None, "an embedded client leaves no address"
-    holder.write("redis://:secret@host/0")
+    holder.release()
+    holder.acquire(wait=False, address="redis://:secret@host/0")
     assert looker.cluster() == "redis://:secret@host/0"
     assert stat.S_IMODE((tmp_path / "owner.lock").stat().st_mode) == 0o600
     holder.release()
@@ -51,7 +52,7 @@ def test_a_client_joins_the_cluster_of_its_folder_and_nobody_works_beside_it(set
         with Client(settings=fleet) as client:
             assert isinstance(client._transport._pipeline.notifier, RedisBus)  # type: ignore[attr-defined]
             assert sum(client.submit(bell, shots=10).result(TIMEOUT_S).counts.values()) == 10
-        with pytest.raises(ConfigurationError, match="already serves"), running(fleet, {"two": ["aer_statevector"]}):
+        with pytest.raises(ConfigurationError, match="a cluster at"), running(fleet, {"two": ["aer_statevector"]}):
             pass
     with Client(settings=fleet) as client:  # the cluster is gone; its jobs are not
         assert len(client.jobs()) == 1

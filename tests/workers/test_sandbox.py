@@ -167,3 +167,27 @@ def test_a_child_sees_no_file_of_the_machine(sandbox: Sandbox, tmp_path: Path) -
     text = f'OPENQASM 2.0;\ninclude "{secret}";\nqreg q[1];\nsecret q[0];\n'
     with pytest.raises(RuntimeFailure, match="include"):
         sandbox.prepare(PrepareWork(Program("openqasm2", text=text), Limits(), (), TranspileOptions()), Leash(60.0))
+
+
+def test_a_listener_that_fails_leaves_no_answer_for_the_next_caller(bell: Program) -> None:
+    """The child was at work when its caller gave up; what it says then must not reach somebody else's job."""
+    sandbox = Sandbox()
+
+    def refuse(_: Any) -> None:
+        raise ConnectionError("the store is away")
+
+    with pytest.raises((RuntimeFailure, ConnectionError)):
+        sandbox.execute(work(Program.from_any(RayTracing()), shots=16), Leash(60.0), refuse)
+    executed = sandbox.execute(work(bell), Leash(60.0), ignore)
+    assert set(executed.counts) <= {"00", "11"}
+    assert executed.outcome is None
+    sandbox.close()
+
+
+def test_a_child_knows_no_address_of_store_or_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QORCH_STORE_URL", "postgresql://user:secret@host/db")
+    sandbox = Sandbox()
+    sandbox.warm_up([])
+    (child,) = sandbox_children(sandbox)
+    assert "secret" not in "".join(child.environ().values())
+    sandbox.close()

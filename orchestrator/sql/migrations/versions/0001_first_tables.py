@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("rank", sa.Float(), nullable=False),
         sa.Column("spec", sa.Text(), nullable=False),
         sa.Column("submitted_at", sa.Float(), nullable=False),
+        sa.Column("deadline_at", sa.Float(), nullable=True),
         sa.Column("finished_at", sa.Float(), nullable=True),
         sa.Column("cancel_requested", sa.Boolean(), nullable=False),
         sa.Column("failure", sa.Text(), nullable=True),
@@ -80,7 +81,9 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("rank", sa.Float(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("owner", sa.String(length=200), nullable=True),
+        sa.Column("owner", sa.String(length=300), nullable=True),
+        sa.Column("service_s", sa.Float(), nullable=False),
+        sa.Column("started_at", sa.Float(), nullable=True),
         sa.Column("lease_expires_at", sa.Float(), nullable=True),
         sa.Column("record", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
