@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 
 from orchestrator.job import Event
 from orchestrator.pipeline import Pipeline
@@ -75,31 +76,34 @@ class LocalTransport(StoreTransport):
             if owned:
                 self._start()
             elif settings.embedded_engine:
-                threading.Thread(target=self._inherit, name="qorch-heir", daemon=True).start()
+                _stand_in_line(self)
             opened.pop_all()  # all is well: from here on it is given back by close()
+
+    @property
+    def folder(self) -> Path:
+        """The data folder it works in or waits for."""
+        return self._settings.data_dir.resolve()
 
     def _start(self) -> None:
         self._engine = _Engine(self._engine_pipeline, self._bus, self._sandbox, self._settings)
         self._engine.start()
 
-    def _inherit(self) -> None:
-        self._lock.acquire(wait=True)
+    def inherit(self, lock: FolderLock) -> bool:
+        """Do the work from here on, with the lock of the folder. False if this client was closed meanwhile."""
         with self._opening:
             if self._ended:
-                self._lock.release()
-            else:
-                log.info("took over %s", self._settings.data_dir)
-                try:
-                    self._start()
-                except BaseException:
-                    self._lock.release()  # without an engine this process must not keep others from the work
-                    raise
+                return False
+            log.info("took over %s", self._settings.data_dir)
+            self._lock = lock
+            self._start()
+            return True
 
     def _shut(self) -> None:
         with self._opening:
             if self._ended:
                 return
             self._ended = True
+        _leave_the_line(self)
         if self._engine is not None:
             self._engine.stop_accepting()
             self._sandbox.close()
@@ -108,6 +112,43 @@ class LocalTransport(StoreTransport):
         self._engine_pipeline.close()
         self._bus.close()
         self._store.close()
+
+
+_line: dict[Path, list[LocalTransport]] = {}
+_lining_up = threading.Lock()
+
+
+def _stand_in_line(client: LocalTransport) -> None:
+    """Wait for the folder's lock. One thread a folder does, however many clients of this process come and go."""
+    folder = client.folder
+    with _lining_up:
+        first = folder not in _line  # the key stands for the thread that waits
+        _line.setdefault(folder, []).append(client)
+    if first:
+        threading.Thread(target=_wait_in_line, args=(folder,), name="qorch-heir", daemon=True).start()
+
+
+def _leave_the_line(client: LocalTransport) -> None:
+    with _lining_up:
+        if client in _line.get(client.folder, ()):
+            _line[client.folder].remove(client)
+
+
+def _wait_in_line(folder: Path) -> None:
+    lock = FolderLock(folder)
+    lock.acquire(wait=True)
+    with _lining_up:
+        heirs = _line.pop(folder)
+    try:
+        while heirs:
+            if heirs.pop(0).inherit(lock):
+                for client in heirs:
+                    _stand_in_line(client)
+                return
+    except BaseException:
+        lock.release()  # without an engine this process must not keep others from the work
+        raise
+    lock.release()
 
 
 class _Engine:

@@ -130,3 +130,19 @@ def test_the_trip_runs_on_postgresql(small: Settings, bell: Program, postgres: s
         assert [sum(result.counts.values()) for result in results] == [20] * 5
         assert client.costs()[0].num_observations == 5
     assert not (small.data_dir / "qorch.sqlite").exists()
+
+
+def test_in_one_process_the_next_client_inherits_and_the_line_does_not_grow(small: Settings, bell: Program) -> None:
+    me = psutil.Process()
+    with Client(settings=small) as owner_here:
+        for _ in range(3):
+            with Client(settings=small) as guest:
+                assert sum(guest.submit(bell, shots=10).result(TIMEOUT_S).counts.values()) == 10
+        threads = me.num_threads()
+        for _ in range(5):
+            Client(settings=small).close()
+        assert me.num_threads() <= threads, "closed clients wait for nothing"
+        heir = Client(settings=small)
+        owner_here.close()
+        assert sum(heir.submit(bell, shots=10).result(TIMEOUT_S).counts.values()) == 10
+        heir.close()

@@ -221,6 +221,12 @@ class TestErrors:
         (["events", "nothing", "--follow"], 1, "qorch jobs"),
         (["jobs", "--state", "asleep"], 2, "submitted, placed"),
         (["jobs", "--limit", "0"], 2, "--limit"),
+        (["run", "/dev/zero"], 1, "no regular file"),
+        (["run", "x" * 5_000], 1, "too long"),
+        (["run", "bell.qasm", "--timeout-s", "1e308"], 1, "timeout_s"),
+        (["run", "bell.qasm", "--tag", "a\0b"], 1, "printable"),
+        (["jobs", "--url", "redis://["], 1, "no address"),
+        (["jobs", "--url", "redis://nowhere:99999999"], 1, "no address"),
         (["jobs", "--url", "http://nowhere"], 1, "redis"),
         (["jobs", "--url", "unix:///nowhere/redis.sock"], 1, "no Redis answers"),
         (["jobs", "--data-dir", "bell.qasm"], 1, "bell.qasm"),
@@ -271,6 +277,26 @@ class TestErrors:
         assert done.returncode == 1
         assert done.stderr.startswith("error: QORCH_SLOTS: ")
         assert "hunter2" not in done.stderr
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("SLOTS", "1000000000"),
+            ("HEARTBEAT_S", "inf"),
+            ("HEARTBEAT_S", "nan"),
+            ("URL", "http://u:hunter2@h"),
+            ("STORE_URL", "sqlite://"),
+            ("STORE_URL", "mysql://u:hunter2@h/x"),
+            ("DATA_DIR", "/dev/null/x"),
+        ],
+    )
+    def test_a_setting_that_nobody_can_use(self, desk: Path, name: str, value: str) -> None:
+        done = process(desk, "jobs", **{f"QORCH_{name}": value})
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+        assert "hunter2" not in done.stderr
+        assert "defect" not in done.stderr
 
     def test_a_store_that_is_none(self, tmp_path: Path) -> None:
         (tmp_path / "data").mkdir()
