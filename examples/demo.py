@@ -15,6 +15,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_futures
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -90,17 +92,22 @@ def main(
     ) as progress:
         for name in declaration.policies:
             rows += _under(name, batch, folder, progress)
+        _write(rows, folder)  # what follows may be interrupted
         best = _best_afterwards(batch, declaration, folder, progress)
     for row in rows:
         row["regret"] = row["cost"] - best[row["index"]] if row["index"] in best and row["cost"] is not None else None
-    with (folder / "jobs.jsonl").open("w") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
+    _write(rows, folder)
     draw(rows, folder / "overview.png")
     console.print(outcome_table(rows))
     console.print(learning_table(rows))
     failed = sum(row["state"] != JobState.DONE for row in rows)
     console.print(f"{len(rows) - failed} of {len(rows)} jobs done · raw data and plots in [bold]{folder}[/]")
     raise typer.Exit(1 if failed else 0)
+
+
+def _write(rows: Sequence[dict[str, Any]], folder: Path) -> None:
+    with (folder / "jobs.jsonl").open("w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def _under(policy: str, batch: Sequence[Arrival], folder: Path, progress: Progress) -> list[dict[str, Any]]:
@@ -111,7 +118,6 @@ def _under(policy: str, batch: Sequence[Arrival], folder: Path, progress: Progre
         progress.reset(bar)
         progress.update(bar, note="")
         handles: list[JobHandle] = []
-        all_in = threading.Event()
 
         def submit() -> None:
             begun = time.monotonic()
@@ -119,19 +125,19 @@ def _under(policy: str, batch: Sequence[Arrival], folder: Path, progress: Progre
             for arrival in batch:
                 wait.wait(max(0.0, begun + arrival.at_s - time.monotonic()))
                 handles.extend(client.submit_many([replace(arrival.spec, policy=policy)]))
-            all_in.set()
 
-        clerk = threading.Thread(target=submit)
-        clerk.start()
-        finished: list[str] = []
-        while len(finished) < len(batch):
-            known = set(finished)
-            for handle in client.as_completed([h for h in list(handles) if h.id not in known], timeout=JOB_TIMEOUT_S):
-                finished.append(handle.id)
-                progress.update(bar, completed=len(finished))
-            if not all_in.is_set():
-                all_in.wait(0.1)
-        clerk.join()
+        with ThreadPoolExecutor(1) as clerks:
+            clerk = clerks.submit(submit)
+            finished: set[str] = set()
+            while len(finished) < len(batch):
+                waiting = [handle for handle in list(handles) if handle.id not in finished]
+                for handle in client.as_completed(waiting, timeout=JOB_TIMEOUT_S):
+                    finished.add(handle.id)
+                    progress.update(bar, completed=len(finished))
+                if clerk.done():
+                    clerk.result()  # raises what kept it from submitting
+                else:
+                    wait_futures([clerk], timeout=0.1)
         rows = [_row(client, policy, index, arrival, handles[index], settings) for index, arrival in enumerate(batch)]
         done = [row for row in rows if row["cost"] is not None]
         mean = sum(row["cost"] for row in done) / max(1, len(done))
@@ -198,7 +204,8 @@ def _best_afterwards(
     with running(settings, FLEET, logs=settings.data_dir / "logs") as url, Client(url, settings=settings) as client:
         progress.update(bar, note="each sampled job on every backend")
         for index, arrival in sample:
-            client.submit_many([arrival.spec])[0].result(JOB_TIMEOUT_S)  # prepared, so that no backend pays for it
+            first = client.submit_many([arrival.spec])  # prepares the program, so that no backend pays for it
+            next(client.as_completed(first, timeout=JOB_TIMEOUT_S))
             costs = []
             for backend in (name for names in FLEET.values() for name in names):
                 if arrival.spec.allow and backend not in arrival.spec.allow:
@@ -209,7 +216,8 @@ def _best_afterwards(
                 except JobError:  # not feasible there; the reason stands in the store
                     continue
                 costs.append(_cost(arrival, result.measurement, result.estimate.fidelity, settings))
-            best[index] = min(costs)
+            if costs:
+                best[index] = min(costs)
             progress.advance(bar)
     return best
 

@@ -20,17 +20,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 
-from backends.backend import Device, TranspileOptions
-from backends.errors import BackendError
+from backends.backend import Device
 from backends.limits import rejection
-from circuits.errors import CircuitError
 from circuits.facts import Judgement
 from circuits.seeds import derive
 from orchestrator import measure
 from orchestrator.broker import Broker
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel
 from orchestrator.cost_model.prior import prior
-from orchestrator.errors import NoFeasibleBackend, PlacementError
+from orchestrator.defects import DEFECTS, defect
+from orchestrator.errors import PlacementError
 from orchestrator.fleet import Fleet
 from orchestrator.job import FINAL_JOB_STATES, Assignment, AssignmentState, Estimate, Event, Failure, Job, JobSpec
 from orchestrator.lifecycle import Broken, Completed, Returned, Withdrawn
@@ -44,9 +43,8 @@ from orchestrator.placement import (
     missed_deadline,
     rank,
     rejections,
-    split_shots,
 )
-from orchestrator.preparation import Fit, ProgramFacts, digest, preparation_key
+from orchestrator.preparation import Fit, ProgramFacts, fit_key, preparation_key
 from orchestrator.runtime import (
     Executed,
     ExecuteWork,
@@ -60,6 +58,7 @@ from orchestrator.runtime import (
     WorkReturned,
 )
 from orchestrator.settings import Settings
+from orchestrator.shares import assignments_of, check_feasible
 from orchestrator.store import Decision, Run, Store
 from orchestrator.telemetry import Observation
 
@@ -69,19 +68,6 @@ SNAPSHOT_EVERY = 100
 SILENT_HEARTBEATS = 4
 """A worker that missed so many heartbeats is off the roll."""
 
-
-DEFECTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    BackendError,
-    CircuitError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What a defect of a family, a backend or a policy raises. It costs one job; the store's own errors pass through."""
 
 log = logging.getLogger("qorch.pipeline")
 
@@ -185,7 +171,7 @@ class Pipeline:
             load_s = dict(backlog.load_s)
             for request, choice in self._choose(policy, list(group), backlog):
                 try:
-                    parts = _assignments(request, choice, backlog, partial(self._sized, request, fleet, model))
+                    parts = assignments_of(request, choice, backlog, partial(self._sized, request, fleet, model))
                 except PlacementError as error:
                     self._fail(request.job_id, Failure("place", type(error).__name__, str(error)))
                     continue
@@ -218,7 +204,7 @@ class Pipeline:
             except PlacementError as error:
                 self._fail(job.id, Failure("place", type(error).__name__, str(error)))
             except DEFECTS as error:
-                self._fail(job.id, _defect("place", error))
+                self._fail(job.id, defect("place", error))
             if time.monotonic() > closes:
                 return requests, num_taken
         return requests, len(jobs)
@@ -255,7 +241,7 @@ class Pipeline:
             waited_s=waited_s,
             candidates=tuple(candidates),
         )
-        _check_feasible(request, facts)
+        check_feasible(request, facts)
         return request
 
     def _sized(
@@ -279,7 +265,7 @@ class Pipeline:
         except (PlacementError, *DEFECTS) as error:
             if len(requests) > 1:
                 return [pair for request in requests for pair in self._choose(policy, [request], backlog)]
-            self._fail(requests[0].job_id, _defect("place", error, f"policy {policy!r}: "))
+            self._fail(requests[0].job_id, defect("place", error, f"policy {policy!r}: "))
             return []
         return [(request, choices.get(request.job_id, request.spec.pin)) for request in requests]
 
@@ -301,7 +287,7 @@ class Pipeline:
         try:
             self._run(job, assignment, devices[assignment.backend], leash)
         except DEFECTS as error:
-            self._broken(assignment, _defect("execute", error))
+            self._broken(assignment, defect("execute", error))
         finally:
             with self._holding:
                 self._held.discard(assignment.id)
@@ -463,69 +449,5 @@ class Pipeline:
             self.broker.wake_placement()
 
 
-def _defect(stage: str, error: Exception, where: str = "") -> Failure:
-    """What is said of an error that nobody foresaw: the job ends, the worker goes on."""
-    log.error("a job fails at %s", stage, exc_info=error)
-    kind = type(error).__name__
-    return Failure(stage, kind, f"{where}{kind}: {str(error)[:1000]}; the worker's log has its trace")
-
-
-def fit_key(device: Device, options: TranspileOptions) -> str:
-    """Under which a program's fit to a target is kept."""
-    return digest(device.name, device.target_version, options)
-
-
 def _policy(request: Request) -> str:
     return request.spec.policy
-
-
-def _check_feasible(request: Request, facts: ProgramFacts) -> None:
-    spec = request.spec
-    known = {candidate.backend: candidate.rejections for candidate in request.candidates}
-    absent = {name: ("no worker has announced it",) for name in (*spec.allow, *spec.pin) if name not in known}
-    blocked_pin = any(known.get(name, absent.get(name)) for name in spec.pin)
-    if blocked_pin or not request.feasible:
-        wanted = set(spec.pin) or set(spec.allow) or set(known)
-        raise NoFeasibleBackend({name: why for name, why in (known | absent).items() if why and name in wanted})
-    if facts.adaptive and len(spec.pin) > 1:
-        raise PlacementError(
-            f"{facts.group} chooses its next circuits from the last counts, so its shots cannot be shared by "
-            f"{len(spec.pin)} backends; pin it to one"
-        )
-
-
-Sized = Callable[[Candidate, int], tuple[Estimate, Estimate]]
-"""Prior and estimate of so many shots on a candidate."""
-
-
-def _assignments(request: Request, choice: Choice, backlog: Backlog, sized: Sized) -> list[Assignment]:
-    """The shares of a choice, booked on the backlog."""
-    candidates = {candidate.backend: candidate for candidate in request.feasible}
-    strangers = sorted(set(choice) - set(candidates))
-    if strangers or not choice:
-        raise PlacementError(
-            f"policy {request.spec.policy!r} chose {strangers or 'nothing'} for job {request.job_id}; "
-            f"feasible are {sorted(candidates)}"
-        )
-    parts = []
-    for index, (backend, shots) in enumerate(sorted(split_shots(request.spec.shots, choice).items())):
-        candidate = candidates[backend]
-        wait_s = backlog.wait_s(backend)
-        before, estimate = sized(candidate, shots)
-        parts.append(
-            Assignment(
-                id=f"{request.job_id}-{index}",
-                job_id=request.job_id,
-                backend=backend,
-                shots=shots,
-                rank=request.rank,
-                prior=before,
-                estimate=estimate,
-                wait_s=wait_s,
-                decision=0,
-                target_version=candidate.target_version,
-                placed_at=0.0,
-            )
-        )
-        backlog.add(backend, estimate.service_s)
-    return parts

@@ -9,6 +9,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from backends.backend import Device, TranspileOptions
 from circuits.facts import Features
 from circuits.program import Program
 from orchestrator.records import to_json
@@ -58,6 +59,11 @@ def digest(*parts: Any) -> str:
 def preparation_key(program: Program) -> str:
     """Under which a program's facts and fits are kept."""
     return digest(program.content_hash())
+
+
+def fit_key(device: Device, options: TranspileOptions) -> str:
+    """Under which a program's fit to a target is kept."""
+    return digest(device.name, device.target_version, options)
 
 
 @cache

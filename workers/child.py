@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -23,10 +24,14 @@ from workers.frames import Frames
 
 log = logging.getLogger("qorch.child")
 
+MEMORY_SHARE = 0.75
+"""Part of the machine's memory that one child may take (ours)."""
+
 
 def main(fd: int, lifeline: int) -> None:
     """Serve until the worker closes its end."""
     _die_with_parent(lifeline)
+    _limit_memory()
     frames = Frames(socket.socket(fileno=fd))
     from workers import hands  # the heavy imports; the worker waits for "ready"
 
@@ -62,6 +67,13 @@ def _failure(stage: str, error: Exception) -> Failure:
     elif not isinstance(error, CircuitError | BackendError):
         words = f"{type(error).__name__}: {words}"
     return Failure(stage, type(error).__name__, words, transient=isinstance(error, TransientFailure))
+
+
+def _limit_memory() -> None:
+    """Refuse memory beyond a part of the machine's: a circuit that is too wide fails by itself, not its neighbours."""
+    machine_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    most = int(MEMORY_SHARE * machine_bytes)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def _die_with_parent(lifeline: int) -> None:

@@ -100,7 +100,7 @@ def _settings_words(error: Exception) -> str:
     """A setting that cannot be used, without its value: it may be a secret."""
     details = getattr(error, "errors", None)
     if details is None:
-        return f"{error}; write a list as JSON, for example QORCH_BACKENDS='[\"aer_statevector\"]'"
+        return str(error)
     return "; ".join(f"QORCH_{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in details())
 
 

@@ -1,0 +1,72 @@
+"""From a choice to assignments: what a job needs to be placed at all, and the shares it is placed as. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.errors import NoFeasibleBackend, PlacementError
+from orchestrator.job import Assignment, Estimate
+from orchestrator.placement import Backlog, Candidate, Choice, Request, split_shots
+from orchestrator.preparation import ProgramFacts
+
+
+def check_feasible(request: Request, facts: ProgramFacts) -> None:
+    """Make sure that a policy has something to choose from.
+
+    Raises:
+        NoFeasibleBackend: every candidate, or one that the job is pinned to, is excluded.
+        PlacementError: the job cannot be shared as its pin wants.
+    """
+    spec = request.spec
+    known = {candidate.backend: candidate.rejections for candidate in request.candidates}
+    absent = {name: ("no worker has announced it",) for name in (*spec.allow, *spec.pin) if name not in known}
+    blocked_pin = any(known.get(name, absent.get(name)) for name in spec.pin)
+    if blocked_pin or not request.feasible:
+        wanted = set(spec.pin) or set(spec.allow) or set(known)
+        raise NoFeasibleBackend({name: why for name, why in (known | absent).items() if why and name in wanted})
+    if facts.adaptive and len(spec.pin) > 1:
+        raise PlacementError(
+            f"{facts.group} chooses its next circuits from the last counts, so its shots cannot be shared by "
+            f"{len(spec.pin)} backends; pin it to one"
+        )
+
+
+Sized = Callable[[Candidate, int], tuple[Estimate, Estimate]]
+"""Prior and estimate of so many shots on a candidate."""
+
+
+def assignments_of(request: Request, choice: Choice, backlog: Backlog, sized: Sized) -> list[Assignment]:
+    """The shares of a choice, booked on the backlog.
+
+    Raises:
+        PlacementError: the choice is none of the feasible candidates.
+    """
+    candidates = {candidate.backend: candidate for candidate in request.feasible}
+    strangers = sorted(set(choice) - set(candidates))
+    if strangers or not choice:
+        raise PlacementError(
+            f"policy {request.spec.policy!r} chose {strangers or 'nothing'} for job {request.job_id}; "
+            f"feasible are {sorted(candidates)}"
+        )
+    parts = []
+    for index, (backend, shots) in enumerate(sorted(split_shots(request.spec.shots, choice).items())):
+        candidate = candidates[backend]
+        wait_s = backlog.wait_s(backend)
+        before, estimate = sized(candidate, shots)
+        parts.append(
+            Assignment(
+                id=f"{request.job_id}-{index}",
+                job_id=request.job_id,
+                backend=backend,
+                shots=shots,
+                rank=request.rank,
+                prior=before,
+                estimate=estimate,
+                wait_s=wait_s,
+                decision=0,
+                target_version=candidate.target_version,
+                placed_at=0.0,
+            )
+        )
+        backlog.add(backend, estimate.service_s)
+    return parts
