@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,3 +193,13 @@ def test_a_child_knows_no_address_of_store_or_broker(monkeypatch: pytest.MonkeyP
     (child,) = sandbox_children(sandbox)
     assert "secret" not in "".join(child.environ().values())
     sandbox.close()
+
+
+def test_a_child_cannot_take_the_whole_machine() -> None:
+    script = (
+        "import os, workers.child as child; child._limit_memory();"
+        "most = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE'); bytearray(int(0.9 * most))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "MemoryError" in ran.stderr
