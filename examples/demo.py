@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from report import draw, learning_table, outcome_table
+from report import draw, learning_table, outcome_table, write_summary
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from workload import Arrival, mixed
@@ -74,7 +75,8 @@ def main(
     declaration = Declaration(tuple(policy or POLICIES), jobs, seed, horizon_s, sampled, FLEET)
     folder = out / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-seed{seed}"
     folder.mkdir(parents=True)
-    (folder / "declaration.json").write_text(json.dumps(asdict(declaration) | _machine(), indent=2))
+    about = asdict(declaration) | _machine()
+    (folder / "declaration.json").write_text(json.dumps(about, indent=2))
     batch = mixed(jobs, seed, horizon_s=horizon_s)
     console.print(
         f"[bold]{jobs} jobs[/] × {len(declaration.policies)} policies · seed {seed} · {folder}\n"
@@ -98,6 +100,7 @@ def main(
         row["regret"] = row["cost"] - best[row["index"]] if row["index"] in best and row["cost"] is not None else None
     _write(rows, folder)
     draw(rows, folder / "overview.png")
+    write_summary(rows, folder / "summary.csv", about)
     console.print(outcome_table(rows))
     console.print(learning_table(rows))
     failed = sum(row["state"] != JobState.DONE for row in rows)
@@ -227,6 +230,7 @@ def _machine() -> dict[str, Any]:
     found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     packages = ("qorch", "qiskit", "qiskit-aer", "celery", "redis", "cirq-core", "amazon-braket-sdk")
     return {
+        "command": " ".join(["python", *sys.argv]),
         "commit": found.stdout.strip() or None,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "packages": {name: version(name) for name in packages},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -22,6 +23,13 @@ POLICY_COLOURS = ["#b8bec6", "#d9b44a", "#7fa98c", "#c8553d", "#35618f", "#7b5ea
 SIMULATOR_COLOURS = ["#d6e4f0", "#a9c7e0", "#78a6cd", "#4a83b5", "#2f5f8a", "#1d4166"]
 DEVICE_COLOURS = ["#e8a87c", "#c8553d", "#8c2f1b"]
 RESAMPLES = 2000
+
+SUMMARY = (
+    *("policy", "num_jobs", "mean_cost", "cost_low_95", "cost_high_95", "latency_p50_s", "latency_p95_s"),
+    *("mean_fidelity", "mean_energy_j", "mean_cost_usd", "mean_regret"),
+    *("time_factor_early", "time_factor_late", "time_factor_late_prior", "fidelity_error_early", "fidelity_error_late"),
+)
+"""Columns of the summary."""
 
 
 def _done(rows: Sequence[Row]) -> list[Row]:
@@ -72,6 +80,42 @@ def outcome_table(rows: Sequence[Row]) -> Table:
     return table
 
 
+def write_summary(rows: Sequence[Row], path: Path, about: dict[str, Any]) -> None:
+    """What a text may quote: one line a policy, with where and how it was measured above it."""
+    with path.open("w", newline="") as file:
+        file.writelines(f"# {key}: {value}\n" for key, value in about.items())
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(SUMMARY)
+        for policy, mine in _by_policy(rows).items():
+            costs = [row["cost"] for row in mine]
+            regrets = [row["regret"] for row in mine if row["regret"] is not None]
+            latency_s = _measured(mine, "latency_s")
+            figures = [
+                float(np.mean(costs)),
+                *interval(costs),
+                *np.percentile(latency_s, [50, 95]),
+                float(np.mean(_measured(mine, "fidelity"))),
+                float(np.mean(_measured(mine, "energy_j"))),
+                float(np.mean(_measured(mine, "cost_usd"))),
+                float(np.mean(regrets)) if regrets else float("nan"),
+                *learning(mine),
+            ]
+            table.writerow([policy, len(mine), *(f"{figure:.4g}" for figure in figures)])
+
+
+def learning(mine: Sequence[Row]) -> tuple[float, float, float, float, float]:
+    """Median time factor of the first and last third, the last by the prior alone; fidelity error of both thirds."""
+    thirds = np.array_split(np.arange(len(mine)), 3)
+    first, last = ([mine[i] for i in thirds[k]] for k in (0, 2))
+    return (
+        _median(first, lambda row: time_factor(row, "estimate")),
+        _median(last, lambda row: time_factor(row, "estimate")),
+        _median(last, lambda row: time_factor(row, "prior")),
+        _mean(first, lambda row: fidelity_error(row, "estimate")),
+        _mean(last, lambda row: fidelity_error(row, "estimate")),
+    )
+
+
 def _table(title: str, columns: Sequence[str]) -> Table:
     table = Table(
         title=title,
@@ -107,16 +151,9 @@ def learning_table(rows: Sequence[Row]) -> Table:
         ("time ×\nearly", "\nlate", "\nlate, prior alone", "fidelity ±\nearly", "\nlate"),
     )
     for policy, mine in _by_policy(rows).items():
-        thirds = np.array_split(np.arange(len(mine)), 3)
-        first, last = ([mine[i] for i in thirds[k]] for k in (0, 2))
-        table.add_row(
-            policy,
-            f"{_median(first, lambda row: time_factor(row, 'estimate')):.2f}",
-            f"{_median(last, lambda row: time_factor(row, 'estimate')):.2f}",
-            f"{_median(last, lambda row: time_factor(row, 'prior')):.2f}",
-            f"{_mean(first, lambda row: fidelity_error(row, 'estimate')):.3f}",
-            f"{_mean(last, lambda row: fidelity_error(row, 'estimate')):.3f}",
-        )
+        early, late, late_prior, fidelity_early, fidelity_late = learning(mine)
+        figures = (f"{early:.2f}", f"{late:.2f}", f"{late_prior:.2f}", f"{fidelity_early:.3f}", f"{fidelity_late:.3f}")
+        table.add_row(policy, *figures)
     table.caption = "Early, late: first and last third. Time: median factor; fidelity: mean absolute error."
     return table
 
