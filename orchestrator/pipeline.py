@@ -68,7 +68,6 @@ SNAPSHOT_EVERY = 100
 SILENT_HEARTBEATS = 4
 """A worker that missed so many heartbeats is off the roll."""
 
-
 log = logging.getLogger("qorch.pipeline")
 
 
@@ -152,7 +151,10 @@ class Pipeline:
 
     def _place_batch(self) -> int:
         for job_id in self.store.unconcluded():
-            self.conclude(job_id)
+            try:
+                self.conclude(job_id)
+            except DEFECTS as error:  # it is tried again; the jobs behind it are not held up
+                defect("measure", error, f"job {job_id}: ")
         jobs = self.store.unplaced(self._settings.placement_batch)
         fleet = Fleet.of(self.store.roll(silent_s=SILENT_HEARTBEATS * self._settings.heartbeat_s))
         if not jobs or not fleet.devices:  # without any worker the jobs wait for one
@@ -174,6 +176,9 @@ class Pipeline:
                     parts = assignments_of(request, choice, backlog, partial(self._sized, request, fleet, model))
                 except PlacementError as error:
                     self._fail(request.job_id, Failure("place", type(error).__name__, str(error)))
+                    continue
+                except DEFECTS as error:
+                    self._fail(request.job_id, defect("place", error, f"policy {policy!r}: "))
                     continue
                 decision = Decision(request.job_id, policy, now, model.cursor, batch, load_s, request, choice)
                 events += self.store.place(decision, parts)
