@@ -6,11 +6,14 @@ is called with ``None``).
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from orchestrator.job import Event
+
+log = logging.getLogger("qorch.notifier")
 
 Listener = Callable[[Event | None], None]
 
@@ -51,8 +54,11 @@ class Hub:
         return unsubscribe
 
     def dispatch(self, event: Event | None) -> None:
-        """Call every listener of this process."""
+        """Call every listener of this process. One that fails does not keep the others from hearing."""
         with self._lock:
             listeners = tuple(self._listeners)
         for listener in listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception:  # whatever it is, the thread that carries the notices must go on
+                log.exception("a listener failed")

@@ -28,9 +28,9 @@ class Settings(BaseSettings):
     store_url: SecretStr | None = None
     """SQLAlchemy URL; the default is an SQLite file in ``data_dir``."""
     redis_url: SecretStr | None = None
-    """Broker and notifications of a cluster; the default is a private server on a unix socket in ``data_dir``."""
+    """Broker and notifications of a cluster; the default is a private server that ``qorch up`` starts."""
     url: str | None = None
-    """What ``Client()`` and the command line speak to; the default is the embedded orchestrator."""
+    """Address of the cluster that clients join; the default is the one in the data folder, else the embedded one."""
 
     backends: Annotated[tuple[str, ...], NoDecode] = ()
     """Backends that this machine's workers announce, separated by commas; empty means all whose SDK is installed."""
@@ -40,9 +40,10 @@ class Settings(BaseSettings):
     """Assignments that one worker runs at the same time."""
 
     max_program_bytes: int = Field(default=1_000_000, ge=1, le=MAX_COUNT)
+    max_openqasm3_bytes: int = Field(default=250_000, ge=1, le=MAX_COUNT)
     max_qubits: int = Field(default=64, ge=1, le=MAX_COUNT)
     max_depth: int = Field(default=200_000, ge=1, le=MAX_COUNT)
-    max_gates: int = Field(default=500_000, ge=1, le=MAX_COUNT)
+    max_gates: int = Field(default=200_000, ge=1, le=MAX_COUNT)
     max_shots: int = Field(default=1_000_000, ge=1, le=MAX_COUNT)
     max_batch: int = Field(default=10_000, ge=1, le=MAX_COUNT)
     """Jobs in one ``submit_many``."""
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
         """What a program may not exceed."""
         return ProgramLimits(
             max_program_bytes=self.max_program_bytes,
+            max_openqasm3_bytes=self.max_openqasm3_bytes,
             max_qubits=self.max_qubits,
             max_depth=self.max_depth,
             max_gates=self.max_gates,

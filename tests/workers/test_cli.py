@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +26,7 @@ from workers.cli import app
 from workers.cli_fleet import division
 from workers.cli_options import names, weights
 from workers.cli_program import typed
+from workers.local_bus import LocalBus
 
 BELL = 'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\ncreg c[2];\nh q[0];\ncx q[0],q[1];\nmeasure q -> c;\n'
 QORCH = [sys.executable, "-m", "workers"]
@@ -162,6 +163,8 @@ class TestJobs:
         (tmp_path / "data").mkdir()
         with (tmp_path / "data" / "owner.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # somebody else owns the folder and does nothing: the job waits
+            bus, submitted = LocalBus(tmp_path / "data"), threading.Event()
+            bus.subscribe(lambda event: submitted.set() if event is not None and event.kind == "submitted" else None)
             variables = os.environ | {"QORCH_DATA_DIR": str(tmp_path / "data")}
             waiting = subprocess.Popen(
                 [*QORCH, "run", str(tmp_path / "bell.qasm"), "--json"],
@@ -170,14 +173,14 @@ class TestJobs:
                 stderr=subprocess.PIPE,
                 text=True,
             )
-            until = time.monotonic() + 60
-            while not (found := document(tmp_path, "jobs")) and time.monotonic() < until:
-                time.sleep(0.05)
+            assert submitted.wait(60)
+            (found,) = document(tmp_path, "jobs")
             waiting.send_signal(signal.SIGINT)
             _, words = waiting.communicate(timeout=60)
+            bus.close()
         assert waiting.returncode == 130
         assert "Traceback" not in words
-        assert found[0]["job_id"] in words
+        assert found["job_id"] in words
 
 
 class TestErrors:
