@@ -66,6 +66,13 @@ class Settings(BaseSettings):
     scale_infidelity: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     scale_price_usd: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
+    @field_validator("data_dir")
+    @classmethod
+    def _plain(cls, value: Path) -> Path:
+        if "?" in str(value):
+            raise ValueError("a data folder's path may hold no '?': a database's address would end there")
+        return value
+
     @field_validator("backends", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
@@ -17,6 +18,9 @@ from orchestrator.job import Assignment, Estimate, JobSpec, Measurement
 from orchestrator.settings import Settings
 from orchestrator.sql.store import SqlStore
 from orchestrator.telemetry import Observation
+
+hypothesis.settings.register_profile("qorch", deadline=None)  # no test depends on how fast the machine is
+hypothesis.settings.load_profile("qorch")
 
 BELL = """OPENQASM 2.0;
 include "qelib1.inc";

@@ -28,6 +28,11 @@ def test_secrets_do_not_show() -> None:
     assert "secret" in settings.resolved_store_url
 
 
+def test_a_folder_that_an_address_cannot_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="may hold no"):
+        Settings(data_dir=tmp_path / "what?")
+
+
 @pytest.mark.parametrize("name", ["slots", "max_shots", "default_timeout_s", "scale_price_usd", "lease_s"])
 def test_nothing_can_be_set_to_nothing(name: str) -> None:
     with pytest.raises(ValidationError):

@@ -101,6 +101,7 @@ def test_an_adaptive_job_tells_its_rounds(sandbox: Sandbox) -> None:
 
 
 def test_a_bad_program_fails_in_its_own_words(sandbox: Sandbox) -> None:
+    sandbox.warm_up([])
     before = pids()
     with pytest.raises(RuntimeFailure) as caught:
         sandbox.prepare(PrepareWork(Program("openqasm2", text="garbage"), Limits(), (), TranspileOptions()), Leash(60))
