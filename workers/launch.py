@@ -144,7 +144,8 @@ def _environment(settings: Settings, url: str) -> dict[str, str]:
         f"QORCH_{name.upper()}": str(value)
         for name, value in settings.model_dump(exclude={"store_url", "redis_url", "url", "backends"}).items()
     }
-    return plain | {"QORCH_STORE_URL": settings.resolved_store_url, "QORCH_REDIS_URL": url}
+    elsewhere = {"QORCH_URL": ""}  # where this user's clients go is no business of these workers
+    return plain | elsewhere | {"QORCH_STORE_URL": settings.resolved_store_url, "QORCH_REDIS_URL": url}
 
 
 def _spawn(
