@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from circuits.errors import CircuitError
 from circuits.family import Counts
@@ -96,6 +97,7 @@ def _over_pairs(terms: Sequence[float]) -> float:
     return math.fsum(terms) ** 2 - math.fsum(term * term for term in terms)
 
 
+@lru_cache(maxsize=4096)
 def _root_binomial(shots: int, probability: float) -> tuple[float, float]:
     """M = E[sqrt n] of a binomial, and d ln m/d ln p = E[sqrt(n) (n - S p)]/((1 - p) m)."""
     mean = shots * probability

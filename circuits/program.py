@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +147,10 @@ class Program:
 
     def content_hash(self) -> str:
         """sha256 of the canonical JSON: a cache key, never a job's id. A circuit's name is not part of it."""
+        return self._content_hash
+
+    @cached_property
+    def _content_hash(self) -> str:
         try:
             canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:

@@ -21,12 +21,8 @@ class Broker(Protocol):
         """Some job waits for a place."""
         ...
 
-    def wake_backend(self, backend: str, num_assignments: int = 1, *, again: bool = False) -> None:
-        """So many assignments wait for this backend.
-
-        Args:
-            again: nobody knows how many: who finds one sends the wake-up on, until none is found.
-        """
+    def wake_backend(self, backend: str) -> None:
+        """Something waits for this backend. Who is woken and leaves something waiting wakes the next."""
         ...
 
     def close(self) -> None:

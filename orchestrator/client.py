@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import islice
@@ -18,7 +19,16 @@ from backends.backend import TranspileOptions
 from circuits.program import DEFAULT_LIMITS, Program
 from circuits.program import Limits as ProgramLimits
 from orchestrator import checks
-from orchestrator.errors import InvalidJob, JobCancelled, JobFailed, JobNotFound, JobTimeout
+from orchestrator.door import MAX_ID
+from orchestrator.errors import (
+    InvalidJob,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    JobTimeout,
+    ServerUnreachable,
+    StoreUnavailable,
+)
 from orchestrator.job import FINAL_JOB_STATES, Assignment, Event, Job, JobSpec, JobState, Limits, Objective, Result
 
 if TYPE_CHECKING:
@@ -32,11 +42,19 @@ if TYPE_CHECKING:
 
     AnyProgram: TypeAlias = QuantumCircuit | CircuitFamily | Program | str | Path
 
-MAX_ID = 64
-"""Characters that an id can have at most; ours have 32."""
-
 MAX_LISTED = 100_000
 """Most jobs that one look may return."""
+
+LOOK_AHEAD = 1000
+"""Results that one look may bring."""
+
+ADMITTED = 10_000
+"""Programs that a client remembers to have read."""
+
+OUTAGE_PAUSE_S = 0.5
+"""Between two looks at a store or server that does not answer."""
+
+log = logging.getLogger("qorch.client")
 
 _FINAL_KINDS = frozenset(state.value for state in FINAL_JOB_STATES)
 
@@ -61,6 +79,7 @@ class Options(TypedDict, total=False):
         memory: keep every shot.   return_compiled: keep the transpiled circuits.
         tags: to find it again.
         idempotency_key: submitting again with the same key gives the same job.
+        after: jobs that have to be done before it, as handles or ids; if one fails or is cancelled, so does this one.
     """
 
     shots: int
@@ -77,6 +96,7 @@ class Options(TypedDict, total=False):
     return_compiled: bool
     tags: Sequence[str]
     idempotency_key: str | None
+    after: Sequence[str | JobHandle]
 
 
 def job_spec(program: AnyProgram, admitted: ProgramLimits = DEFAULT_LIMITS, /, **options: Unpack[Options]) -> JobSpec:
@@ -95,11 +115,13 @@ def job_spec(program: AnyProgram, admitted: ProgramLimits = DEFAULT_LIMITS, /, *
     fixed: dict[str, Any] = dict(options)
     if isinstance(fixed.get("pin"), str):
         fixed["pin"] = {fixed["pin"]: 1.0}
-    for name in ("allow", "exclude", "tags"):
+    for name in ("allow", "exclude", "tags", "after"):
         value = fixed.get(name, ())
         if isinstance(value, str):
             raise InvalidJob(f"{name} must be a sequence of names; got a text: write [{checks.short(value)}]")
         fixed[name] = tuple(value) if isinstance(value, Iterable) else value
+    if isinstance(fixed["after"], tuple):
+        fixed["after"] = tuple(job.id if isinstance(job, JobHandle) else job for job in fixed["after"])
     return JobSpec(program=Program.from_any(program, limits=admitted), **fixed)
 
 
@@ -132,13 +154,13 @@ class JobHandle:
             JobFailed: with the words of the stage that failed.   JobCancelled.
             JobTimeout: nothing yet; the job goes on.
         """
-        job = self._wait(timeout)
-        if job.state is JobState.FAILED:
-            failure = job.failure
-            raise JobFailed(job.id, failure.stage if failure else "unknown", failure.message if failure else "")
-        result = self._transport.result(job.id)
-        if job.state is JobState.CANCELLED or result is None:
-            raise JobCancelled(job.id)
+        state = self._wait(timeout)
+        if state is JobState.FAILED:
+            failure = self._transport.job(self.id).failure
+            raise JobFailed(self.id, failure.stage if failure else "unknown", failure.message if failure else "")
+        result = self._transport.result(self.id)
+        if state is JobState.CANCELLED or result is None:
+            raise JobCancelled(self.id)
         return result
 
     def status(self) -> Job:
@@ -171,29 +193,43 @@ class JobHandle:
                 if not fresh and not bell.wait(patience):
                     raise JobTimeout(self.id, timeout or 0.0, self.status().state)
 
-    def _wait(self, timeout: float | None) -> Job:
+    def _wait(self, timeout: float | None) -> JobState:
         patience = _patience(timeout)
         until = None if patience is None else time.monotonic() + patience
-        with _Bell(self._transport, self.id) as bell:
+        with _Bell(self._transport, self.id, _FINAL_KINDS) as bell:
             while True:
-                job = self._transport.job(self.id)
-                if job.state in FINAL_JOB_STATES:
-                    return job
+                state, pause_s = self._state()
+                if state in FINAL_JOB_STATES:
+                    return state
                 left = None if until is None else min(until - time.monotonic(), threading.TIMEOUT_MAX)
-                if (left is not None and left <= 0) or not bell.wait(left):
-                    raise JobTimeout(self.id, timeout or 0.0, job.state)
+                if left is not None and left <= 0:
+                    raise JobTimeout(self.id, timeout or 0.0, state)
+                bell.wait(left if pause_s is None else min(left or pause_s, pause_s))
+
+    def _state(self) -> tuple[JobState, float | None]:
+        """Where the job is, and how long to wait at most before looking again: an outage ends without a bell."""
+        try:
+            found = self._transport.states([self.id])
+        except (StoreUnavailable, ServerUnreachable) as error:
+            log.warning("job %s cannot be looked up, which is tried again: %s", self.id, error)
+            return JobState.SUBMITTED, OUTAGE_PAUSE_S
+        if self.id not in found:
+            raise JobNotFound(self.id)
+        return found[self.id], None
 
 
 class _Bell:
     """Rings when something happens to one job. Subscribe first, then look, then wait: nothing is missed."""
 
-    def __init__(self, transport: Transport, job_id: str) -> None:
+    def __init__(self, transport: Transport, job_id: str, kinds: Container[str] | None = None) -> None:
+        """``kinds`` of events that are of interest; None means all."""
         self._rung = threading.Event()
         self._job_id = job_id
+        self._kinds = kinds
         self._unsubscribe = transport.subscribe(self._hear)
 
     def _hear(self, event: Event | None) -> None:
-        if event is None or event.job_id == self._job_id:
+        if event is None or (event.job_id == self._job_id and (self._kinds is None or event.kind in self._kinds)):
             self._rung.set()
 
     def wait(self, timeout: float | None) -> bool:
@@ -233,6 +269,7 @@ class Client:
         configuration = settings or environment()
         self._limits = configuration.program_limits
         self._max_batch = configuration.max_batch
+        self._admitted: set[str] = set()
         self._transport = connect(url, configuration)
 
     # ── submit ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -259,9 +296,17 @@ class Client:
         batch = list(islice(specs, self._max_batch + 1))  # one too many is enough to be refused: it may never end
         for spec in batch:
             checks.kind("each job of a batch", spec, JobSpec, "a JobSpec; job_spec(program, …) makes one")
-        for program in {spec.program.content_hash(): spec.program for spec in batch}.values():
-            program.load(self._limits)  # in the submitter's process: what cannot be read becomes no job
+        for content_hash, program in {spec.program.content_hash(): spec.program for spec in batch}.items():
+            self._admit(content_hash, program)
         return [JobHandle(job.id, self._transport) for job in self._transport.submit(batch)]
+
+    def _admit(self, content_hash: str, program: Program) -> None:
+        """Read a program, in the submitter's process: what cannot be read becomes no job."""
+        if content_hash not in self._admitted:
+            program.load(self._limits)
+            if len(self._admitted) >= ADMITTED:
+                self._admitted.clear()
+            self._admitted.add(content_hash)
 
     def map(
         self, programs: Iterable[AnyProgram], *, timeout: float | None = None, **options: Unpack[Options]
@@ -274,7 +319,17 @@ class Client:
         if isinstance(programs, str | bytes) or not isinstance(programs, Iterable):
             checks.refuse("programs", "a sequence of programs; submit takes a single one", programs)
         handles = self.submit_many(job_spec(program, self._limits, **options) for program in programs)
-        return (handle.result(timeout) for handle in handles)
+        return self._in_order(handles, timeout)
+
+    def _in_order(self, handles: Sequence[JobHandle], timeout: float | None) -> Iterator[Result]:
+        """Results in the order of the handles; those that are there by then come with one look."""
+        there: dict[str, Result] = {}
+        for number, handle in enumerate(handles):
+            if handle.id not in there:
+                handle._wait(timeout)
+                ahead = [other.id for other in handles[number : number + LOOK_AHEAD]]
+                there = self._transport.results(ahead)
+            yield there[handle.id] if handle.id in there else handle.result(timeout)
 
     def as_completed(self, handles: Iterable[JobHandle], *, timeout: float | None = None) -> Iterator[JobHandle]:
         """Handles in the order in which their jobs end, well or not.
@@ -299,18 +354,21 @@ class Client:
             yield from self._ended(waiting, list(waiting))
             while waiting:
                 try:
-                    job_id = ended.get(timeout=patience)
+                    heard = [ended.get(timeout=patience)]
+                    heard += [ended.get_nowait() for _ in range(ended.qsize())]  # the only reader: so many are there
                 except queue.Empty:
                     some = next(iter(waiting))
                     raise JobTimeout(some, timeout or 0.0, self._transport.job(some).state) from None
-                yield from self._ended(waiting, list(waiting) if job_id is None else [job_id])
+                yield from self._ended(waiting, list(waiting) if None in heard else [i for i in heard if i is not None])
         finally:
             unsubscribe()
 
     def _ended(self, waiting: dict[str, JobHandle], job_ids: list[str]) -> Iterator[JobHandle]:
         """Those of these jobs that wait to be handed out and have ended."""
-        for job_id in job_ids:
-            if job_id in waiting and self._transport.job(job_id).state in FINAL_JOB_STATES:
+        asked = [job_id for job_id in job_ids if job_id in waiting]
+        states = self._transport.states(asked) if asked else {}
+        for job_id in asked:
+            if states.get(job_id) in FINAL_JOB_STATES and job_id in waiting:
                 yield waiting.pop(job_id)
 
     # ── look ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,12 @@ from orchestrator.records import from_json, to_json
 from orchestrator.settings import Settings
 
 MAX_TAGS = 20
+MAX_AFTER = 1000
+"""Jobs that one job may come after."""
+
+MAX_ID = 64
+"""Characters that an id can have at most; ours have 32."""
+
 MAX_NAME = 100
 """Characters of a tag; an idempotency key may have twice as many."""
 
@@ -49,6 +55,10 @@ def _check(spec: JobSpec, settings: Settings, policies: Sequence[str]) -> None:
         raise InvalidJob(f"a job may have {MAX_TAGS} tags; got {len(spec.tags)}")
     for tag in spec.tags:
         _check_text("a tag", tag, MAX_NAME)
+    if len(spec.after) > MAX_AFTER:
+        raise InvalidJob(f"a job may come after {MAX_AFTER} others; got {len(spec.after)}: put a job between")
+    for parent in spec.after:
+        _check_text("the id of a job that another one comes after", parent, MAX_ID)
     if spec.idempotency_key is not None:
         _check_text("an idempotency key", spec.idempotency_key, 2 * MAX_NAME)
     _known(spec.policy, policies, "policy", UnknownPolicy)

@@ -4,7 +4,7 @@ OrchestratorError
 ├─ JobError (.job_id)      JobFailed (.stage .reason)  JobNotFound  JobCancelled  JobTimeout
 ├─ PlacementError          NoFeasibleBackend (.rejections: backend -> why)  UnknownPolicy
 ├─ InvalidTransition       (.story: every event so far)
-├─ TransportError          ServerUnreachable  ClientClosed
+├─ TransportError          ServerUnreachable  ClientClosed  StoreUnavailable  NotAuthorised  ProtocolMismatch
 ├─ InvalidJob              a specification that no job can have
 └─ ConfigurationError
 """
@@ -97,11 +97,23 @@ class ServerUnreachable(TransportError):
     """Nothing answers at the address."""
 
 
+class NotAuthorised(TransportError):
+    """The server wants a token, or another one than it was given."""
+
+
+class ProtocolMismatch(TransportError):
+    """What answers is no orchestrator, or one of another version."""
+
+
 class ClientClosed(TransportError):
     """The client was closed before, or while somebody waited."""
 
     def __init__(self) -> None:
         super().__init__("this client is closed; its jobs rest in the store: open a new one and ask for them by id")
+
+
+class StoreUnavailable(TransportError):
+    """The database does not answer or cannot write; what was asked was done whole or not at all. Try again."""
 
 
 class InvalidJob(OrchestratorError):

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from backends.backend import Device
 from orchestrator.placement import Backlog, Lane
-from orchestrator.store import Announcement, Outstanding
+from orchestrator.store import Announcement, Outstanding, Switch
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """Devices by name, the workers that serve them, and the backends that no worker has used yet."""
+    """What is served at this moment.
+
+    Attributes:
+        devices: by name.   lanes: the workers that serve them.
+        cold: backends that no worker has used yet.
+        closed: backends that take nothing new -> why.
+        disabled: those of them where nothing that waits is begun either.
+    """
 
     devices: dict[str, Device]
     lanes: tuple[Lane, ...]
     cold: frozenset[str]
+    closed: Mapping[str, str] = field(default_factory=dict)
+    disabled: frozenset[str] = frozenset()
 
     @staticmethod
-    def of(roll: Sequence[Announcement]) -> Fleet:
+    def of(roll: Sequence[Announcement], switches: Sequence[Switch] = ()) -> Fleet:
         """Read the roll. Where workers announce different versions of a backend, the last one heard of counts."""
+        leaving = {switch.name for switch in switches if switch.kind == "worker"}
+        roll = [entry for entry in roll if entry.worker not in leaving]
+        modes = {switch.name: switch.mode for switch in switches if switch.kind == "backend"}
         devices = {entry.backend: entry.device for entry in sorted(roll, key=lambda entry: entry.heartbeat_at)}
         workers: dict[str, list[Announcement]] = {}
         for entry in roll:
@@ -30,7 +42,13 @@ class Fleet:
             for worker, entries in sorted(workers.items())
         )
         cold = frozenset(devices) - {entry.backend for entry in roll if entry.warm}
-        return Fleet(dict(sorted(devices.items())), lanes, cold)
+        closed = {name: f"an operator has {mode} it" for name, mode in modes.items()}
+        disabled = frozenset(name for name, mode in modes.items() if mode == "disabled")
+        return Fleet(dict(sorted(devices.items())), lanes, cold, closed, disabled)
+
+    def strands(self, backend: str) -> bool:
+        """Whether what waits for this backend waits in vain."""
+        return backend not in self.devices or backend in self.disabled
 
     def backlog(self, outstanding: Iterable[Outstanding], now: float) -> Backlog:
         """Work in front of every worker: what waits, and what is left of what runs.

@@ -39,17 +39,18 @@ class JobState(StrEnum):
 
 
 class AssignmentState(StrEnum):
-    """Where an assignment is; the last three are final."""
+    """Where an assignment is; the last four are final. A replaced one has failed, and its shots go elsewhere."""
 
     WAITING = "waiting"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    REPLACED = "replaced"
 
 
 FINAL_JOB_STATES = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
-FINAL_ASSIGNMENT_STATES = frozenset({AssignmentState.DONE, AssignmentState.FAILED, AssignmentState.CANCELLED})
+FINAL_ASSIGNMENT_STATES = frozenset(AssignmentState) - {AssignmentState.WAITING, AssignmentState.RUNNING}
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,9 @@ class JobSpec:
         seed: of every random draw of this job.
         memory: keep the outcome of every shot.
         return_compiled: keep the transpiled circuit, as OpenQASM 3 text.
+        tags: to find it again.
         idempotency_key: a second submission with the same key returns the first job.
+        after: ids of jobs that have to be done before it; if one of them fails or is cancelled, so does this one.
     """
 
     program: Program
@@ -131,6 +134,7 @@ class JobSpec:
     return_compiled: bool = False
     tags: tuple[str, ...] = ()
     idempotency_key: str | None = None
+    after: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         checks.kind("program", self.program, Program, "a Program; Client.submit makes one of what you have")
@@ -142,7 +146,7 @@ class JobSpec:
         checks.integer("seed", self.seed, 0, 2**31 - 1)
         checks.kind("memory", self.memory, bool, "True or False")
         checks.kind("return_compiled", self.return_compiled, bool, "True or False")
-        for name in ("allow", "exclude", "tags"):
+        for name in ("allow", "exclude", "tags", "after"):
             checks.texts(name, getattr(self, name))
         if self.idempotency_key is not None:
             checks.kind("idempotency_key", self.idempotency_key, str, "a text or None")
@@ -174,15 +178,18 @@ class Failure:
 
     Attributes:
         stage: "prepare", "place", "execute" or "measure".
-        kind: class of the error where it happened, or "timeout", "worker_lost", "deadline".
+        kind: class of the error where it happened, or "timeout", "worker_lost", "backend_lost", "deadline",
+            "dependency".
         message: what was wanted, what was got, what to do.
         transient: trying again may help.
+        elsewhere: another backend may do better; False where the program or its limits are to blame.
     """
 
     stage: str
     kind: str
     message: str
     transient: bool = False
+    elsewhere: bool = True
 
 
 @dataclass(frozen=True)
@@ -242,7 +249,15 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the store knows it. ``seq`` numbers the jobs of a store in order of submission."""
+    """A job as the store knows it.
+
+    Attributes:
+        seq: numbers the jobs of a store in order of submission.
+        project: to whom it belongs; empty on a store without tokens.
+        to_place: shots that wait for a decision: all of them at first, later those of shares that failed.
+        num_placements: decisions taken for it.
+        num_blockers: jobs it comes after that are not done yet.
+    """
 
     id: str
     seq: int
@@ -252,6 +267,10 @@ class Job:
     cancel_requested: bool = False
     finished_at: float | None = None
     failure: Failure | None = None
+    project: str = ""
+    to_place: int = 0
+    num_placements: int = 0
+    num_blockers: int = 0
 
 
 @dataclass(frozen=True)

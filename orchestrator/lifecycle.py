@@ -1,11 +1,13 @@
 """How an assignment moves, and what that makes of its job. Pure: no clock, no store.
 
     WAITING ──Claimed──▶ RUNNING ──Completed──▶ DONE
-       ▲  │                 │ ├──Broken─────▶ FAILED     (permanent, or no attempt left)
-       │  └─Withdrawn─┐     │ └──Withdrawn──▶ CANCELLED
-       │              ▼     │
-       │          CANCELLED │
-       └────────────────────┘   (Returned; or a transient failure or an expired lease, with attempts left)
+     ▲  │ │                 │ ├──Broken─────▶ REPLACED   (permanent, or no attempt left: its shots go elsewhere)
+     │  │ └─Orphaned────────┼─┼─────────────▶ REPLACED   (nobody serves its backend any more)
+     │  │                   │ ├──Broken─────▶ FAILED     (and no other place is to be tried)
+     │  └─Withdrawn─┐       │ └──Withdrawn──▶ CANCELLED
+     │              ▼       │
+     │          CANCELLED   │
+     └──────────────────────┘   (Returned; or a transient failure or an expired lease, with attempts left)
 
 A job's state is the fold over its assignments; before there are any, over its own failure and cancel request.
 """
@@ -14,9 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from orchestrator.errors import InvalidTransition
-from orchestrator.job import FINAL_ASSIGNMENT_STATES, Assignment, AssignmentState, Failure, JobState
+from orchestrator.job import FINAL_ASSIGNMENT_STATES, Assignment, AssignmentState, Failure, Job, JobState
 
 
 @dataclass(frozen=True)
@@ -64,21 +68,54 @@ class Withdrawn:
     at: float
 
 
-AssignmentEvent = Claimed | Completed | Broken | Expired | Returned | Withdrawn
+@dataclass(frozen=True)
+class Orphaned:
+    """Nobody serves its backend any more, or an operator has closed it."""
+
+    at: float
 
 
-def advance(assignment: Assignment, event: AssignmentEvent, *, max_attempts: int) -> Assignment:
+AssignmentEvent = Claimed | Completed | Broken | Expired | Returned | Withdrawn | Orphaned
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How often something is tried.
+
+    Attributes:
+        max_attempts: failed attempts of one assignment on its backend.
+        max_placements: decisions for one job: the first and those after a failure for good.
+    """
+
+    max_attempts: int = 3
+    max_placements: int = 3
+
+
+def movable(job: Job, rules: Rules) -> bool:
+    """Whether a share of the job may be placed elsewhere: not if its user named the place, or it is not wanted."""
+    return not job.spec.pin and not unwanted(job) and job.num_placements < rules.max_placements
+
+
+def unwanted(job: Job) -> bool:
+    """Whether the job's end is decided, so that nothing more of it need run."""
+    return job.cancel_requested or job.failure is not None
+
+
+def advance(assignment: Assignment, event: AssignmentEvent, *, max_attempts: int, movable: bool = False) -> Assignment:
     """The assignment after the event.
+
+    Args:
+        max_attempts: of :class:`Rules`.   movable: what it failed at may be placed elsewhere.
 
     Raises:
         InvalidTransition: the event cannot happen in this state; the message tells the story so far.
     """
     state = assignment.state
-    told = replace(assignment, story=(*assignment.story, type(event).__name__))
+    story = (*assignment.story, type(event).__name__)
+    moved = partial(replace, assignment, story=story)
     match event, state:
         case Claimed(), AssignmentState.WAITING:
-            return replace(
-                told,
+            return moved(
                 state=AssignmentState.RUNNING,
                 attempt=assignment.attempt + 1,
                 owner=event.owner,
@@ -86,48 +123,53 @@ def advance(assignment: Assignment, event: AssignmentEvent, *, max_attempts: int
                 lease_expires_at=event.lease_expires_at,
             )
         case Completed(), AssignmentState.RUNNING:
-            return _ended(told, AssignmentState.DONE, event.at)
-        case Broken(failure=failure), AssignmentState.RUNNING:
-            return _failed(told, failure, event.at, max_attempts)
-        case Expired(), AssignmentState.RUNNING:
-            lost = Failure(
-                "execute",
-                "worker_lost",
-                f"worker {assignment.owner} went silent while it ran this on {assignment.backend}; its log may say why",
-                transient=True,
+            return moved(state=AssignmentState.DONE, lease_expires_at=None, finished_at=event.at)
+        case Broken() | Expired(), AssignmentState.RUNNING:
+            failure = event.failure if isinstance(event, Broken) else _worker_lost(assignment)
+            num_failures = assignment.num_failures + 1
+            if failure.transient and num_failures < max_attempts:
+                return moved(failure=failure, num_failures=num_failures, **_FREE)
+            ended = AssignmentState.REPLACED if movable and failure.elsewhere else AssignmentState.FAILED
+            return moved(
+                failure=failure, num_failures=num_failures, state=ended, lease_expires_at=None, finished_at=event.at
             )
-            return _failed(told, lost, event.at, max_attempts)
         case Returned(), AssignmentState.RUNNING:
-            return _released(told)
+            return moved(**_FREE)
         case Withdrawn(), AssignmentState.WAITING | AssignmentState.RUNNING:
-            return _ended(told, AssignmentState.CANCELLED, event.at)
-    raise InvalidTransition(state.value, type(event).__name__, told.story)
+            return moved(state=AssignmentState.CANCELLED, lease_expires_at=None, finished_at=event.at)
+        case Orphaned(), AssignmentState.WAITING if movable:
+            return moved(failure=_backend_lost(assignment), state=AssignmentState.REPLACED, finished_at=event.at)
+    raise InvalidTransition(state.value, type(event).__name__, story)
 
 
-def _failed(assignment: Assignment, failure: Failure, at: float, max_attempts: int) -> Assignment:
-    told = replace(assignment, failure=failure, num_failures=assignment.num_failures + 1)
-    if failure.transient and told.num_failures < max_attempts:
-        return _released(told)
-    return _ended(told, AssignmentState.FAILED, at)
+_FREE: dict[str, Any] = {
+    "state": AssignmentState.WAITING,
+    "owner": None,
+    "lease_expires_at": None,
+    "started_at": None,
+}
+"""What an assignment is that waits for a worker again."""
 
 
-def _released(assignment: Assignment) -> Assignment:
-    return replace(assignment, state=AssignmentState.WAITING, owner=None, lease_expires_at=None, started_at=None)
+def _worker_lost(assignment: Assignment) -> Failure:
+    message = f"worker {assignment.owner} went silent while it ran this on {assignment.backend}; its log may say why"
+    return Failure("execute", "worker_lost", message, transient=True)
 
 
-def _ended(assignment: Assignment, state: AssignmentState, at: float) -> Assignment:
-    return replace(assignment, state=state, lease_expires_at=None, finished_at=at)
+def _backend_lost(assignment: Assignment) -> Failure:
+    message = f"no worker serves {assignment.backend} any more; what was to run there is placed elsewhere"
+    return Failure("execute", "backend_lost", message, transient=True)
 
 
-def job_state(assignments: Sequence[Assignment], *, failure: Failure | None, cancel_requested: bool) -> JobState:
+def job_state(job: Job, assignments: Sequence[Assignment]) -> JobState:
     """A job's state, folded from what is known of its parts. It is final only when every part is."""
-    if not assignments:
-        if failure is not None:
-            return JobState.FAILED
-        return JobState.CANCELLED if cancel_requested else JobState.SUBMITTED
-    states = {assignment.state for assignment in assignments}
+    states = {assignment.state for assignment in assignments} - {AssignmentState.REPLACED}
     if not states <= FINAL_ASSIGNMENT_STATES:
         return JobState.PLACED if states == {AssignmentState.WAITING} else JobState.RUNNING
-    if AssignmentState.FAILED in states:
+    if job.failure is not None or AssignmentState.FAILED in states:
         return JobState.FAILED
-    return JobState.CANCELLED if AssignmentState.CANCELLED in states else JobState.DONE
+    if job.cancel_requested or AssignmentState.CANCELLED in states:
+        return JobState.CANCELLED
+    if job.to_place:
+        return JobState.RUNNING if states else JobState.SUBMITTED
+    return JobState.DONE

@@ -21,8 +21,8 @@ Listener = Callable[[Event | None], None]
 class Notifier(Protocol):
     """Publishes events to every process that listens, this one included."""
 
-    def publish(self, events: Sequence[Event]) -> None:
-        """Tell all listeners, after the events are committed."""
+    def publish(self, events: Sequence[Event]) -> bool:
+        """Tell all listeners, after the events are committed. False if that was not possible."""
         ...
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:

@@ -17,56 +17,56 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from itertools import groupby
 
+from tenacity import Retrying, retry_if_exception_type, sleep_using_event, wait_random_exponential
+
 from backends.backend import Device
-from backends.limits import rejection
 from circuits.facts import Judgement
 from circuits.seeds import derive
 from orchestrator import measure
 from orchestrator.broker import Broker
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel
-from orchestrator.cost_model.prior import prior
+from orchestrator.deciding import Scene, movable_parts, parts_of, request_of
 from orchestrator.defects import DEFECTS, defect
-from orchestrator.errors import PlacementError
+from orchestrator.errors import PlacementError, StoreUnavailable
 from orchestrator.fleet import Fleet
-from orchestrator.job import FINAL_JOB_STATES, Assignment, AssignmentState, Estimate, Event, Failure, Job, JobSpec
+from orchestrator.held import Held
+from orchestrator.job import (
+    FINAL_JOB_STATES,
+    Assignment,
+    AssignmentState,
+    Event,
+    Failure,
+    Job,
+    JobSpec,
+)
 from orchestrator.lifecycle import Broken, Completed, Returned, Withdrawn
 from orchestrator.notifier import Notifier
-from orchestrator.placement import (
-    Backlog,
-    Candidate,
-    Choice,
-    Policy,
-    Request,
-    missed_deadline,
-    rank,
-    rejections,
-)
-from orchestrator.preparation import Fit, ProgramFacts, fit_key, preparation_key
+from orchestrator.placement import Backlog, Choice, Policy, Request, missed_deadline
+from orchestrator.preparer import Known, Preparer
 from orchestrator.runtime import (
     Executed,
     ExecuteWork,
     JudgeWork,
     Leash,
-    Prepared,
-    PrepareWork,
     Runtime,
     RuntimeFailure,
     WorkCancelled,
     WorkReturned,
 )
 from orchestrator.settings import Settings
-from orchestrator.shares import assignments_of, check_feasible
-from orchestrator.store import Decision, Run, Store
+from orchestrator.store import Claimed, Decision, Ending, Placed, Run, Store, Switch
 from orchestrator.telemetry import Observation
 
 SNAPSHOT_EVERY = 100
 """Observations between two stored snapshots: a process that starts folds at most so many."""
 
-SILENT_HEARTBEATS = 4
-"""A worker that missed so many heartbeats is off the roll."""
+PATIENCE_S, PATIENCE = 2.0, 20.0
+"""A batch is in trouble after so many seconds and so many times what was expected of it (ours)."""
+
+FINAL_KINDS = frozenset(state.value for state in FINAL_JOB_STATES)
 
 log = logging.getLogger("qorch.pipeline")
 
@@ -93,175 +93,99 @@ class Pipeline:
         self._policies = policies
         self._settings = settings
         self._owner = owner
+        self._preparer = Preparer(store, runtime, settings)
         self._model: CostModel | None = None
         self._learning = threading.Lock()
         self._placing = threading.Lock()
-        self._leashes: dict[str, list[Leash]] = {}
-        self._held: set[str] = set()
-        self._holding = threading.Lock()
+        self._held = Held()
+        self._heard: set[str] = set()
+        self._hearing = threading.Lock()
+        self._closing = threading.Event()
         self._unsubscribe = notifier.subscribe(self._pull_leash)
 
     def close(self) -> None:
         """Stop listening. What it was given belongs to whoever gave it."""
+        self._closing.set()
         self._unsubscribe()
 
     # ── submit ────────────────────────────────────────────────────────────────────────────────────────────────────
-    def submit(self, specs: Sequence[JobSpec]) -> list[Job]:
+    def submit(self, specs: Sequence[JobSpec], *, project: str | None = None) -> list[Job]:
         """Write jobs down and say that they wait. Their specifications were checked at the door."""
-        jobs, events = self.store.add_jobs(specs)
-        self.notifier.publish(events)
+        jobs, events = self.store.add_jobs(specs, project=project or "")
+        self._tell(events)
         self.broker.wake_placement()
         return jobs
 
     def cancel(self, job_id: str) -> None:
         """Withdraw a job: what waits is never started, what runs is ended."""
-        self.notifier.publish(self.store.request_cancel(job_id))
+        self._tell(self.store.request_cancel(job_id))
 
-    # ── prepare ───────────────────────────────────────────────────────────────────────────────────────────────────
-    def _prepare(self, spec: JobSpec, devices: Mapping[str, Device]) -> tuple[ProgramFacts, dict[str, Fit]]:
-        """The program's facts and its fit per backend; only what the store does not know yet is worked out."""
-        program_hash = preparation_key(spec.program)
-        keys = {name: fit_key(device, spec.transpile) for name, device in devices.items()}
-        facts = self.store.facts(program_hash)
-        known = self.store.fits(program_hash, list(keys.values())) if facts else {}
-        missing = tuple(device for name, device in devices.items() if keys[name] not in known)
-        if facts is None or missing:
-            prepared = self._prepared(PrepareWork(spec.program, self._settings.program_limits, missing, spec.transpile))
-            facts = prepared.facts
-            new = {keys[name]: fit for name, fit in prepared.fits.items()}
-            self.store.save_preparation(program_hash, facts, new)
-            known |= new
-        return facts, {name: known[key] for name, key in keys.items()}
-
-    def _prepared(self, work: PrepareWork) -> Prepared:
-        """The work done, tried again while what keeps it from being done may pass."""
-        for left in reversed(range(self._settings.max_attempts)):
-            try:
-                return self._runtime.prepare(work, Leash(self._settings.prepare_timeout_s))
-            except RuntimeFailure as failed:
-                if not (failed.failure.transient and left):
-                    raise
-        raise AssertionError("max_attempts is at least 1")
+    def switch(self, switch: Switch) -> None:
+        """Take a backend or worker out of service, or put it back."""
+        self.store.switch(switch)
+        self.broker.wake_placement()  # what waits there may have to go elsewhere, or may go there again
+        if switch.kind == "backend":
+            self.broker.wake_backend(switch.name)
 
     # ── place ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def place(self) -> int:
         """Decide one batch of waiting jobs together; the number of jobs that left the queue."""
         with self._placing:  # two batches at a time would not see what each other books
-            return self._place_batch()
+            try:
+                return self._place_batch()
+            except WorkReturned:  # this process is closing; the jobs still wait for a place
+                return 0
 
     def _place_batch(self) -> int:
-        for job_id in self.store.unconcluded():
-            try:
-                self.conclude(job_id)
-            except DEFECTS as error:  # it is tried again; the jobs behind it are not held up
-                defect("measure", error, f"job {job_id}: ")
-        jobs = self.store.unplaced(self._settings.placement_batch)
-        fleet = Fleet.of(self.store.roll(silent_s=SILENT_HEARTBEATS * self._settings.heartbeat_s))
-        if not jobs or not fleet.devices:  # without any worker the jobs wait for one
+        most = self._settings.placement_batch
+        look = self.store.look(most, silent_s=self._settings.silent_s)
+        fleet, waiting, now = Fleet.of(look.roll, look.switches), look.waiting, look.now
+        if not fleet.devices:  # without any worker the jobs wait for one
             return 0
-        model = self.learn()
-        now = self.store.now()
-        backlog = fleet.backlog(self.store.outstanding(), now)
-        try:
-            requests, num_taken = self._requests(jobs, fleet, backlog, model, now)
-        except WorkReturned:  # this process is closing; the jobs still wait for a place
+        lost = sorted({w.backend for w in look.outstanding if w.started_at is None and fleet.strands(w.backend)})
+        stranded = movable_parts(self.store.stranded(lost, most), self._settings.rules) if lost else {}
+        jobs = [*waiting, *(job for job, _ in stranded.values())]
+        if not jobs:
             return 0
-        batch = uuid.uuid4().hex
-        events: list[Event] = []
-        woken: dict[str, int] = {}
-        for policy, group in groupby(sorted(requests, key=_policy), key=_policy):
-            load_s = dict(backlog.load_s)
-            for request, choice in self._choose(policy, list(group), backlog):
-                try:
-                    parts = assignments_of(request, choice, backlog, partial(self._sized, request, fleet, model))
-                except PlacementError as error:
-                    self._fail(request.job_id, Failure("place", type(error).__name__, str(error)))
-                    continue
-                except DEFECTS as error:
-                    self._fail(request.job_id, defect("place", error, f"policy {policy!r}: "))
-                    continue
-                decision = Decision(request.job_id, policy, now, model.cursor, batch, load_s, request, choice)
-                events += self.store.place(decision, parts)
-                for part in parts:
-                    woken[part.backend] = woken.get(part.backend, 0) + 1
-        self.notifier.publish(events)
-        for backend, number in woken.items():
-            self.broker.wake_backend(backend, number)
-        if num_taken < len(jobs) or len(jobs) == self._settings.placement_batch:
-            self.broker.wake_placement()
-        return num_taken
-
-    def _requests(
-        self, jobs: Sequence[Job], fleet: Fleet, backlog: Backlog, model: CostModel, now: float
-    ) -> tuple[list[Request], int]:
-        """The first of these jobs, as many as can be prepared before the window closes, and how many that were.
-
-        A program seen for the first time takes a while to prepare; the jobs behind it are not held up, nor those
-        before it: what is ready when the window closes is decided together.
-        """
+        begun = time.perf_counter()
+        scene = Scene(fleet, fleet.backlog(look.outstanding, now), self.learn(), now)
+        prepared = self._preparer.prepare([one.job.spec for one in jobs], fleet.devices)
+        known: dict[str, Known] = {}
         requests: list[Request] = []
-        closes = time.monotonic() + self._settings.placement_window_s
-        for num_taken, job in enumerate(jobs, start=1):
-            try:
-                requests.append(self._request(job, fleet, backlog, model, now))
-            except RuntimeFailure as failed:
-                self._fail(job.id, failed.failure)
-            except PlacementError as error:
-                self._fail(job.id, Failure("place", type(error).__name__, str(error)))
-            except DEFECTS as error:
-                self._fail(job.id, defect("place", error))
-            if time.monotonic() > closes:
-                return requests, num_taken
-        return requests, len(jobs)
+        failures: dict[str, Failure] = {}
+        for one, found in zip(jobs, prepared, strict=False):
+            request = request_of(one, found, scene)
+            if isinstance(request, Request) and not isinstance(found, RuntimeFailure):
+                known[one.job.id] = found
+                requests.append(request)
+            elif isinstance(request, Failure) and one.job.id not in stranded:
+                failures[one.job.id] = request  # what is stranded and can go nowhere else waits on where it is
+        decided: list[tuple[Request, Choice, list[Assignment]]] = []
+        load_s = dict(scene.backlog.load_s)
+        for policy, group in groupby(sorted(requests, key=_policy), key=_policy):
+            for request, choice in self._choose(policy, list(group), scene.backlog, failures):
+                parts = parts_of(request, choice, known[request.job_id], scene)
+                if isinstance(parts, Failure):
+                    failures[request.job_id] = parts
+                else:
+                    decided.append((request, choice, parts))
+        batch, decide_s = uuid.uuid4().hex, (time.perf_counter() - begun) / len(jobs)
+        placed = []
+        for request, choice, parts in decided:
+            policy = request.spec.policy
+            why = Decision(request.job_id, policy, now, scene.model.cursor, batch, load_s, request, choice, decide_s)
+            placed.append(Placed(why, parts, stranded[request.job_id][1] if request.job_id in stranded else ()))
+        self._tell(self.store.place(placed) if placed else [])
+        self._tell(self.store.fail(failures) if failures else [])
+        for backend in sorted({part.backend for one in placed for part in one.parts}):
+            self.broker.wake_backend(backend)
+        if len(prepared) < len(jobs) or len(waiting) == most:
+            self.broker.wake_placement()
+        return len(placed) + len(failures)
 
-    def _request(self, job: Job, fleet: Fleet, backlog: Backlog, model: CostModel, now: float) -> Request:
-        """Every backend as a candidate of the job.
-
-        Raises:
-            NoFeasibleBackend: all of them are excluded.
-            RuntimeFailure: the program cannot be prepared.
-        """
-        spec = job.spec
-        facts, fits = self._prepare(spec, fleet.devices)
-        program_hash = spec.program.content_hash()
-        waited_s = max(0.0, now - job.submitted_at)
-        candidates = []
-        for name, device in fleet.devices.items():
-            before = prior(device, fits[name], spec.shots)
-            estimate = model.estimate(before, device, facts.group, program_hash)
-            wait_s = backlog.wait_s(name)
-            cannot = fits[name].cannot or rejection(device, facts.features)
-            why = rejections(spec, name, estimate, wait_s=wait_s, waited_s=waited_s, cannot=cannot)
-            candidates.append(Candidate(name, before, estimate, wait_s, device.target_version, why))
-        deadline_s = spec.limits.deadline_s
-        request = Request(
-            job_id=job.id,
-            seq=job.seq,
-            spec=spec,
-            rank=rank(
-                submitted_at=job.submitted_at,
-                priority=spec.priority,
-                deadline_at=None if deadline_s is None else job.submitted_at + deadline_s,
-            ),
-            waited_s=waited_s,
-            candidates=tuple(candidates),
-        )
-        check_feasible(request, facts)
-        return request
-
-    def _sized(
-        self, request: Request, fleet: Fleet, model: CostModel, candidate: Candidate, shots: int
-    ) -> tuple[Estimate, Estimate]:
-        """Prior and estimate of a share: what does not depend on the shots is paid in full by each."""
-        spec = request.spec
-        if shots == spec.shots:
-            return candidate.prior, candidate.estimate
-        device = fleet.devices[candidate.backend]
-        facts, fits = self._prepare(spec, {candidate.backend: device})
-        before = prior(device, fits[candidate.backend], shots)
-        return before, model.estimate(before, device, facts.group, spec.program.content_hash())
-
-    def _choose(self, policy: str, requests: Sequence[Request], backlog: Backlog) -> list[tuple[Request, Choice]]:
+    def _choose(
+        self, policy: str, requests: Sequence[Request], backlog: Backlog, failures: dict[str, Failure]
+    ) -> list[tuple[Request, Choice]]:
         """Ask the policy for all jobs that are not pinned. One that fails at them together is asked for each alone."""
         free = [request for request in requests if not request.spec.pin]
         try:
@@ -269,123 +193,173 @@ class Pipeline:
             choices = dict(zip((request.job_id for request in free), chosen, strict=True))
         except (PlacementError, *DEFECTS) as error:
             if len(requests) > 1:
-                return [pair for request in requests for pair in self._choose(policy, [request], backlog)]
-            self._fail(requests[0].job_id, defect("place", error, f"policy {policy!r}: "))
+                return [pair for request in requests for pair in self._choose(policy, [request], backlog, failures)]
+            failures[requests[0].job_id] = defect("place", error, f"policy {policy!r}: ")
             return []
         return [(request, choices.get(request.job_id, request.spec.pin)) for request in requests]
 
-    def _fail(self, job_id: str, failure: Failure) -> None:
-        self.notifier.publish(self.store.fail(job_id, failure))
-
     # ── execute ───────────────────────────────────────────────────────────────────────────────────────────────────
     def execute(self, devices: Mapping[str, Device]) -> bool:
-        """Claim the most urgent assignment for these backends and run it. False if nothing waits."""
-        claimed = self.store.claim(list(devices), owner=self._owner, lease_s=self._settings.lease_s)
-        if claimed is None:
+        """Claim the most urgent assignments for one of these backends and run them. False if nothing waits."""
+        claim = self.store.claim(
+            list(devices),
+            owner=self._owner,
+            lease_s=self._settings.lease_s,
+            most=self._settings.run_batch,
+            window_s=self._settings.run_window_s,
+        )
+        if claim is None:
             return False
-        assignment, job, events = claimed
-        self.notifier.publish(events)
-        leash = Leash(job.spec.limits.timeout_s or self._settings.default_timeout_s)
-        with self._holding:
-            self._leashes.setdefault(job.id, []).append(leash)
-            self._held.add(assignment.id)
-        try:
-            self._run(job, assignment, devices[assignment.backend], leash)
-        except DEFECTS as error:
-            self._broken(assignment, defect("execute", error))
-        finally:
-            with self._holding:
-                self._held.discard(assignment.id)
-                self._leashes[job.id].remove(leash)
-                if not self._leashes[job.id]:
-                    del self._leashes[job.id]
+        self._tell(claim.events)
+        if claim.more is not None:  # before running these: another slot or worker may be free
+            self.broker.wake_backend(claim.more)
+        with self._held.leases([taken.assignment.id for taken in claim.taken]):
+            self._run(claim.taken, devices[claim.taken[0].assignment.backend])
         return True
 
     def renew(self) -> None:
-        """Extend the leases of what runs here at this moment. One whose end could not be written is left to expire."""
-        with self._holding:
-            held = tuple(self._held)
-        self.store.renew(self._owner, lease_s=self._settings.lease_s, held=held)
+        """Extend the leases of what is held here at this moment, and note who was told of the end of their jobs."""
+        self.store.renew(self._owner, lease_s=self._settings.lease_s, held=self._held.parts)
+        with self._hearing:
+            heard, self._heard = self._heard, set()
+        if heard:
+            self.store.told(sorted(heard))
 
-    def _run(self, job: Job, assignment: Assignment, device: Device, leash: Leash) -> None:
-        begun = time.perf_counter()
-        spec = job.spec
-        if self.store.job(job.id).cancel_requested:  # asked after the claim, before the leash could be pulled
-            leash.pull()
-        deadline_s = spec.limits.deadline_s
-        if deadline_s is not None and self.store.now() > job.submitted_at + deadline_s:
-            self._broken(assignment, missed_deadline(spec))
-            return
-        facts = self.store.facts(preparation_key(spec.program))
-        work = ExecuteWork(
+    def _run(self, taken: Sequence[Claimed], device: Device) -> None:
+        """Run what was taken together in one go; what that leaves undone is run one by one."""
+        for one in self._run_together(taken, device) if len(taken) > 1 else taken:
+            self._finish(self._run_alone(one, device))
+
+    def _due(self, taken: Sequence[Claimed]) -> tuple[list[Claimed], list[Ending]]:
+        """Those that are still wanted and in time, and how the others end."""
+        due, endings, now = [], [], self.store.now()
+        for one in taken:
+            deadline_s = one.job.spec.limits.deadline_s
+            if self._held.pulled(one.job.id):  # since it was claimed
+                endings.append(Ending(one.assignment, Withdrawn(now)))
+            elif deadline_s is not None and now > one.job.submitted_at + deadline_s:
+                endings.append(Ending(one.assignment, Broken(now, missed_deadline(one.job.spec))))
+            else:
+                due.append(one)
+        return due, endings
+
+    def _run_together(self, taken: Sequence[Claimed], device: Device) -> list[Claimed]:
+        """One conversation with a child for all; those that are still to be run: it died, or was ended for one of them.
+
+        Small jobs only are taken together, so a batch that takes far longer than expected is in trouble.
+        """
+        expected_s = sum(one.assignment.estimate.service_s for one in taken)
+        with self._held.leashed([one.job.id for one in taken], PATIENCE_S + PATIENCE * expected_s) as leash:
+            due, endings = self._due(taken)
+            begun = time.perf_counter()
+            try:
+                outcomes, warm_up_s = self._runtime.execute_many([self._work(one) for one in due], leash)
+                spent_s = time.perf_counter() - begun - warm_up_s
+                endings += self._measured(due, outcomes, device, spent_s)
+            except DEFECTS as error:
+                log.warning("a batch of %d is taken apart: %s", len(due), error)
+                outcomes = []
+        self._finish(endings)
+        return due[len(outcomes) :]
+
+    def _measured(
+        self, taken: Sequence[Claimed], outcomes: Sequence[Executed | Failure], device: Device, spent_s: float
+    ) -> list[Ending]:
+        """How the first of a batch ended. What the conversation itself took is shared equally."""
+        executed = [outcome for outcome in outcomes if isinstance(outcome, Executed)]
+        shared_s = max(0.0, spent_s - sum(one.prepare_s + one.run_s for one in executed)) / max(1, len(outcomes))
+        endings, now = [], self.store.now()
+        for one, outcome in zip(taken, outcomes, strict=False):
+            if isinstance(outcome, Failure):
+                endings.append(Ending(one.assignment, Broken(now, outcome)))
+            else:
+                service_s = outcome.prepare_s + outcome.run_s + shared_s
+                endings.append(self._completed(one, device, outcome, service_s, now))
+        return endings
+
+    def _run_alone(self, one: Claimed, device: Device) -> list[Ending]:
+        job_id, timeout_s = one.job.id, one.job.spec.limits.timeout_s or self._settings.default_timeout_s
+        with self._held.leashed([job_id], timeout_s) as leash:
+            due, endings = self._due([one])
+            if not due:
+                return endings
+            begun = time.perf_counter()
+            try:
+                executed = self._runtime.execute(self._work(one), leash, lambda data: self._progress(job_id, data))
+                service_s = max(0.0, time.perf_counter() - begun - executed.warm_up_s)
+                return [self._completed(one, device, executed, service_s, self.store.now())]
+            except RuntimeFailure as failed:
+                return [Ending(one.assignment, Broken(self.store.now(), failed.failure))]
+            except WorkCancelled:
+                return [Ending(one.assignment, Withdrawn(self.store.now()))]
+            except WorkReturned:
+                return [Ending(one.assignment, Returned(self.store.now()))]
+            except DEFECTS as error:
+                return [Ending(one.assignment, Broken(self.store.now(), defect("execute", error)))]
+
+    def _work(self, one: Claimed) -> ExecuteWork:
+        spec = one.job.spec
+        facts = self._preparer.facts(spec.program)
+        return ExecuteWork(
             program=spec.program,
             limits=self._settings.program_limits,
-            backend=assignment.backend,
-            shots=assignment.shots,
-            seed=derive(spec.seed, "share", int(assignment.id.rpartition("-")[2])),
+            backend=one.assignment.backend,
+            shots=one.assignment.shots,
+            seed=derive(spec.seed, "share", int(one.assignment.id.rpartition("-")[2])),
             options=spec.transpile,
             ideal=facts.ideal if facts else None,
             memory=spec.memory,
             return_compiled=spec.return_compiled,
         )
-        try:
-            executed = self._runtime.execute(work, leash, lambda data: self._progress(job.id, data))
-        except RuntimeFailure as failed:
-            self._broken(assignment, failed.failure)
-        except WorkCancelled:
-            self.notifier.publish(self.store.finish(assignment, Withdrawn(self.store.now())) or [])
-        except WorkReturned:
-            self.notifier.publish(self.store.finish(assignment, Returned(self.store.now())) or [])
-            self.broker.wake_backend(assignment.backend)
-        else:
-            service_s = max(0.0, time.perf_counter() - begun - executed.warm_up_s)
-            self._measure(job, assignment, device, executed, service_s)
 
     def _progress(self, job_id: str, data: Mapping[str, object]) -> None:
-        self.notifier.publish(self.store.add_event(Event(job_id, "progress", 0.0, dict(data))))
+        self._tell(self.store.add_event(Event(job_id, "progress", 0.0, dict(data))))
 
-    def _broken(self, assignment: Assignment, failure: Failure) -> None:
-        events = self.store.finish(assignment, Broken(self.store.now(), failure))
-        self.notifier.publish(events or [])
-        if failure.transient:
-            self.broker.wake_backend(assignment.backend)
+    def _finish(self, endings: Sequence[Ending]) -> None:
+        """Write how attempts ended. A store that is away for a while must not cost what was run: it is waited for."""
+        if not endings:
+            return
+        patient = Retrying(
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=wait_random_exponential(multiplier=0.1, max=2.0),
+            stop=lambda _: self._closing.is_set(),
+            sleep=sleep_using_event(self._closing),
+            reraise=True,
+        )
+        events, written = patient(self.store.finish, endings)
+        self._tell(events)
+        for ending, kept in zip(endings, written, strict=True):
+            if kept and ending.run is not None:
+                self.conclude(ending.assignment.job_id)
 
     def _pull_leash(self, event: Event | None) -> None:
-        """A job was cancelled, or a share of it has failed, here or elsewhere: end what runs of it here."""
+        """The end of a job is decided, here or elsewhere: end what runs of it here."""
         if event is None:
             self.attend()
-        elif event.kind in ("cancel_requested", "assignment_failed"):
-            self._pull(event.job_id)
+        elif event.kind in ("cancel_requested", "failing"):
+            self._held.pull(event.job_id)
 
     def attend(self) -> None:
         """See whether what runs here is still wanted: the notice that it is not may have been lost."""
-        with self._holding:
-            job_ids = tuple(self._leashes)
-        for job_id in job_ids:
-            if self.store.job(job_id).cancel_requested:
-                self._pull(job_id)
-
-    def _pull(self, job_id: str) -> None:
-        with self._holding:
-            leashes = tuple(self._leashes.get(job_id, ()))
-        for leash in leashes:
-            leash.pull()
+        job_ids = self._held.job_ids
+        for job_id in self.store.unwanted(job_ids) if job_ids else ():
+            self._held.pull(job_id)
 
     # ── measure ───────────────────────────────────────────────────────────────────────────────────────────────────
-    def _measure(self, job: Job, assignment: Assignment, device: Device, executed: Executed, service_s: float) -> None:
-        now = self.store.now()
-        measured = measure.of_assignment(job, assignment, device, executed, service_s=service_s, now=now)
-        program_hash = job.spec.program.content_hash()
-        facts = self.store.facts(preparation_key(job.spec.program))
+    def _completed(self, one: Claimed, device: Device, executed: Executed, service_s: float, now: float) -> Ending:
+        """What a finished attempt gives: of a job that is all of it the result, of a share what is merged later."""
+        job, assignment = one.job, one.assignment
+        facts = self._preparer.facts(job.spec.program)
         if facts is None:
-            raise RuntimeError(f"job {job.id} was placed although its program {program_hash} was never prepared")
+            raise RuntimeError(f"job {job.id} was placed although its program was never prepared")
+        measured = measure.of_assignment(job, assignment, device, executed, service_s=service_s, now=now)
         seen = Observation(
             assignment_id=assignment.id,
             job_id=job.id,
             backend=assignment.backend,
             target_version=assignment.target_version,
             group=facts.group,
-            program_hash=program_hash,
+            program_hash=job.spec.program.content_hash(),
             num_qubits=facts.features.num_qubits,
             num_gates=facts.features.num_gates,
             shots=assignment.shots,
@@ -396,20 +370,20 @@ class Pipeline:
             at=now,
         )
         run = Run(executed.counts, measured, executed.outcome, executed.memory, executed.compiled)
-        events = self.store.finish(assignment, Completed(now), run=run, seen=seen)
-        if events is None:
-            return  # the lease was lost and somebody else has the assignment now: this result is not wanted
-        self.notifier.publish(events)
-        self.conclude(job.id)
+        if not one.alone:
+            return Ending(assignment, Completed(now), run=run, seen=seen)
+        done = replace(assignment, state=AssignmentState.DONE)
+        result = measure.of_job(job, [done], [run], executed.judgement, now=now)
+        return Ending(assignment, Completed(now), result=result, seen=seen)
 
     def conclude(self, job_id: str) -> None:
-        """Merge the shares of a job whose assignments are all done, judge the whole, end it. Safe to repeat."""
+        """Merge the shares of a job that are all done, judge the whole, end it. Safe to repeat."""
         job = self.store.job(job_id)
-        assignments = self.store.assignments(job_id)
-        if job.state in FINAL_JOB_STATES or any(a.state is not AssignmentState.DONE for a in assignments):
+        parts = [part for part in self.store.assignments(job_id) if part.state is not AssignmentState.REPLACED]
+        if job.state in FINAL_JOB_STATES or job.to_place or any(a.state is not AssignmentState.DONE for a in parts):
             return
         runs = self.store.runs(job_id)
-        facts = self.store.facts(preparation_key(job.spec.program))
+        facts = self._preparer.facts(job.spec.program)
         judgement = measure.judgement_of(runs[0].measurement)
         if len(runs) > 1:
             work = JudgeWork(
@@ -425,8 +399,8 @@ class Pipeline:
                 judgement = Judgement(fidelity=None, kind="estimated")
             except WorkReturned:  # this process is closing; the next sweep concludes the job
                 return
-        result = measure.of_job(job, assignments, runs, judgement, now=self.store.now())
-        self.notifier.publish(self.store.conclude(result))
+        result = measure.of_job(job, parts, runs, judgement, now=self.store.now())
+        self._tell(self.store.conclude(result))
 
     # ── learn ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def learn(self) -> CostModel:
@@ -443,14 +417,30 @@ class Pipeline:
             self._model = model
             return model
 
-    # ── sweep ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── tell, and sweep ───────────────────────────────────────────────────────────────────────────────────────────
+    def _tell(self, events: Sequence[Event]) -> None:
+        """Publish what is committed, and wake whom it concerns. Who hears of a job's end need not be told again."""
+        if events and self.notifier.publish(events):
+            with self._hearing:
+                self._heard.update(event.job_id for event in events if event.kind in FINAL_KINDS)
+        kinds = {event.kind for event in events}
+        if kinds & {"assignment_replaced", "unblocked"}:
+            self.broker.wake_placement()
+        for backend in sorted({event.data["backend"] for event in events if event.kind == "assignment_released"}):
+            self.broker.wake_backend(backend)
+
     def sweep(self) -> None:
         """What a lost message, a dead worker or a crash between two transactions left behind, moves on again."""
-        swept = self.store.sweep()
-        self.notifier.publish(swept.events)
+        swept = self.store.sweep(silent_s=self._settings.silent_s)
+        self._tell(swept.events)
+        for job_id in swept.unconcluded:
+            try:
+                self.conclude(job_id)
+            except DEFECTS as error:  # it is tried again; the jobs behind it are not held up
+                defect("measure", error, f"job {job_id}: ")
         for backend in swept.waiting_backends:
-            self.broker.wake_backend(backend, again=True)
-        if swept.undecided:
+            self.broker.wake_backend(backend)
+        if swept.undecided or swept.waiting_backends:
             self.broker.wake_placement()
 
 

@@ -122,7 +122,9 @@ class Request:
     """One job that waits for a place, with every backend as a candidate.
 
     Attributes:
+        spec: as submitted, with the shots that wait: of a job that is placed again, those of the shares that failed.
         waited_s: seconds since it was submitted.
+        num_parts: assignments that it has had before.
     """
 
     job_id: str
@@ -131,6 +133,7 @@ class Request:
     rank: float
     waited_s: float
     candidates: tuple[Candidate, ...]
+    num_parts: int = 0
 
     @property
     def feasible(self) -> tuple[Candidate, ...]:
@@ -163,15 +166,23 @@ class Policy(Protocol):
 
 
 def rejections(
-    spec: JobSpec, backend: str, estimate: Estimate, *, wait_s: float, waited_s: float, cannot: str | None
+    spec: JobSpec,
+    backend: str,
+    estimate: Estimate,
+    *,
+    wait_s: float,
+    waited_s: float,
+    cannot: str | None,
+    against: Iterable[str] = (),
 ) -> tuple[str, ...]:
     """Why this backend is no candidate for the job, all reasons at once.
 
     Args:
         wait_s: backlog in front of it.   waited_s: seconds since submission.
         cannot: what the backend itself says against the circuit, if anything.
+        against: what is known already: an operator closed it, or the job has failed there.
     """
-    found = list(_named(spec, backend))
+    found = [*_named(spec, backend), *against]
     if cannot is not None:
         return (*found, cannot)  # without a circuit that fits, its estimate means nothing
     found.extend(_limited(spec.limits, estimate, wait_s, waited_s))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -51,6 +51,14 @@ class Fit:
     cannot: str | None = None
 
 
+@dataclass(frozen=True)
+class Preparation:
+    """A program's facts and its fits, by :func:`fit_key`."""
+
+    facts: ProgramFacts
+    fits: Mapping[str, Fit]
+
+
 def digest(*parts: Any) -> str:
     """A short key for these records, under the packages that worked them out: an upgrade prepares anew."""
     return hashlib.sha256(to_json([_packages(), *parts]).encode()).hexdigest()
@@ -58,12 +66,22 @@ def digest(*parts: Any) -> str:
 
 def preparation_key(program: Program) -> str:
     """Under which a program's facts and fits are kept."""
-    return digest(program.content_hash())
+    return _preparation_key(program.content_hash())
+
+
+@lru_cache(maxsize=4096)
+def _preparation_key(content_hash: str) -> str:
+    return digest(content_hash)
 
 
 def fit_key(device: Device, options: TranspileOptions) -> str:
     """Under which a program's fit to a target is kept."""
-    return digest(device.name, device.target_version, options)
+    return _fit_key(device.name, device.target_version, options)
+
+
+@lru_cache(maxsize=1024)
+def _fit_key(name: str, version: str, options: TranspileOptions) -> str:
+    return digest(name, version, options)
 
 
 @cache

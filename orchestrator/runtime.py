@@ -7,7 +7,7 @@ can be ended, so a hard time limit is hard and a crash costs one attempt.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -147,6 +147,14 @@ class Runtime(Protocol):
 
     def execute(self, work: ExecuteWork, leash: Leash, progress: Progress) -> Executed:
         """Raises: RuntimeFailure, WorkCancelled, WorkReturned."""
+        ...
+
+    def execute_many(self, works: Sequence[ExecuteWork], leash: Leash) -> tuple[list[Executed | Failure], float]:
+        """Run small pieces one after the other, all on the same backend.
+
+        Returns:
+            What became of the first of them, up to where the work ended early, if it did; and the seconds of warm-up.
+        """
         ...
 
     def judge(self, work: JudgeWork, leash: Leash) -> Judgement:

@@ -12,7 +12,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from circuits.program import Limits as ProgramLimits
 from orchestrator.job import MAX_TIMEOUT_S
+from orchestrator.lifecycle import Rules
 from orchestrator.placement import Scales
+
+SILENT_HEARTBEATS = 4
+"""A worker that missed so many heartbeats is off the roll."""
 
 MAX_COUNT = 2**31 - 1
 """What every database and SDK can still count."""
@@ -30,7 +34,13 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     """Broker and notifications of a cluster; the default is a private server that ``qorch up`` starts."""
     url: str | None = None
-    """Address of the cluster that clients join; the default is the one in the data folder, else the embedded one."""
+    """Address of the cluster or HTTP server that clients join; the default is the data folder's, or the embedded one."""
+    token: SecretStr | None = None
+    """What this user shows to the HTTP interface; `qorch token add` makes one."""
+    allow_plain_http: bool = False
+    """The token may be sent to another machine without encryption, where anyone between can read it."""
+    patience_s: float = Field(default=10.0, ge=0, le=MAX_TIMEOUT_S)
+    """A server that does not answer is asked again for so long, where asking twice does no harm."""
 
     backends: Annotated[tuple[str, ...], NoDecode] = ()
     """Backends that this machine's workers announce, separated by commas; empty means all whose SDK is installed."""
@@ -47,16 +57,29 @@ class Settings(BaseSettings):
     max_shots: int = Field(default=1_000_000, ge=1, le=MAX_COUNT)
     max_batch: int = Field(default=10_000, ge=1, le=MAX_COUNT)
     """Jobs in one ``submit_many``."""
+    max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1, le=MAX_COUNT)
+    """Size of one request to the HTTP interface."""
+    max_streams: int = Field(default=1_000, ge=1, le=MAX_COUNT)
+    """Streams of events that the HTTP interface keeps open at the same time."""
+    keep_alive_s: float = Field(default=15.0, gt=0, le=MAX_TIMEOUT_S)
+    """Longest silence on a stream of events; in so long a revoked token has lost its streams too."""
 
     default_timeout_s: float = Field(default=300.0, gt=0, le=MAX_TIMEOUT_S)
     """Hard limit of an assignment whose job sets none."""
     prepare_timeout_s: float = Field(default=60.0, gt=0, le=MAX_TIMEOUT_S)
     """Hard limit of reading and transpiling one program."""
     max_attempts: int = Field(default=3, ge=1, le=MAX_COUNT)
+    """Failed attempts of an assignment on one backend before its shots go elsewhere, or its job fails."""
+    max_placements: int = Field(default=3, ge=1, le=MAX_COUNT)
+    """Decisions for one job: the first, and one after each backend that failed it for good."""
     lease_s: float = Field(default=30.0, gt=0, le=MAX_TIMEOUT_S)
     """A worker that says nothing for so long has lost its assignment."""
     heartbeat_s: float = Field(default=5.0, gt=0, le=MAX_TIMEOUT_S)
-    placement_batch: int = Field(default=100, ge=1, le=MAX_COUNT)
+    run_batch: int = Field(default=256, ge=1, le=10_000)
+    """Most assignments that a worker takes together, in one claim and one conversation with its child."""
+    run_window_s: float = Field(default=0.1, ge=0, le=MAX_TIMEOUT_S)
+    """Assignments are taken together as long as all of them are expected to need no more; 0 takes one at a time."""
+    placement_batch: int = Field(default=250, ge=1, le=MAX_COUNT)
     """Most jobs that are decided together."""
     placement_window_s: float = Field(default=0.25, gt=0, le=MAX_TIMEOUT_S)
     """Jobs that are ready after so long are decided without waiting for the rest of the batch to be prepared."""
@@ -88,6 +111,16 @@ class Settings(BaseSettings):
             max_depth=self.max_depth,
             max_gates=self.max_gates,
         )
+
+    @property
+    def rules(self) -> Rules:
+        """How often something is tried."""
+        return Rules(self.max_attempts, self.max_placements)
+
+    @property
+    def silent_s(self) -> float:
+        """A worker that was not heard of for so long is off the roll."""
+        return SILENT_HEARTBEATS * self.heartbeat_s
 
     @property
     def scales(self) -> Scales:

@@ -49,7 +49,8 @@ def assignments_of(request: Request, choice: Choice, backlog: Backlog, sized: Si
             f"feasible are {sorted(candidates)}"
         )
     parts = []
-    for index, (backend, shots) in enumerate(sorted(split_shots(request.spec.shots, choice).items())):
+    shares = sorted(split_shots(request.spec.shots, choice).items())
+    for index, (backend, shots) in enumerate(shares, start=request.num_parts):
         candidate = candidates[backend]
         wait_s = backlog.wait_s(backend)
         before, estimate = sized(candidate, shots)

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 from backends.backend import Device
 from circuits.family import Counts
+from orchestrator import checks
 from orchestrator.job import Assignment, Event, Failure, Job, JobSpec, JobState, Measurement, Result
 from orchestrator.lifecycle import AssignmentEvent
 from orchestrator.placement import Choice, Request
-from orchestrator.preparation import Fit, ProgramFacts
+from orchestrator.preparation import Preparation
 from orchestrator.telemetry import Observation
 
 
@@ -38,6 +39,36 @@ class Announcement:
     heartbeat_at: float = 0.0
 
 
+SWITCH_KINDS = ("backend", "worker")
+SWITCH_MODES = ("on", "drained", "disabled")
+
+
+@dataclass(frozen=True)
+class Switch:
+    """What an operator decided about a backend or a worker.
+
+    Attributes:
+        kind: "backend" or "worker".   name: of it.
+        mode: "on": in service, as if nothing had been said.
+            "drained": nothing new is placed on the backend, what was placed is done; a worker ends what it runs and
+            takes nothing more.
+            "disabled", of a backend: what was placed and has not begun is placed elsewhere, too.
+    """
+
+    kind: str
+    name: str
+    mode: str
+    at: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in SWITCH_KINDS:
+            checks.refuse("what is switched", f"one of {', '.join(SWITCH_KINDS)}", self.kind)
+        modes = SWITCH_MODES if self.kind == "backend" else SWITCH_MODES[:2]
+        if self.mode not in modes:
+            checks.refuse(f"a {self.kind}'s mode", f"one of {', '.join(modes)}", self.mode)
+        checks.kind("a switch's name", self.name, str, "the name of a backend or worker")
+
+
 @dataclass(frozen=True)
 class Decision:
     """Why a job went where it went; with the model at its cursor it can be taken again.
@@ -46,6 +77,7 @@ class Decision:
         cursor: last observation in the cost model that was asked.
         load_s: backlog per worker when the batch was decided, seconds.
         batch: jobs decided together share it.
+        decide_s: time that the decision took, an equal part of its batch's, seconds.
     """
 
     job_id: str
@@ -56,16 +88,22 @@ class Decision:
     load_s: Mapping[str, float]
     request: Request
     choice: Choice
+    decide_s: float = 0.0
     id: int = 0
 
 
 @dataclass(frozen=True)
 class Outstanding:
-    """What the backlog needs to know of an assignment. ``started_at`` is None while it waits."""
+    """What the backlog needs to know of one running assignment, or of all that wait for a backend together.
+
+    Attributes:
+        service_s: expected, summed.   started_at: None while they wait.
+    """
 
     backend: str
     service_s: float
     started_at: float | None
+    number: int = 1
 
 
 @dataclass(frozen=True)
@@ -80,19 +118,108 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Claimed:
+    """An assignment that a worker took.
+
+    Attributes:
+        alone: it is the only one its job ever had, so that its end is the end of the job.
+    """
+
+    assignment: Assignment
+    job: Job
+    alone: bool
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a worker took together, all for one backend.
+
+    Attributes:
+        more: something else waits for one of the backends that were asked for, and this is one where it does.
+    """
+
+    taken: list[Claimed]
+    events: list[Event]
+    more: str | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended, with what it gave.
+
+    Attributes:
+        run: what a share executed; it is merged with the others.
+        result: of the whole job, where the assignment is all of it; it is stored and the job ends with it.
+        seen: for the telemetry.
+    """
+
+    assignment: Assignment
+    event: AssignmentEvent
+    run: Run | None = None
+    result: Result | None = None
+    seen: Observation | None = None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A job that waits for a decision, with the assignments it has had."""
+
+    job: Job
+    parts: tuple[Assignment, ...] = ()
+
+
+@dataclass(frozen=True)
+class Look:
+    """What placement sees.
+
+    Attributes:
+        now: the store's time of this look.
+        waiting: jobs that wait for a decision, by rank; those that come after unfinished ones do not.
+        outstanding: what waits for a worker or runs: the backlog.
+    """
+
+    now: float
+    roll: list[Announcement]
+    switches: list[Switch]
+    waiting: list[Waiting]
+    outstanding: list[Outstanding]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A decision and what it makes.
+
+    Attributes:
+        instead_of: ids of waiting assignments whose place these take.
+    """
+
+    decision: Decision
+    parts: Sequence[Assignment]
+    instead_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Swept:
-    """What a sweep found: events to publish, queues to wake again, and whether something waits to be decided."""
+    """What a sweep found.
+
+    Attributes:
+        events: to publish; of jobs that ended a while ago without anybody being told, too.
+        waiting_backends: whose queues to wake again.
+        undecided: some job waits for a place.
+        unconcluded: jobs whose parts are all done while nobody stored the result: their worker died in between.
+    """
 
     events: list[Event] = field(default_factory=list)
     waiting_backends: list[str] = field(default_factory=list)
     undecided: bool = False
+    unconcluded: list[str] = field(default_factory=list)
 
 
 class Store(Protocol):
     """See the module's docstring."""
 
     def now(self) -> float:
-        """The store's clock, seconds since the epoch."""
+        """The store's clock, seconds since the epoch; for records. Leases are decided by the database alone."""
         ...
 
     def close(self) -> None:
@@ -100,24 +227,34 @@ class Store(Protocol):
         ...
 
     # ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────────
-    def add_jobs(self, specs: Sequence[JobSpec]) -> tuple[list[Job], list[Event]]:
-        """Write new jobs; a spec whose idempotency key is known gives the job that has it."""
+    def add_jobs(self, specs: Sequence[JobSpec], *, project: str = "") -> tuple[list[Job], list[Event]]:
+        """Write new jobs, all or none; a spec whose idempotency key the project knows gives the job that has it.
+
+        Raises:
+            JobNotFound: one of them comes after a job that the project does not have.
+        """
         ...
 
     def job(self, job_id: str) -> Job:
         """Raises: JobNotFound."""
         ...
 
-    def jobs(self, *, state: JobState | None = None, tag: str | None = None, limit: int = 50) -> list[Job]:
-        """The newest first."""
+    def jobs(
+        self, *, state: JobState | None = None, tag: str | None = None, limit: int = 50, project: str | None = None
+    ) -> list[Job]:
+        """The newest first; ``project`` None means of all."""
+        ...
+
+    def states(self, job_ids: Sequence[str], *, project: str | None = None) -> dict[str, JobState]:
+        """Where these jobs are; those that are not there are left out."""
         ...
 
     def assignments(self, job_id: str) -> list[Assignment]:
-        """In order of their share."""
+        """In the order in which they were placed."""
         ...
 
-    def result(self, job_id: str) -> Result | None:
-        """None until the job is done."""
+    def results(self, job_ids: Sequence[str], *, project: str | None = None) -> dict[str, Result]:
+        """Results of those of these jobs that are done."""
         ...
 
     def events(self, job_id: str, *, after: int = 0) -> list[Event]:
@@ -128,32 +265,49 @@ class Store(Protocol):
         """Append to the job's log something that changes no state, such as progress."""
         ...
 
+    def unwanted(self, job_ids: Sequence[str]) -> set[str]:
+        """Those of these jobs whose end is decided, so that nothing more of them need run."""
+        ...
+
     def request_cancel(self, job_id: str) -> list[Event]:
         """Withdraw what has not started; what runs is told by the events. Does nothing to a job that has ended."""
         ...
 
+    def told(self, job_ids: Sequence[str]) -> None:
+        """Whoever listens has been told of the end of these jobs."""
+        ...
+
     # ── placement ─────────────────────────────────────────────────────────────────────────────────────────────────
-    def unplaced(self, limit: int) -> list[Job]:
-        """Jobs that wait for a decision, by rank."""
+    def look(self, limit: int, *, silent_s: float) -> Look:
+        """What placement needs to see, all at one moment.
+
+        Args:
+            limit: most jobs that may wait in it.   silent_s: as in :meth:`roll`.
+        """
         ...
 
-    def outstanding(self) -> list[Outstanding]:
-        """What waits or runs: the backlog."""
+    def stranded(self, backends: Sequence[str], limit: int) -> list[Waiting]:
+        """Jobs of which something waits for one of these backends, by rank."""
         ...
 
-    def place(self, decision: Decision, assignments: Sequence[Assignment]) -> list[Event]:
-        """Write a decision and its assignments. Does nothing if the job was placed or ended meanwhile."""
+    def place(self, decided: Sequence[Placed]) -> list[Event]:
+        """Write decisions and their assignments; not those of jobs that were placed or ended meanwhile."""
         ...
 
-    def fail(self, job_id: str, failure: Failure) -> list[Event]:
-        """End a job that has no assignments. Does nothing if it has ended meanwhile."""
+    def fail(self, failures: Mapping[str, Failure]) -> list[Event]:
+        """End these jobs, whose shots cannot be placed. Nothing happens to one that was placed or ended meanwhile."""
         ...
 
     # ── execution ─────────────────────────────────────────────────────────────────────────────────────────────────
     def claim(
-        self, backends: Sequence[str], *, owner: str, lease_s: float
-    ) -> tuple[Assignment, Job, list[Event]] | None:
-        """Take the due assignment with the smallest rank, or None if nothing waits."""
+        self, backends: Sequence[str], *, owner: str, lease_s: float, most: int = 1, window_s: float = 0.0
+    ) -> Claim | None:
+        """Take the due assignment with the smallest rank, or None if nothing waits.
+
+        Args:
+            most: assignments that may be taken together.
+            window_s: those behind the first are taken as long as all together are expected to need no more.
+        """
         ...
 
     def renew(self, owner: str, *, lease_s: float, held: Sequence[str] | None = None) -> None:
@@ -164,10 +318,12 @@ class Store(Protocol):
         """End the leases of every process that went by this worker's name; the caller knows that they are gone."""
         ...
 
-    def finish(
-        self, claimed: Assignment, event: AssignmentEvent, *, run: Run | None = None, seen: Observation | None = None
-    ) -> list[Event] | None:
-        """Write how an attempt ended, with what it gave. None, and nothing written, if it is no longer the owner's."""
+    def finish(self, endings: Sequence[Ending]) -> tuple[list[Event], list[bool]]:
+        """Write how attempts ended, with what they gave.
+
+        Returns:
+            The events, and for each ending whether it was written; it is not if the attempt is no longer its owner's.
+        """
         ...
 
     def runs(self, job_id: str) -> list[Run]:
@@ -178,12 +334,12 @@ class Store(Protocol):
         """Store the merged result and end the job, once."""
         ...
 
-    def unconcluded(self) -> list[str]:
-        """Jobs whose assignments are all done while nobody stored the result: their worker died in between."""
-        ...
+    def sweep(self, *, silent_s: float) -> Swept:
+        """Expire leases, end what missed its deadline before it began, find what waits for somebody.
 
-    def sweep(self) -> Swept:
-        """Expire leases, end what missed its deadline before it began, find what waits for a wake-up that was lost."""
+        Args:
+            silent_s: the end of a job that nobody was told of for so long is told again.
+        """
         ...
 
     # ── what was learned ──────────────────────────────────────────────────────────────────────────────────────────
@@ -204,16 +360,12 @@ class Store(Protocol):
         ...
 
     # ── what is known ─────────────────────────────────────────────────────────────────────────────────────────────
-    def facts(self, program_hash: str) -> ProgramFacts | None:
-        """A prepared program."""
+    def prepared(self, hashes: Sequence[str], keys: Sequence[str]) -> dict[str, Preparation]:
+        """What is known of these programs, and of how they fit the targets with these keys."""
         ...
 
-    def fits(self, program_hash: str, keys: Sequence[str]) -> dict[str, Fit]:
-        """How it fits the targets with these keys, as far as known."""
-        ...
-
-    def save_preparation(self, program_hash: str, facts: ProgramFacts, fits: Mapping[str, Fit]) -> None:
-        """Keep both."""
+    def save_prepared(self, known: Mapping[str, Preparation]) -> None:
+        """Keep it, by the program's hash."""
         ...
 
     # ── who is there ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -227,4 +379,12 @@ class Store(Protocol):
 
     def roll(self, *, silent_s: float) -> list[Announcement]:
         """Backends of the workers heard of in the last ``silent_s`` seconds."""
+        ...
+
+    def switches(self) -> list[Switch]:
+        """What an operator has taken out of service."""
+        ...
+
+    def switch(self, switch: Switch) -> None:
+        """Take a backend or worker out of service, or put it back."""
         ...

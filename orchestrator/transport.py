@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from inspect import getdoc
 from typing import Protocol
@@ -11,12 +12,12 @@ from typing import Protocol
 from circuits.registry import resolve
 from orchestrator.cost_model.model import Learned
 from orchestrator.door import check_batch
-from orchestrator.errors import ClientClosed, UnknownPolicy
+from orchestrator.errors import ClientClosed, JobNotFound, UnknownPolicy
 from orchestrator.job import Assignment, Event, Job, JobSpec, JobState, Result
 from orchestrator.notifier import Listener
-from orchestrator.pipeline import SILENT_HEARTBEATS, Pipeline
+from orchestrator.pipeline import Pipeline
 from orchestrator.settings import Settings
-from orchestrator.store import Announcement, Decision, Store
+from orchestrator.store import Announcement, Decision, Store, Switch
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,14 @@ class Transport(Protocol):
         """None until the job is done."""
         ...
 
+    def results(self, job_ids: Sequence[str]) -> dict[str, Result]:
+        """Results of those of these jobs that are done."""
+        ...
+
+    def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """Where these jobs are; one that is not there is left out."""
+        ...
+
     def events(self, job_id: str, *, after: int) -> list[Event]:
         """What has happened to a job since event number ``after``."""
         ...
@@ -74,6 +83,18 @@ class Transport(Protocol):
         """What was learned."""
         ...
 
+    def switches(self) -> list[Switch]:
+        """Backends and workers that an operator has taken out of service."""
+        ...
+
+    def switch(self, switch: Switch) -> None:
+        """Take a backend or worker out of service, or put it back.
+
+        Raises:
+            InvalidJob: no such kind or mode.
+        """
+        ...
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """See :class:`orchestrator.notifier.Notifier`."""
         ...
@@ -95,6 +116,7 @@ class StoreTransport:
         close: Callable[[], None],
     ) -> None:
         """``policies`` is the registry of those that may be asked for; ``close`` gives back what the pipeline holds."""
+        self._project: str | None = None
         self._pipeline = pipeline
         self._store = pipeline.store
         self._settings = settings
@@ -113,38 +135,61 @@ class StoreTransport:
             raise ClientClosed
         return self._store
 
+    def scoped(self, project: str) -> StoreTransport:
+        """The same store as the members of one project may see it: no other job exists for them."""
+        view = copy(self)
+        view._project = project
+        return view
+
+    def owns(self, job_id: str) -> bool:
+        """Whether the job exists for whoever looks through here."""
+        return job_id in self._open().states([job_id], project=self._project)
+
+    def _mine(self, job_id: str) -> Store:
+        """The store. Raises: JobNotFound: the job does not exist for whoever looks through here."""
+        store = self._open()
+        if self._project is not None and not self.owns(job_id):
+            raise JobNotFound(job_id)
+        return store
+
     def submit(self, specs: Sequence[JobSpec]) -> list[Job]:
         self._open()
         check_batch(specs, self._settings, list(self._policies))
-        return self._pipeline.submit(specs)
+        return self._pipeline.submit(specs, project=self._project)
 
     def job(self, job_id: str) -> Job:
-        return self._open().job(job_id)
+        return self._mine(job_id).job(job_id)
 
     def jobs(self, *, state: JobState | None, tag: str | None, limit: int) -> list[Job]:
-        return self._open().jobs(state=state, tag=tag, limit=limit)
+        return self._open().jobs(state=state, tag=tag, limit=limit, project=self._project)
 
     def assignments(self, job_id: str) -> list[Assignment]:
-        return self._open().assignments(job_id)
+        return self._mine(job_id).assignments(job_id)
 
     def result(self, job_id: str) -> Result | None:
-        return self._open().result(job_id)
+        return self._mine(job_id).results([job_id]).get(job_id)
+
+    def results(self, job_ids: Sequence[str]) -> dict[str, Result]:
+        return self._open().results(job_ids, project=self._project)
+
+    def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        return self._open().states(job_ids, project=self._project)
 
     def events(self, job_id: str, *, after: int) -> list[Event]:
-        found = self._open().events(job_id, after=after)
+        found = self._mine(job_id).events(job_id, after=after)
         if not found and after == 0:
             self._store.job(job_id)  # every job has at least the event of its submission; who has none is nobody
         return found
 
     def cancel(self, job_id: str) -> None:
-        self._open()
+        self._mine(job_id)
         self._pipeline.cancel(job_id)
 
     def decision(self, job_id: str) -> Decision | None:
-        return self._open().decision(job_id)
+        return self._mine(job_id).decision(job_id)
 
     def backends(self) -> list[Announcement]:
-        return self._open().roll(silent_s=SILENT_HEARTBEATS * self._settings.heartbeat_s)
+        return self._open().roll(silent_s=self._settings.silent_s)
 
     def policies(self) -> list[PolicyInfo]:
         classes = {name: resolve(self._policies, name, kind="policy", error=UnknownPolicy) for name in self._policies}
@@ -153,6 +198,13 @@ class StoreTransport:
     def costs(self) -> list[Learned]:
         self._open()
         return self._pipeline.learn().learned()
+
+    def switches(self) -> list[Switch]:
+        return self._open().switches()
+
+    def switch(self, switch: Switch) -> None:
+        self._open()
+        self._pipeline.switch(switch)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         self._open()

@@ -70,13 +70,17 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlStore]:
-    """An empty store, on each database in turn."""
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of an empty database, of each kind in turn."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'qorch.sqlite'}"
-    else:
-        url = _empty_database(request.getfixturevalue("postgres"))
-    opened = SqlStore(url, max_attempts=3)
+        return f"sqlite:///{tmp_path / 'qorch.sqlite'}"
+    return _empty_database(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[SqlStore]:
+    """An empty store, on each database in turn."""
+    opened = SqlStore(store_url)
     yield opened
     opened.close()
 

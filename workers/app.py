@@ -9,6 +9,7 @@ import logging
 import sys
 from typing import Any
 
+import redis
 from celery import Celery
 from kombu import Queue
 from kombu.exceptions import OperationalError
@@ -36,7 +37,6 @@ def make_app(configuration: Settings, redis_url: str) -> Celery:
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
         worker_send_task_events=True,
-        task_send_sent_event=True,
         task_queues=[Queue(PLACEMENT_QUEUE), *(Queue(backend_queue(name)) for name in BACKENDS)],
         task_create_missing_queues=True,
         task_default_queue=PLACEMENT_QUEUE,
@@ -52,28 +52,33 @@ def make_app(configuration: Settings, redis_url: str) -> Celery:
 
 
 class CeleryBroker:
-    """Sends wake-ups as Celery messages."""
+    """Sends wake-ups as Celery messages, one for however much there is to do.
 
-    def __init__(self, app: Celery) -> None:
+    A message that still lies in its queue will find what is new, too, since that was committed before: another one
+    would find nothing.
+    """
+
+    def __init__(self, app: Celery, connection: redis.Redis) -> None:
         self._app = app
+        self._redis = connection
 
     def wake_placement(self) -> None:
         """See :class:`orchestrator.broker.Broker`."""
         self._send(PLACE_TASK, (), PLACEMENT_QUEUE)
 
-    def wake_backend(self, backend: str, num_assignments: int = 1, *, again: bool = False) -> None:
+    def wake_backend(self, backend: str) -> None:
         """See :class:`orchestrator.broker.Broker`."""
-        for _ in range(num_assignments):
-            self._send(EXECUTE_TASK, (backend, again), backend_queue(backend))
+        self._send(EXECUTE_TASK, (backend,), backend_queue(backend))
 
     def close(self) -> None:
         """Give back the connections."""
         self._app.close()
 
-    def _send(self, task: str, arguments: tuple[str | bool, ...], queue: str) -> None:
+    def _send(self, task: str, arguments: tuple[str, ...], queue: str) -> None:
         try:
-            self._app.send_task(task, arguments, queue=queue, ignore_result=True, retry=False)
-        except OperationalError as error:
+            if not self._redis.llen(queue):
+                self._app.send_task(task, arguments, queue=queue, ignore_result=True, retry=False)
+        except (OperationalError, redis.RedisError) as error:
             log.warning("a wake-up is lost, the broker does not answer; the next sweep sends it again: %s", error)
 
 

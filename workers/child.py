@@ -53,11 +53,25 @@ def _serve(hands: Any, frames: Frames, kind: str, body: bytes) -> Any:
             return hands.prepare(from_json(PrepareWork, body))
         case "execute":
             return hands.execute(from_json(ExecuteWork, body), lambda data: frames.send("progress", data))
+        case "execute_many":
+            for work in from_json(list[ExecuteWork], body):
+                frames.send(*_one_of_many(hands, work))
+            return None
         case "judge":
             return hands.rejudge(from_json(JudgeWork, body))
         case "warm":
             return hands.backend(from_json(str, body)).warm_up()
     raise ValueError(f"a child can prepare, execute, judge or warm; it was asked to {kind!r}")
+
+
+def _one_of_many(hands: Any, work: ExecuteWork) -> tuple[str, Any]:
+    """One piece of a batch: what goes wrong with it is its own affair."""
+    try:
+        return "part", hands.execute(work, lambda _: None)
+    except Exception as error:  # as in main: it crosses the wire as a record
+        if not isinstance(error, CircuitError | BackendError):
+            log.exception("execute failed")
+        return "broken", _failure("execute", error)
 
 
 def _failure(stage: str, error: Exception) -> Failure:
@@ -66,7 +80,8 @@ def _failure(stage: str, error: Exception) -> Failure:
         words = f"the machine has not enough memory for this circuit: {words}; use a smaller one or another backend"
     elif not isinstance(error, CircuitError | BackendError):
         words = f"{type(error).__name__}: {words}"
-    return Failure(stage, type(error).__name__, words, transient=isinstance(error, TransientFailure))
+    transient, ours = isinstance(error, TransientFailure), isinstance(error, CircuitError)
+    return Failure(stage, type(error).__name__, words, transient=transient, elsewhere=not ours)
 
 
 def _limit_memory() -> None:

@@ -28,6 +28,9 @@ from workers.tasks import register
 WORKER_UP = "worker_up"
 """Kind of the event by which a worker says that it consumes; its ``job_id`` is empty."""
 
+HTTP = "http"
+"""Name of the process that serves the HTTP interface of a cluster; no worker may have it."""
+
 log = logging.getLogger("qorch.cluster")
 
 
@@ -40,9 +43,9 @@ class _Parts:
             self.bus = RedisBus(redis_server.connect(url))
             opened.callback(self.bus.close)
             self.app = make_app(settings, url)
-            broker = CeleryBroker(self.app)
+            broker = CeleryBroker(self.app, self.bus.connection)
             opened.callback(broker.close)
-            store = SqlStore(settings.resolved_store_url, max_attempts=settings.max_attempts)
+            store = SqlStore(settings.resolved_store_url, settings.rules)
             opened.callback(store.close)
             self.runtime = Sandbox()
             opened.callback(self.runtime.close)
@@ -69,6 +72,11 @@ class ClusterTransport(StoreTransport):
         """Raises: ServerUnreachable: nothing answers there.   ConfigurationError: the store cannot be opened."""
         parts = _Parts(url, settings, owner=f"client@{socket.gethostname()}")
         super().__init__(parts.pipeline, settings=settings, policies=POLICIES, close=parts.close)
+
+    def say_up(self, name: str) -> None:
+        """Tell whoever starts this cluster that one more of its processes is up."""
+        worker = f"{name}@{socket.gethostname()}"
+        self._pipeline.notifier.publish([Event("", WORKER_UP, 0.0, {"worker": worker})])
 
 
 def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Device], places: bool) -> None:

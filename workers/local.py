@@ -58,7 +58,7 @@ class LocalTransport(StoreTransport):
                 self._sandbox.start_one()  # its imports take as long as everything below
             self._bus = LocalBus(settings.data_dir)
             opened.callback(self._bus.close)
-            store = SqlStore(settings.resolved_store_url, max_attempts=settings.max_attempts)
+            store = SqlStore(settings.resolved_store_url, settings.rules)
             opened.callback(store.close)
             self._engine_pipeline = Pipeline(
                 store=store,

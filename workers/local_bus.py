@@ -45,15 +45,14 @@ class LocalBus:
         self._thread.start()
 
     # ── notifier ──────────────────────────────────────────────────────────────────────────────────────────────────
-    def publish(self, events: Sequence[Event]) -> None:
-        """See :class:`orchestrator.notifier.Notifier`."""
-        if not events:
-            return
+    def publish(self, events: Sequence[Event]) -> bool:
+        """See :class:`orchestrator.notifier.Notifier`. Who cannot be reached now is told to look again."""
         for event in events:
             self._hub.dispatch(event)
         message = to_json(list(events)).encode()
         for path in self._others():
             self._send(path, message if len(message) <= MAX_BYTES else _LOOK_AGAIN)
+        return True
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """See :class:`orchestrator.notifier.Notifier`."""
@@ -64,7 +63,7 @@ class LocalBus:
         """See :class:`orchestrator.broker.Broker`."""
         self.publish([Event("", WAKE, 0.0)])
 
-    def wake_backend(self, backend: str, num_assignments: int = 1, *, again: bool = False) -> None:
+    def wake_backend(self, backend: str) -> None:
         """See :class:`orchestrator.broker.Broker`. Who is woken works until nothing waits."""
         self.publish([Event("", WAKE, 0.0, {"backend": backend})])
 

@@ -24,24 +24,21 @@ class RedisBus:
 
     def __init__(self, connection: redis.Redis) -> None:
         """Subscribe. Raises: redis.ConnectionError: nothing answers there."""
-        self._redis = connection
+        self.connection = connection
         self._hub = Hub()
         self._closing = threading.Event()
         self._subscription = self._subscribe()
         self._thread = threading.Thread(target=self._listen, name="qorch-bus", daemon=True)
         self._thread.start()
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[Event]) -> bool:
         """See :class:`orchestrator.notifier.Notifier`. A broker that is away loses notices, never jobs."""
-        if not events:
-            return
         try:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                for event in events:
-                    pipeline.publish(CHANNEL, to_json(event))
-                pipeline.execute()
+            self.connection.publish(CHANNEL, to_json(list(events)))
         except redis.RedisError as error:
             log.warning("%d notices lost, the broker is away: %s", len(events), error)
+            return False
+        return True
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """See :class:`orchestrator.notifier.Notifier`."""
@@ -51,14 +48,14 @@ class RedisBus:
         """Stop listening."""
         self._closing.set()
         try:
-            self._redis.publish(CHANNEL, "")  # wakes every listener; this one sees that it is to end
+            self.connection.publish(CHANNEL, "")  # wakes every listener; this one sees that it is to end
         except redis.RedisError:
             log.debug("the broker was gone before its client")
         self._subscription.close()
-        self._redis.close()
+        self.connection.close()
 
     def _subscribe(self) -> redis.client.PubSub:
-        subscription: redis.client.PubSub = self._redis.pubsub(ignore_subscribe_messages=True)
+        subscription: redis.client.PubSub = self.connection.pubsub(ignore_subscribe_messages=True)
         subscription.subscribe(CHANNEL)
         return subscription
 
@@ -69,7 +66,8 @@ class RedisBus:
                     if self._closing.is_set():
                         return
                     if message["data"]:
-                        self._hub.dispatch(from_json(Event, message["data"]))
+                        for event in from_json(list[Event], message["data"]):
+                            self._hub.dispatch(event)
             except (redis.RedisError, ValueError, OSError):
                 if self._reconnected():
                     self._hub.dispatch(None)  # what was missed meanwhile is in the store

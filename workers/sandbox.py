@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -32,6 +32,9 @@ from orchestrator.runtime import (
 from workers.frames import Frames
 
 T = TypeVar("T")
+
+Part = Callable[[str, bytes], None]
+"""Takes what became of one piece of several: its kind of frame, and the record."""
 
 SECRETS = frozenset({"QORCH_STORE_URL", "QORCH_REDIS_URL", "QORCH_URL"})
 """Variables that a child has no use for and that may hold a password: it runs programs of strangers."""
@@ -77,10 +80,24 @@ class Child:
         self._frames.send(kind, body)
         return self._answer(kind, answer, leash, progress, "done")
 
-    def _answer(self, kind: str, answer: type[T], leash: Leash, progress: Progress, expected: str) -> T:
+    def call_many(self, kind: str, bodies: Sequence[Any], answer: type[T], leash: Leash) -> list[T | Failure]:
+        """Have several pieces of work done. If it ends early, what was done until then."""
+        done: list[T | Failure] = []
+
+        def part(name: str, body: bytes) -> None:
+            done.append(from_json(answer, body) if name == "part" else from_json(Failure, body))
+
+        self._frames.send(kind, list(bodies))
+        with suppress(RuntimeFailure, WorkCancelled):
+            self._answer(kind, type(None), leash, _no_progress, "done", part)
+        return done
+
+    def _answer(
+        self, kind: str, answer: type[T], leash: Leash, progress: Progress, expected: str, part: Part | None = None
+    ) -> T:
         with leash.around(self.kill):
             try:
-                told = self._listen(kind, answer, leash, progress, expected)
+                told = self._listen(kind, answer, leash, progress, expected, part)
             except BaseException:  # it may still be at work, and what it says next must not reach the next caller
                 self.kill()
                 raise
@@ -88,7 +105,9 @@ class Child:
             raise RuntimeFailure(told)
         return told
 
-    def _listen(self, kind: str, answer: type[T], leash: Leash, progress: Progress, expected: str) -> T | Failure:
+    def _listen(
+        self, kind: str, answer: type[T], leash: Leash, progress: Progress, expected: str, part: Part | None
+    ) -> T | Failure:
         until = time.monotonic() + leash.timeout_s
         while True:
             try:
@@ -105,6 +124,9 @@ class Child:
                     return from_json(answer, bytes(body))
                 if name == "failed":
                     return from_json(Failure, bytes(body))
+                if part is not None:
+                    part(name, bytes(body))
+                    continue
                 told = from_json(dict[str, Any], bytes(body))
             except ValueError as error:  # such as a number that is none
                 message = f"what had to {kind} gave an answer that cannot be read: {error}"
@@ -174,6 +196,19 @@ class Sandbox:
             warm_up_s = time.perf_counter() - begun
             executed = child.call("execute", work, Executed, leash, progress)
             return replace(executed, warm_up_s=warm_up_s)
+
+    def execute_many(self, works: Sequence[ExecuteWork], leash: Leash) -> tuple[list[Executed | Failure], float]:
+        """See :class:`orchestrator.runtime.Runtime`."""
+        if not works:
+            return [], 0.0
+        begun = time.perf_counter()
+        try:
+            with self._child("execute", works[0].backend) as child:
+                self._warm(child, works[0].backend)
+                warm_up_s = time.perf_counter() - begun
+                return child.call_many("execute_many", works, Executed, leash), warm_up_s
+        except (RuntimeFailure, WorkReturned):  # whoever runs them one by one is told why
+            return [], time.perf_counter() - begun
 
     def judge(self, work: JudgeWork, leash: Leash) -> Judgement:
         """See :class:`orchestrator.runtime.Runtime`."""

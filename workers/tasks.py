@@ -17,9 +17,8 @@ def register(app: Celery, pipeline: Pipeline, devices: Mapping[str, Device]) -> 
     def place() -> None:
         pipeline.place()
 
-    def execute(backend: str, again: bool) -> None:
-        if pipeline.execute({backend: devices[backend]}) and again:
-            pipeline.broker.wake_backend(backend, again=True)
+    def execute(backend: str) -> None:
+        pipeline.execute({backend: devices[backend]})
 
     app.task(name=PLACE_TASK)(place)
     app.task(name=EXECUTE_TASK)(execute)

@@ -2,44 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    InterfaceError,
+    InternalError,
+    NoSuchModuleError,
+    OperationalError,
+)
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from orchestrator.errors import ConfigurationError
+from orchestrator.errors import ConfigurationError, StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; a test holds it to the folder."""
 
 MIGRATION_LOCK = 0x716F726368  # "qorch"; PostgreSQL's advisory locks are numbers
 
-_NOW = {
-    "sqlite": "SELECT (julianday('now') - 2440587.5) * 86400.0",
-    "postgresql": "SELECT extract(epoch FROM clock_timestamp())::float8",
-}
+DIALECTS = ("sqlite", "postgresql")
+
+CLOCK_KEPT_S = 60.0
+
+_NOW = text("SELECT extract(epoch FROM clock_timestamp())::float8")
 
 
 class Database:
     """A migrated database and its transactions."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, clock: Callable[[], float] | None = None) -> None:
         """Connect and migrate.
 
         Args:
             url: SQLAlchemy URL of an SQLite file or a PostgreSQL database.
+            clock: instead of the database's own; a simulation has one.
 
         Raises:
             ConfigurationError: the URL cannot be used, or nothing answers there. Its password is never shown.
         """
         self._engine = _engine(url)
-        self._now = text(_NOW[self._engine.dialect.name])
+        self._ahead_s, self._asked_at = 0.0, -math.inf
+        # SQLite is a library of this process, so its clock is this machine's
+        self._clock = clock or (time.time if self._engine.dialect.name == "sqlite" else None)
         try:
             migrate(self._engine)
         except DatabaseError as error:
@@ -48,21 +62,44 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads."""
-        with self._engine.connect() as connection, connection.begin():
+        """A transaction that only reads. Raises: StoreUnavailable."""
+        with self._answering(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that may write. On SQLite it takes the write lock at once, so that it can never deadlock."""
-        with self._engine.connect() as connection:
+        """A transaction that may write. On SQLite it takes the write lock at once, so that it can never deadlock.
+
+        Raises:
+            StoreUnavailable: the database does not answer, or cannot write: its disk may be full.
+        """
+        with self._answering(), self._engine.connect() as connection:
             connection = connection.execution_options(qorch_write=True)
             with connection.begin():
                 yield connection
 
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InternalError, InterfaceError) as error:
+            shown = self._engine.url.render_as_string(hide_password=True)
+            raise StoreUnavailable(f"the store at {shown} does not do its work: {error.orig}") from error
+
     def now(self, connection: Connection) -> float:
         """The database's clock, seconds since the epoch."""
-        return float(connection.execute(self._now).scalar_one())
+        if self._clock is not None:
+            return self._clock()
+        now = float(connection.execute(_NOW).scalar_one())
+        self._ahead_s, self._asked_at = now - time.monotonic(), time.monotonic()
+        return now
+
+    def about_now(self) -> float:
+        """The same, carried on by this machine's stopwatch since the clock was asked last, up to a minute ago."""
+        if self._clock is None and time.monotonic() - self._asked_at < CLOCK_KEPT_S:
+            return time.monotonic() + self._ahead_s
+        with self.read() as tx:
+            return self.now(tx)
 
     def close(self) -> None:
         """Close the pool."""
@@ -77,7 +114,7 @@ def _engine(url: str) -> Engine:
             "QORCH_STORE_URL must be a SQLAlchemy URL such as sqlite:////folder/file.sqlite or "
             f"postgresql+psycopg://user@host/database: {type(error).__name__}"
         ) from error
-    if engine.dialect.name not in _NOW:
+    if engine.dialect.name not in DIALECTS:
         raise ConfigurationError(f"the store can be SQLite or PostgreSQL; got {engine.dialect.name}")
     if engine.dialect.name == "sqlite" and engine.url.database in (None, "", ":memory:"):
         raise ConfigurationError("a store in memory cannot be shared by threads and processes; name a file")
@@ -110,8 +147,13 @@ def insert_once(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]],
     """Insert the rows whose key is not there yet, also when another connection inserts it at this moment."""
     if not rows:
         return
-    dialect = sqlite if tx.dialect.name == "sqlite" else postgresql
-    tx.execute(dialect.insert(table).on_conflict_do_nothing(index_elements=list(key)), list(rows))
+    tx.execute(_insert_once(tx.dialect.name, table, tuple(key)), list(rows))
+
+
+@cache
+def _insert_once(dialect: str, table: Table, key: tuple[str, ...]) -> Executable:
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return insert(table).on_conflict_do_nothing(index_elements=list(key))
 
 
 def migrate(engine: Engine) -> None:

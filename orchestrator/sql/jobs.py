@@ -1,20 +1,18 @@
-"""Jobs and assignments in SQL. The decisions are ``lifecycle``'s; here they are made atomic.
-
-Locks are always taken in the order assignments, then their job: a claim and a sibling's end can then never deadlock.
-"""
+"""Jobs and assignments in SQL. What a change means is ``case``'s to say; here it is made atomic, many at a time."""
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, update
 
+from orchestrator.case import Case
 from orchestrator.errors import JobNotFound
 from orchestrator.job import (
-    FINAL_ASSIGNMENT_STATES,
     FINAL_JOB_STATES,
     Assignment,
     AssignmentState,
@@ -25,79 +23,120 @@ from orchestrator.job import (
     JobState,
     Result,
 )
-from orchestrator.lifecycle import AssignmentEvent, Claimed, Expired, Withdrawn, advance, job_state
+from orchestrator.lifecycle import Claimed as ClaimedEvent
+from orchestrator.lifecycle import Expired, Rules
 from orchestrator.placement import missed_deadline, rank
 from orchestrator.records import from_json, to_json
 from orchestrator.sql import schema as sql
+from orchestrator.sql.desk import Desk, job_of, part_number, write_events
 from orchestrator.sql.engine import Database, insert_once
-from orchestrator.sql.ledger import append_observation, insert_decision
-from orchestrator.store import Decision, Outstanding, Run, Swept
-from orchestrator.telemetry import Observation
+from orchestrator.sql.ledger import append_observations, insert_decisions, read_roll, read_switches
+from orchestrator.store import Claim, Claimed, Ending, Look, Outstanding, Placed, Run, Swept, Waiting
 
-_FINAL_JOBS = [state.value for state in FINAL_JOB_STATES]
+SWEPT_AT_ONCE = 1000
+"""Most rows of one kind that one sweep moves: its transaction stays short, and the next one goes on."""
+
+_FINAL = [state.value for state in FINAL_JOB_STATES]
+_WAITING = sql.assignments.c.state == AssignmentState.WAITING.value
+_RUNNING = sql.assignments.c.state == AssignmentState.RUNNING.value
+_READY = (sql.jobs.c.to_place > 0) & (sql.jobs.c.num_blockers == 0)
+
+# built once: making a statement costs as much as running it
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_STATES = select(sql.jobs.c.id, sql.jobs.c.state, sql.jobs.c.project).where(sql.jobs.c.id.in_(_IDS))
+_RESULTS = select(sql.results.c.job_id, sql.results.c.record).where(sql.results.c.job_id.in_(_IDS))
+_PARTS = select(sql.assignments.c.record).where(sql.assignments.c.job_id.in_(_IDS))
+_UNPLACED = select(sql.jobs).where(_READY).order_by(sql.jobs.c.rank, sql.jobs.c.seq).limit(bindparam("most"))
+_WAIT = (
+    select(sql.assignments.c.backend, func.sum(sql.assignments.c.service_s), func.count())
+    .where(_WAITING)
+    .group_by(sql.assignments.c.backend)
+)
+_RUN = select(sql.assignments.c.backend, sql.assignments.c.service_s, sql.assignments.c.started_at).where(_RUNNING)
+_CLOSED = select(sql.switches.c.name).where(sql.switches.c.kind == "backend", sql.switches.c.mode == "disabled")
+_LEAVING = select(sql.switches.c.name).where(
+    sql.switches.c.kind == "worker", sql.switches.c.name == bindparam("worker")
+)
+_DUE = (
+    select(sql.assignments.c.id, sql.assignments.c.job_id, sql.assignments.c.backend, sql.assignments.c.service_s)
+    .where(
+        _WAITING,
+        sql.assignments.c.backend.in_(bindparam("backends", expanding=True)),
+        sql.assignments.c.backend.not_in(_CLOSED),
+        ~_LEAVING.exists(),
+    )
+    .order_by(sql.assignments.c.rank, sql.assignments.c.id)
+    .limit(bindparam("most"))
+    .with_for_update(of=sql.assignments, skip_locked=True)
+)
+_ADD_RUNS = insert(sql.runs)
+_ADD_RESULTS = insert(sql.results)
 
 
 class SqlJobs:
     """The half of the store that moves jobs."""
 
-    def __init__(self, database: Database, *, max_attempts: int) -> None:
+    def __init__(self, database: Database, rules: Rules) -> None:
         self._db = database
-        self._max_attempts = max_attempts
+        self._rules = rules
 
     # ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────────
-    def add_jobs(self, specs: Sequence[JobSpec]) -> tuple[list[Job], list[Event]]:
+    def add_jobs(self, specs: Sequence[JobSpec], *, project: str = "") -> tuple[list[Job], list[Event]]:
+        ids = [uuid.uuid4().hex for _ in specs]
+        keys = [_key(spec, project) for spec in specs]
         with self._db.write() as tx:
-            now = self._db.now(tx)
-            added = [self._add_job(tx, spec, now) for spec in specs]
-        return [job for job, _ in added], [event for _, events in added for event in events]
-
-    def _add_job(self, tx: Connection, spec: JobSpec, now: float) -> tuple[Job, list[Event]]:
-        deadline_at = None if spec.limits.deadline_s is None else now + spec.limits.deadline_s
-        job_id = uuid.uuid4().hex
-        values = {
-            "id": job_id,
-            "idempotency_key": spec.idempotency_key,
-            "state": JobState.SUBMITTED.value,
-            "rank": rank(submitted_at=now, priority=spec.priority, deadline_at=deadline_at),
-            "spec": to_json(spec),
-            "submitted_at": now,
-            "deadline_at": deadline_at,
-            "cancel_requested": False,
-            "num_events": 0,
-        }
-        if spec.idempotency_key is None:
-            tx.execute(insert(sql.jobs), values)
-        else:
-            insert_once(tx, sql.jobs, [values], key=["idempotency_key"])
-            first = tx.execute(select(sql.jobs).where(sql.jobs.c.idempotency_key == spec.idempotency_key)).one()
-            if first.id != job_id:
-                return _job(first), []
-        if spec.tags:
-            tx.execute(insert(sql.tags), [{"tag": tag, "job_id": job_id} for tag in sorted(set(spec.tags))])
-        events = [_tell(tx, job_id, "submitted", now)]
-        return _job(tx.execute(select(sql.jobs).where(sql.jobs.c.id == job_id)).one()), events
+            desk = Desk(tx, self._db.now(tx))
+            desk.open(parent for spec in specs for parent in spec.after)
+            _check_parents(desk, specs, project)
+            rows = [_job_row(*new, project, desk.now) for new in zip(ids, keys, specs, strict=True)]
+            insert_once(tx, sql.jobs, rows, key=["idempotency_key"])
+            found, earlier = _written(tx, ids, keys)
+            cases: list[Case] = []
+            for job_id, spec in zip(ids, specs, strict=True):
+                if job_id in found:
+                    job = Job(job_id, found[job_id], spec, JobState.SUBMITTED, desk.now, project=project)
+                    cases.append(_begin(desk, replace(job, to_place=spec.shots)))
+            _insert_beside(tx, [case.job for case in cases])
+            events = desk.write()
+            jobs = {case.job.id: desk[case.job.id].job for case in cases}
+        return [jobs.get(i) or earlier[key or ""] for i, key in zip(ids, keys, strict=True)], events
 
     def job(self, job_id: str) -> Job:
         with self._db.read() as tx:
-            return _job(_row(tx, job_id))
+            row = tx.execute(select(sql.jobs).where(sql.jobs.c.id == job_id)).one_or_none()
+        if row is None:
+            raise JobNotFound(job_id)
+        return job_of(row)
 
-    def jobs(self, *, state: JobState | None = None, tag: str | None = None, limit: int = 50) -> list[Job]:
+    def jobs(
+        self, *, state: JobState | None = None, tag: str | None = None, limit: int = 50, project: str | None = None
+    ) -> list[Job]:
         query = select(sql.jobs).order_by(sql.jobs.c.seq.desc()).limit(limit)
         if state is not None:
             query = query.where(sql.jobs.c.state == state.value)
         if tag is not None:
             query = query.join(sql.tags, sql.tags.c.job_id == sql.jobs.c.id).where(sql.tags.c.tag == tag)
+        if project is not None:
+            query = query.where(sql.jobs.c.project == project)
         with self._db.read() as tx:
-            return [_job(row) for row in tx.execute(query)]
+            return [job_of(row) for row in tx.execute(query)]
+
+    def states(self, job_ids: Sequence[str], *, project: str | None = None) -> dict[str, JobState]:
+        with self._db.read() as tx:
+            rows = tx.execute(_STATES, {"ids": job_ids}).all()
+        return {row.id: JobState(row.state) for row in rows if project is None or row.project == project}
 
     def assignments(self, job_id: str) -> list[Assignment]:
         with self._db.read() as tx:
-            return _assignments(tx, job_id)
+            return _parts(tx, [job_id]).get(job_id, [])
 
-    def result(self, job_id: str) -> Result | None:
+    def results(self, job_ids: Sequence[str], *, project: str | None = None) -> dict[str, Result]:
+        query = _RESULTS
+        if project is not None:
+            query = query.join(sql.jobs, sql.jobs.c.id == sql.results.c.job_id).where(sql.jobs.c.project == project)
         with self._db.read() as tx:
-            record = tx.execute(select(sql.results.c.record).where(sql.results.c.job_id == job_id)).scalar()
-        return None if record is None else from_json(Result, record)
+            rows = tx.execute(query, {"ids": job_ids}).all()
+        return {row.job_id: from_json(Result, row.record) for row in rows}
 
     def events(self, job_id: str, *, after: int = 0) -> list[Event]:
         query = select(sql.events).where(sql.events.c.job_id == job_id, sql.events.c.seq > after)
@@ -106,82 +145,100 @@ class SqlJobs:
         return [Event(row.job_id, row.kind, row.at, from_json(dict[str, Any], row.data), row.seq) for row in rows]
 
     def add_event(self, event: Event) -> list[Event]:
+        counted = update(sql.jobs).where(sql.jobs.c.id == event.job_id).values(num_events=sql.jobs.c.num_events + 1)
         with self._db.write() as tx:
-            return [_tell(tx, event.job_id, event.kind, self._db.now(tx), event.data)]
+            seq = tx.execute(counted.returning(sql.jobs.c.num_events)).scalar_one_or_none()
+            if seq is None:
+                raise JobNotFound(event.job_id)
+            events = [replace(event, seq=seq, at=self._db.now(tx))]
+            write_events(tx, events)
+            return events
+
+    def unwanted(self, job_ids: Sequence[str]) -> set[str]:
+        decided = sql.jobs.c.cancel_requested | sql.jobs.c.failure.is_not(None)
+        with self._db.read() as tx:
+            return set(tx.execute(select(sql.jobs.c.id).where(sql.jobs.c.id.in_(job_ids), decided)).scalars())
 
     def request_cancel(self, job_id: str) -> list[Event]:
         with self._db.write() as tx:
-            now = self._db.now(tx)
-            parts = _assignments(tx, job_id, lock=True)
-            row = _row(tx, job_id, lock=True)
-            if row.state in _FINAL_JOBS or row.cancel_requested:
-                return []
-            tx.execute(update(sql.jobs).where(sql.jobs.c.id == job_id).values(cancel_requested=True))
-            parts = self._withdraw_waiting(tx, parts, now)
-            events = [_tell(tx, job_id, "cancel_requested", now)]
-            return events + self._fold(tx, job_id, parts, now)
+            desk = Desk(tx, self._db.now(tx))
+            desk.open([job_id])
+            desk.put(desk[job_id].cancelled(desk.now))
+            return desk.write()
+
+    def told(self, job_ids: Sequence[str]) -> None:
+        with self._db.write() as tx:
+            tx.execute(update(sql.jobs).where(sql.jobs.c.id.in_(job_ids)).values(told=True))
 
     # ── placement ─────────────────────────────────────────────────────────────────────────────────────────────────
-    def unplaced(self, limit: int) -> list[Job]:
-        query = select(sql.jobs).where(sql.jobs.c.state == JobState.SUBMITTED.value)
+    def look(self, limit: int, *, silent_s: float) -> Look:
         with self._db.read() as tx:
-            return [_job(row) for row in tx.execute(query.order_by(sql.jobs.c.rank, sql.jobs.c.seq).limit(limit))]
-
-    def outstanding(self) -> list[Outstanding]:
-        columns = sql.assignments.c
-        busy = [AssignmentState.WAITING.value, AssignmentState.RUNNING.value]
-        query = select(columns.backend, columns.service_s, columns.started_at).where(columns.state.in_(busy))
-        with self._db.read() as tx:
-            return [Outstanding(*row) for row in tx.execute(query)]
-
-    def place(self, decision: Decision, assignments: Sequence[Assignment]) -> list[Event]:
-        with self._db.write() as tx:
-            row = _row(tx, decision.job_id, lock=True)
-            if row.state != JobState.SUBMITTED.value:
-                return []
+            jobs = [job_of(row) for row in tx.execute(_UNPLACED, {"most": limit})]
+            parts = _parts(tx, [job.id for job in jobs if job.num_placements])
+            together = tx.execute(_WAIT).all()
+            outstanding = [Outstanding(backend, service_s, None, number) for backend, service_s, number in together]
+            outstanding += [Outstanding(*row) for row in tx.execute(_RUN)]
             now = self._db.now(tx)
-            number = insert_decision(tx, decision)
-            written = [replace(part, decision=number, placed_at=now) for part in assignments]
-            tx.execute(insert(sql.assignments), [_assignment_values(part) for part in written])
-            tx.execute(update(sql.jobs).where(sql.jobs.c.id == decision.job_id).values(state=JobState.PLACED.value))
-            shares = {part.backend: part.shots for part in written}
-            return [_tell(tx, decision.job_id, "placed", now, {"shares": shares, "policy": decision.policy})]
+            roll, switches = read_roll(tx, now - silent_s), read_switches(tx)
+        waiting = [Waiting(job, tuple(parts.get(job.id, ()))) for job in jobs]
+        return Look(now, roll, switches, waiting, outstanding)
 
-    def fail(self, job_id: str, failure: Failure) -> list[Event]:
+    def stranded(self, backends: Sequence[str], limit: int) -> list[Waiting]:
+        held = select(sql.assignments.c.job_id).where(_WAITING, sql.assignments.c.backend.in_(backends))
+        query = select(sql.jobs).where(sql.jobs.c.id.in_(held)).order_by(sql.jobs.c.rank, sql.jobs.c.seq).limit(limit)
+        with self._db.read() as tx:
+            jobs = [job_of(row) for row in tx.execute(query)]
+            parts = _parts(tx, [job.id for job in jobs])
+        return [Waiting(job, tuple(parts.get(job.id, ()))) for job in jobs]
+
+    def place(self, decided: Sequence[Placed]) -> list[Event]:
         with self._db.write() as tx:
-            if _row(tx, job_id, lock=True).state != JobState.SUBMITTED.value:
-                return []
-            return _end(tx, job_id, JobState.FAILED, self._db.now(tx), failure)
+            desk = Desk(tx, self._db.now(tx))
+            desk.open(placed.decision.job_id for placed in decided)
+            awaited = []
+            for placed in decided:
+                case = desk[placed.decision.job_id].freed(placed.instead_of, desk.now, self._rules)
+                if case.awaits(placed.parts):
+                    awaited.append((placed, case))
+            numbers = insert_decisions(tx, [placed.decision for placed, _ in awaited])
+            for (placed, case), number in zip(awaited, numbers, strict=True):
+                written = [replace(part, decision=number, placed_at=desk.now) for part in placed.parts]
+                desk.put(case.placed(written, placed.decision.policy, desk.now))
+            return desk.write()
+
+    def fail(self, failures: Mapping[str, Failure]) -> list[Event]:
+        with self._db.write() as tx:
+            desk = Desk(tx, self._db.now(tx))
+            desk.open(failures)
+            for job_id, failure in failures.items():
+                desk.put(desk[job_id].failed(failure, desk.now))
+            return desk.write()
 
     # ── execution ─────────────────────────────────────────────────────────────────────────────────────────────────
     def claim(
-        self, backends: Sequence[str], *, owner: str, lease_s: float
-    ) -> tuple[Assignment, Job, list[Event]] | None:
-        due = (
-            select(sql.assignments.c.id)
-            .where(
-                sql.assignments.c.state == AssignmentState.WAITING.value,
-                sql.assignments.c.backend.in_(backends),
-            )
-            .order_by(sql.assignments.c.rank, sql.assignments.c.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
+        self, backends: Sequence[str], *, owner: str, lease_s: float, most: int = 1, window_s: float = 0.0
+    ) -> Claim | None:
+        asked = {"backends": list(backends), "worker": owner.rpartition("/")[0] or owner, "most": most + 1}
         with self._db.write() as tx:
-            due_id = tx.execute(due).scalar()
-            if due_id is None:
+            rows = tx.execute(_DUE, asked).all()
+            if not rows:
                 return None
-            record = select(sql.assignments.c.record).where(sql.assignments.c.id == due_id)
-            waiting = from_json(Assignment, tx.execute(record).scalar_one())
-            now = self._db.now(tx)
-            claimed = self._advance(tx, waiting, Claimed(owner, now, now + lease_s))
-            row = _row(tx, claimed.job_id, lock=True)
-            tx.execute(update(sql.jobs).where(sql.jobs.c.id == row.id).values(state=JobState.RUNNING.value))
-            data = {"backend": claimed.backend, "attempt": claimed.attempt, "worker": owner}
-            return claimed, _job(row), [_tell(tx, row.id, "running", now, data)]
+            taken, total_s = [rows[0]], rows[0].service_s
+            for row in rows[1:most]:
+                total_s += row.service_s
+                if row.backend != rows[0].backend or total_s > window_s:
+                    break
+                taken.append(row)
+            more = rows[len(taken)].backend if len(rows) > len(taken) else None
+            desk = Desk(tx, self._db.now(tx))
+            desk.open(row.job_id for row in taken)
+            for row in taken:
+                desk.put(desk[row.job_id].claimed(row.id, ClaimedEvent(owner, desk.now, desk.now + lease_s)))
+            events = desk.write()
+            return Claim([_claimed(desk[row.job_id], row.id) for row in taken], events, more)
 
     def renew(self, owner: str, *, lease_s: float, held: Sequence[str] | None = None) -> None:
-        theirs = [sql.assignments.c.owner == owner, sql.assignments.c.state == AssignmentState.RUNNING.value]
+        theirs = [sql.assignments.c.owner == owner, _RUNNING]
         if held is not None:
             theirs.append(sql.assignments.c.id.in_(held))
         with self._db.write() as tx:
@@ -189,193 +246,201 @@ class SqlJobs:
             tx.execute(update(sql.assignments).where(*theirs).values(lease_expires_at=until))
 
     def disown(self, worker: str) -> None:
+        theirs = sql.assignments.c.owner.startswith(f"{worker}/", autoescape=True)
         with self._db.write() as tx:
             past = self._db.now(tx) - 1.0
-            theirs = sql.assignments.c.owner.startswith(f"{worker}/", autoescape=True)
-            tx.execute(update(sql.assignments).where(theirs).values(lease_expires_at=past))
+            tx.execute(update(sql.assignments).where(theirs, _RUNNING).values(lease_expires_at=past))
 
-    def finish(
-        self, claimed: Assignment, event: AssignmentEvent, *, run: Run | None = None, seen: Observation | None = None
-    ) -> list[Event] | None:
+    def finish(self, endings: Sequence[Ending]) -> tuple[list[Event], list[bool]]:
         with self._db.write() as tx:
-            parts = _assignments(tx, claimed.job_id, lock=True)
-            mine = next(part for part in parts if part.id == claimed.id)
-            if (mine.state, mine.attempt, mine.owner) != (AssignmentState.RUNNING, claimed.attempt, claimed.owner):
-                return None
-            _row(tx, claimed.job_id, lock=True)
-            now = self._db.now(tx)
-            ended = self._advance(tx, mine, event)
-            if run is not None:
-                values = {"assignment_id": mine.id, "job_id": mine.job_id, "record": to_json(run)}
-                tx.execute(insert(sql.runs), values)
-            if seen is not None:
-                append_observation(tx, seen)
-            return self._settle(tx, parts, ended, now)
+            desk = Desk(tx, self._db.now(tx))
+            desk.open(ending.assignment.job_id for ending in endings)
+            written: list[Ending] = []
+            for ending in endings:
+                case, claimed = desk[ending.assignment.job_id], ending.assignment
+                mine = case.part(claimed.id)
+                if mine is None or _holder(mine) != _holder(claimed) or mine.state is not AssignmentState.RUNNING:
+                    continue
+                case = case.moved(mine.id, ending.event, self._rules)
+                if ending.result is not None and not case.ended:
+                    case = case.concluded(desk.now)
+                desk.put(case)
+                written.append(ending)
+            runs = [_run_row(ending.assignment, ending.run) for ending in written if ending.run is not None]
+            results = [_result_row(ending.result) for ending in written if ending.result is not None]
+            if runs:
+                tx.execute(_ADD_RUNS, runs)
+            if results:
+                tx.execute(_ADD_RESULTS, results)
+            append_observations(tx, [ending.seen for ending in written if ending.seen is not None])
+            kept = {ending.assignment.id for ending in written}
+            return desk.write(), [ending.assignment.id in kept for ending in endings]
 
     def runs(self, job_id: str) -> list[Run]:
-        query = select(sql.runs.c.record).where(sql.runs.c.job_id == job_id).order_by(sql.runs.c.assignment_id)
+        query = select(sql.runs.c.assignment_id, sql.runs.c.record).where(sql.runs.c.job_id == job_id)
         with self._db.read() as tx:
-            return [from_json(Run, record) for record in tx.execute(query).scalars()]
+            rows = sorted(tx.execute(query), key=lambda row: part_number(row.assignment_id))
+        return [from_json(Run, row.record) for row in rows]
 
     def conclude(self, result: Result) -> list[Event]:
         with self._db.write() as tx:
-            if _row(tx, result.job_id, lock=True).state in _FINAL_JOBS:
+            desk = Desk(tx, self._db.now(tx))
+            desk.open([result.job_id])
+            if desk[result.job_id].ended:
                 return []
-            tx.execute(insert(sql.results), {"job_id": result.job_id, "record": to_json(result)})
-            return _end(tx, result.job_id, JobState.DONE, self._db.now(tx), None)
+            tx.execute(_ADD_RESULTS, [_result_row(result)])
+            desk.put(desk[result.job_id].concluded(desk.now))
+            return desk.write()
 
-    def unconcluded(self) -> list[str]:
-        with self._db.read() as tx:
-            return _all_parts_done(tx)
-
-    def sweep(self) -> Swept:
-        swept = Swept()
+    # ── sweep ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    def sweep(self, *, silent_s: float) -> Swept:
         with self._db.write() as tx:
-            now = self._db.now(tx)
-            overdue = select(sql.assignments.c.id, sql.assignments.c.job_id).where(
-                sql.assignments.c.state == AssignmentState.RUNNING.value, sql.assignments.c.lease_expires_at < now
-            )
-            for row in tx.execute(overdue.order_by(sql.assignments.c.id)).all():
-                swept.events.extend(self._expire(tx, row.id, row.job_id, now))
-            not_begun = [JobState.SUBMITTED.value, JobState.PLACED.value]
-            too_late = select(sql.jobs.c.id).where(sql.jobs.c.state.in_(not_begun), sql.jobs.c.deadline_at < now)
-            for job_id in tx.execute(too_late).scalars().all():
-                swept.events.extend(self._miss(tx, job_id, now))
+            desk = Desk(tx, self._db.now(tx))
+            self._expire(tx, desk)
+            self._miss(tx, desk)
+            events = desk.write()
         with self._db.read() as tx:
-            waiting = select(sql.assignments.c.backend).where(sql.assignments.c.state == AssignmentState.WAITING.value)
-            swept.waiting_backends.extend(tx.execute(waiting.distinct()).scalars())
-            submitted = select(sql.jobs.c.id).where(sql.jobs.c.state == JobState.SUBMITTED.value).limit(1)
-            undecided = tx.execute(submitted).scalar() is not None or bool(_all_parts_done(tx))
-            return replace(swept, undecided=undecided)
+            waiting = list(tx.execute(select(sql.assignments.c.backend).where(_WAITING).distinct()).scalars())
+            undecided = tx.execute(select(sql.jobs.c.id).where(_READY).limit(1)).scalar() is not None
+            untold = _untold(tx, self._db.now(tx) - silent_s)
+            return Swept(events + untold, waiting, undecided, _all_parts_done(tx))
 
-    def _expire(self, tx: Connection, assignment_id: str, job_id: str, now: float) -> list[Event]:
-        parts = _assignments(tx, job_id, lock=True)
-        late = next(part for part in parts if part.id == assignment_id)
-        lease = tx.execute(
-            select(sql.assignments.c.lease_expires_at).where(sql.assignments.c.id == assignment_id)
-        ).scalar()
-        if late.state is not AssignmentState.RUNNING or lease is None or lease >= now:
-            return []
-        _row(tx, job_id, lock=True)
-        return self._settle(tx, parts, self._advance(tx, late, Expired(now)), now)
+    def _expire(self, tx: Connection, desk: Desk) -> None:
+        """Attempts whose worker has gone silent."""
+        late = sql.assignments.c.lease_expires_at < desk.now
+        query = select(sql.assignments.c.id, sql.assignments.c.job_id).where(_RUNNING, late).limit(SWEPT_AT_ONCE)
+        rows = tx.execute(query).all()
+        desk.open(row.job_id for row in rows)
+        # asked again now that nobody can renew one any more: the first look took no lock
+        still = select(sql.assignments.c.id).where(sql.assignments.c.id.in_([row.id for row in rows]), _RUNNING, late)
+        for row_id in sorted(tx.execute(still).scalars()) if rows else ():
+            job_id = row_id.rpartition("-")[0]
+            desk.put(desk[job_id].moved(row_id, Expired(desk.now), self._rules))
 
-    def _miss(self, tx: Connection, job_id: str, now: float) -> list[Event]:
-        """End a job whose deadline has passed before any of it began."""
-        parts = _assignments(tx, job_id, lock=True)
-        row = _row(tx, job_id, lock=True)
-        if row.state in _FINAL_JOBS or any(part.state is not AssignmentState.WAITING for part in parts):
-            return []
-        self._withdraw_waiting(tx, parts, now)
-        return _end(tx, job_id, JobState.FAILED, now, missed_deadline(from_json(JobSpec, row.spec)))
-
-    # ── inside a transaction ──────────────────────────────────────────────────────────────────────────────────────
-    def _advance(self, tx: Connection, assignment: Assignment, event: AssignmentEvent) -> Assignment:
-        moved = advance(assignment, event, max_attempts=self._max_attempts)
-        values = _assignment_values(moved)
-        tx.execute(update(sql.assignments).where(sql.assignments.c.id == moved.id).values(**values))
-        return moved
-
-    def _settle(self, tx: Connection, parts: Sequence[Assignment], moved: Assignment, now: float) -> list[Event]:
-        """What the move of one part means for its siblings and its job. Nothing waits on for a job that is lost."""
-        events = [_tell_part(tx, moved, now)]
-        parts = [moved if part.id == moved.id else part for part in parts]
-        lost = {AssignmentState.FAILED, AssignmentState.CANCELLED} & {part.state for part in parts}
-        if lost or _row(tx, moved.job_id).cancel_requested:
-            parts = self._withdraw_waiting(tx, parts, now)
-        return events + self._fold(tx, moved.job_id, parts, now)
-
-    def _withdraw_waiting(self, tx: Connection, parts: Iterable[Assignment], now: float) -> list[Assignment]:
-        return [
-            self._advance(tx, part, Withdrawn(now)) if part.state is AssignmentState.WAITING else part for part in parts
-        ]
-
-    @staticmethod
-    def _fold(tx: Connection, job_id: str, parts: Sequence[Assignment], now: float) -> list[Event]:
-        """Bring the job to the state of its parts. DONE waits for its result: ``conclude`` writes both."""
-        row = _row(tx, job_id)
-        failure = next((part.failure for part in parts if part.state is AssignmentState.FAILED), None)
-        state = job_state(parts, failure=failure, cancel_requested=row.cancel_requested)
-        if state in (JobState.FAILED, JobState.CANCELLED):
-            return _end(tx, job_id, state, now, failure)
-        if state is not JobState.DONE and state.value != row.state:
-            tx.execute(update(sql.jobs).where(sql.jobs.c.id == job_id).values(state=state.value))
-        return []
+    def _miss(self, tx: Connection, desk: Desk) -> None:
+        """Jobs whose deadline has passed before any of them began."""
+        late = (sql.jobs.c.deadline_at < desk.now) & sql.jobs.c.finished_at.is_(None)
+        not_begun = sql.jobs.c.state.in_([JobState.SUBMITTED.value, JobState.PLACED.value])
+        found = tx.execute(select(sql.jobs.c.id).where(late, not_begun).limit(SWEPT_AT_ONCE)).scalars().all()
+        desk.open(found)
+        for job_id in found:
+            desk.put(desk[job_id].missed(missed_deadline(desk[job_id].job.spec), desk.now))
 
 
-def _row(tx: Connection, job_id: str, *, lock: bool = False) -> Row[Any]:
-    query = select(sql.jobs).where(sql.jobs.c.id == job_id)
-    row = tx.execute(query.with_for_update() if lock else query).one_or_none()
-    if row is None:
-        raise JobNotFound(job_id)
-    return row
+def _key(spec: JobSpec, project: str) -> str | None:
+    """The idempotency key as it is kept: two projects may use the same one."""
+    if spec.idempotency_key is None or not project:
+        return spec.idempotency_key
+    return hashlib.sha256(f"{project}\0{spec.idempotency_key}".encode()).hexdigest()
 
 
-def _job(row: Row[Any]) -> Job:
-    return Job(
-        id=row.id,
-        seq=row.seq,
-        spec=from_json(JobSpec, row.spec),
-        state=JobState(row.state),
-        submitted_at=row.submitted_at,
-        cancel_requested=row.cancel_requested,
-        finished_at=row.finished_at,
-        failure=None if row.failure is None else from_json(Failure, row.failure),
-    )
+def _check_parents(desk: Desk, specs: Sequence[JobSpec], project: str) -> None:
+    for spec in specs:
+        for parent in spec.after:
+            if desk[parent].job.project != project:
+                raise JobNotFound(parent)
 
 
-def _assignments(tx: Connection, job_id: str, *, lock: bool = False) -> list[Assignment]:
-    query = select(sql.assignments.c.record).where(sql.assignments.c.job_id == job_id).order_by(sql.assignments.c.id)
-    return [from_json(Assignment, r) for r in tx.execute(query.with_for_update() if lock else query).scalars()]
-
-
-def _assignment_values(assignment: Assignment) -> dict[str, Any]:
+def _job_row(job_id: str, key: str | None, spec: JobSpec, project: str, now: float) -> dict[str, Any]:
+    deadline_at = None if spec.limits.deadline_s is None else now + spec.limits.deadline_s
     return {
-        "id": assignment.id,
-        "job_id": assignment.job_id,
-        "backend": assignment.backend,
-        "state": assignment.state.value,
-        "rank": assignment.rank,
-        "attempt": assignment.attempt,
-        "owner": assignment.owner,
-        "service_s": assignment.estimate.service_s,
-        "started_at": assignment.started_at,
-        "lease_expires_at": assignment.lease_expires_at,
-        "record": to_json(assignment),
+        "id": job_id,
+        "idempotency_key": key,
+        "state": JobState.SUBMITTED.value,
+        "rank": rank(submitted_at=now, priority=spec.priority, deadline_at=deadline_at),
+        "spec": to_json(spec),
+        "submitted_at": now,
+        "deadline_at": deadline_at,
+        "cancel_requested": False,
+        "num_events": 1,
+        "project": project,
+        "to_place": spec.shots,
+        "num_placements": 0,
+        "num_blockers": len(set(spec.after)),
+        "told": False,
     }
+
+
+def _written(tx: Connection, ids: Sequence[str], keys: Sequence[str | None]) -> tuple[dict[str, int], dict[str, Job]]:
+    """Numbers of the new jobs, and the jobs that had their keys before, by key."""
+    found = {row.id: row.seq for row in tx.execute(select(sql.jobs.c.id, sql.jobs.c.seq).where(sql.jobs.c.id.in_(ids)))}
+    known = [key for key in keys if key is not None]
+    if not known:
+        return found, {}
+    rows = tx.execute(select(sql.jobs).where(sql.jobs.c.idempotency_key.in_(known))).all()
+    return found, {row.idempotency_key: job_of(row) for row in rows}
+
+
+def _begin(desk: Desk, job: Job) -> Case:
+    """A new job's case: told of its submission and of what became of the jobs it comes after."""
+    parents = [desk[parent].job for parent in dict.fromkeys(job.spec.after)]
+    case = Case(replace(job, num_blockers=len(parents))).tell("submitted", desk.now)
+    desk.welcome(case)
+    for parent in parents:
+        if parent.state in FINAL_JOB_STATES:
+            case = case.parent_ended(parent, desk.now)
+    desk.put(case)
+    return case
+
+
+def _insert_beside(tx: Connection, jobs: Sequence[Job]) -> None:
+    """What stands in other tables of new jobs."""
+    tags = [{"tag": tag, "job_id": job.id} for job in jobs for tag in sorted(set(job.spec.tags))]
+    if tags:
+        tx.execute(insert(sql.tags), tags)
+    after = [{"job_id": job.id, "after_id": parent} for job in jobs for parent in dict.fromkeys(job.spec.after)]
+    if after:
+        tx.execute(insert(sql.dependencies), after)
+
+
+def _parts(tx: Connection, job_ids: Sequence[str]) -> dict[str, list[Assignment]]:
+    """Assignments by job, in the order in which they were placed."""
+    if not job_ids:
+        return {}
+    found: dict[str, list[Assignment]] = {}
+    records = tx.execute(_PARTS, {"ids": job_ids}).scalars()
+    for part in sorted((from_json(Assignment, r) for r in records), key=lambda part: part_number(part.id)):
+        found.setdefault(part.job_id, []).append(part)
+    return found
+
+
+def _claimed(case: Case, part_id: str) -> Claimed:
+    part = case.part(part_id)
+    assert part is not None, part_id
+    return Claimed(part, case.job, alone=len(case.parts) == 1 and not case.job.to_place)
+
+
+def _holder(part: Assignment) -> tuple[int, str | None]:
+    return part.attempt, part.owner
+
+
+def _run_row(part: Assignment, run: Run) -> dict[str, Any]:
+    return {"assignment_id": part.id, "job_id": part.job_id, "record": to_json(run)}
+
+
+def _result_row(result: Result) -> dict[str, Any]:
+    return {"job_id": result.job_id, "record": to_json(result)}
+
+
+def _untold(tx: Connection, before: float) -> list[Event]:
+    """Last words of jobs that ended before that time without anybody saying that they were heard."""
+    ended = select(sql.jobs.c.id).where(sql.jobs.c.finished_at < before, ~sql.jobs.c.told).limit(SWEPT_AT_ONCE)
+    ids = tx.execute(ended).scalars().all()
+    if not ids:
+        return []
+    rows = tx.execute(select(sql.events).where(sql.events.c.job_id.in_(ids), sql.events.c.kind.in_(_FINAL))).all()
+    return [Event(row.job_id, row.kind, row.at, from_json(dict[str, Any], row.data), row.seq) for row in rows]
 
 
 def _all_parts_done(tx: Connection) -> list[str]:
     """Jobs whose assignments are all done while nobody stored the result: their worker died in between."""
-    not_done = func.count().filter(sql.assignments.c.state != AssignmentState.DONE.value)
+    over = [AssignmentState.DONE.value, AssignmentState.REPLACED.value]
+    not_done = func.count().filter(sql.assignments.c.state.not_in(over))
     query = (
         select(sql.jobs.c.id)
         .join(sql.assignments, sql.assignments.c.job_id == sql.jobs.c.id)
-        .where(sql.jobs.c.state == JobState.RUNNING.value)  # a job of which something is done is running or has ended
+        .where(sql.jobs.c.state == JobState.RUNNING.value, sql.jobs.c.to_place == 0)
         .group_by(sql.jobs.c.id)
         .having(not_done == 0)
     )
     return list(tx.execute(query).scalars())
-
-
-def _end(tx: Connection, job_id: str, state: JobState, now: float, failure: Failure | None) -> list[Event]:
-    values = {"state": state.value, "finished_at": now, "failure": None if failure is None else to_json(failure)}
-    tx.execute(update(sql.jobs).where(sql.jobs.c.id == job_id).values(**values))
-    data = {} if failure is None else {"stage": failure.stage, "message": failure.message}
-    return [_tell(tx, job_id, state.value, now, data)]
-
-
-def _tell_part(tx: Connection, part: Assignment, now: float) -> Event:
-    data: dict[str, Any] = {"backend": part.backend, "attempt": part.attempt}
-    if part.failure is not None and part.state is not AssignmentState.DONE:
-        data["message"] = part.failure.message
-    kind = "assignment_" + ("released" if part.state not in FINAL_ASSIGNMENT_STATES else part.state.value)
-    return _tell(tx, part.job_id, kind, now, data)
-
-
-def _tell(tx: Connection, job_id: str, kind: str, now: float, data: Mapping[str, Any] | None = None) -> Event:
-    """Append to the job's own log. Its row is locked by the update, so the numbers follow the commits."""
-    counted = update(sql.jobs).where(sql.jobs.c.id == job_id).values(num_events=sql.jobs.c.num_events + 1)
-    seq = tx.execute(counted.returning(sql.jobs.c.num_events)).scalar_one()
-    told = dict(data or {})
-    tx.execute(insert(sql.events), {"job_id": job_id, "seq": seq, "kind": kind, "at": now, "data": to_json(told)})
-    return Event(job_id, kind, now, told, seq)

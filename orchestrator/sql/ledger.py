@@ -3,31 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from backends.backend import Device
-from orchestrator.preparation import Fit, ProgramFacts
-from orchestrator.records import from_json, to_json
+from orchestrator.job import JobSpec
+from orchestrator.preparation import Fit, Preparation, ProgramFacts
+from orchestrator.records import from_json, from_plain, to_json, to_plain
 from orchestrator.sql import schema as sql
 from orchestrator.sql.engine import Database, insert_once
-from orchestrator.store import Announcement, Decision
+from orchestrator.store import Announcement, Decision, Switch
 from orchestrator.telemetry import Observation
 
+# built once: making a statement costs as much as running it
+_COUNT = (
+    update(sql.counters)
+    .where(sql.counters.c.name == "telemetry")
+    .values(value=sql.counters.c.value + bindparam("seen"))
+    .returning(sql.counters.c.value)
+)
+_ADD_OBSERVATIONS = insert(sql.telemetry)
+_ADD_DECISIONS = insert(sql.decisions).returning(sql.decisions.c.id, sort_by_parameter_order=True)
+_OBSERVATIONS = (
+    select(sql.telemetry.c.id, sql.telemetry.c.record)
+    .where(sql.telemetry.c.id > bindparam("after"))
+    .order_by(sql.telemetry.c.id)
+    .limit(bindparam("most"))
+)
 
-def append_observation(tx: Connection, seen: Observation) -> None:
+
+def append_observations(tx: Connection, seen: Sequence[Observation]) -> None:
     """Add to the log. The counter's row is locked until commit, so numbers follow commits and no fold skips one."""
-    counted = update(sql.counters).where(sql.counters.c.name == "telemetry").values(value=sql.counters.c.value + 1)
-    number = tx.execute(counted.returning(sql.counters.c.value)).scalar_one()
-    values = {"id": number, "assignment_id": seen.assignment_id, "record": to_json(seen)}
-    tx.execute(insert(sql.telemetry), values)
+    if not seen:
+        return
+    first = tx.execute(_COUNT, {"seen": len(seen)}).scalar_one() - len(seen) + 1
+    rows = [
+        {"id": number, "assignment_id": one.assignment_id, "record": to_json(one)}
+        for number, one in enumerate(seen, start=first)
+    ]
+    tx.execute(_ADD_OBSERVATIONS, rows)
 
 
-def insert_decision(tx: Connection, decision: Decision) -> int:
-    """Keep a decision; its number."""
-    values = {"job_id": decision.job_id, "record": to_json(decision)}
-    return int(tx.execute(insert(sql.decisions).returning(sql.decisions.c.id), values).scalar_one())
+def insert_decisions(tx: Connection, decisions: Sequence[Decision]) -> list[int]:
+    """Keep decisions; their numbers. The job's specification stands with the job and is not written once more."""
+    if not decisions:
+        return []
+    rows = [{"job_id": decision.job_id, "record": to_json(_without_spec(decision))} for decision in decisions]
+    return list(tx.execute(_ADD_DECISIONS, rows).scalars())
+
+
+def _without_spec(decision: Decision) -> dict[str, Any]:
+    plain = {field.name: getattr(decision, field.name) for field in fields(decision)}
+    request = {field.name: getattr(decision.request, field.name) for field in fields(decision.request)}
+    del request["spec"]
+    return plain | {"request": request, "shots": decision.request.spec.shots}
+
+
+def _with_spec(record: str, spec: JobSpec) -> Decision:
+    plain = from_json(dict[str, Any], record)
+    asked = replace(spec, shots=plain.pop("shots", spec.shots))
+    return from_plain(Decision, plain | {"request": plain["request"] | {"spec": to_plain(asked)}})
 
 
 class SqlLedger:
@@ -37,9 +75,8 @@ class SqlLedger:
         self._db = database
 
     def observations(self, *, after: int = 0, limit: int = 1000) -> list[tuple[int, Observation]]:
-        query = select(sql.telemetry.c.id, sql.telemetry.c.record).where(sql.telemetry.c.id > after)
         with self._db.read() as tx:
-            rows = tx.execute(query.order_by(sql.telemetry.c.id).limit(limit)).all()
+            rows = tx.execute(_OBSERVATIONS, {"after": after, "most": limit}).all()
         return [(row.id, from_json(Observation, row.record)) for row in rows]
 
     def snapshot(self, fold_version: int) -> str | None:
@@ -56,29 +93,32 @@ class SqlLedger:
             tx.execute(delete(sql.snapshots).where(sql.snapshots.c.cursor < min(kept)))
 
     def decision(self, job_id: str) -> Decision | None:
-        query = select(sql.decisions).where(sql.decisions.c.job_id == job_id)
+        query = select(sql.decisions.c.id, sql.decisions.c.record, sql.jobs.c.spec).join(sql.jobs)
+        newest = query.where(sql.decisions.c.job_id == job_id).order_by(sql.decisions.c.id.desc()).limit(1)
         with self._db.read() as tx:
-            row = tx.execute(query.order_by(sql.decisions.c.id.desc()).limit(1)).one_or_none()
-        if row is None:
-            return None
-        return replace(from_json(Decision, row.record), id=row.id)
+            row = tx.execute(newest).one_or_none()
+        return None if row is None else replace(_with_spec(row.record, from_json(JobSpec, row.spec)), id=row.id)
 
-    def facts(self, program_hash: str) -> ProgramFacts | None:
-        query = select(sql.programs.c.facts).where(sql.programs.c.hash == program_hash)
+    def prepared(self, hashes: Sequence[str], keys: Sequence[str]) -> dict[str, Preparation]:
+        programs = select(sql.programs).where(sql.programs.c.hash.in_(hashes))
+        fitting = select(sql.fits).where(sql.fits.c.program_hash.in_(hashes), sql.fits.c.key.in_(keys))
         with self._db.read() as tx:
-            record = tx.execute(query).scalar()
-        return None if record is None else from_json(ProgramFacts, record)
+            facts = {row.hash: from_json(ProgramFacts, row.facts) for row in tx.execute(programs)}
+            fits: dict[str, dict[str, Fit]] = {program_hash: {} for program_hash in facts}
+            for row in tx.execute(fitting) if facts else ():
+                fits[row.program_hash][row.key] = from_json(Fit, row.record)
+        return {program_hash: Preparation(facts[program_hash], fits[program_hash]) for program_hash in facts}
 
-    def fits(self, program_hash: str, keys: Sequence[str]) -> dict[str, Fit]:
-        query = select(sql.fits).where(sql.fits.c.program_hash == program_hash, sql.fits.c.key.in_(keys))
-        with self._db.read() as tx:
-            return {row.key: from_json(Fit, row.record) for row in tx.execute(query)}
-
-    def save_preparation(self, program_hash: str, facts: ProgramFacts, fits: Mapping[str, Fit]) -> None:
+    def save_prepared(self, known: Mapping[str, Preparation]) -> None:
+        programs = [{"hash": program_hash, "facts": to_json(one.facts)} for program_hash, one in known.items()]
+        fits = [
+            {"program_hash": program_hash, "key": key, "record": to_json(fit)}
+            for program_hash, one in known.items()
+            for key, fit in one.fits.items()
+        ]
         with self._db.write() as tx:
-            insert_once(tx, sql.programs, [{"hash": program_hash, "facts": to_json(facts)}], key=["hash"])
-            rows = [{"program_hash": program_hash, "key": key, "record": to_json(fit)} for key, fit in fits.items()]
-            insert_once(tx, sql.fits, rows, key=["program_hash", "key"])
+            insert_once(tx, sql.programs, programs, key=["hash"])
+            insert_once(tx, sql.fits, fits, key=["program_hash", "key"])
 
     def announce(self, worker: str, announcements: Sequence[Announcement]) -> None:
         with self._db.write() as tx:
@@ -106,9 +146,40 @@ class SqlLedger:
 
     def roll(self, *, silent_s: float) -> list[Announcement]:
         with self._db.read() as tx:
-            alive = sql.roll.c.heartbeat_at >= self._db.now(tx) - silent_s
-            rows = tx.execute(select(sql.roll).where(alive).order_by(sql.roll.c.backend, sql.roll.c.worker)).all()
-        return [
-            Announcement(row.backend, row.worker, row.slots, from_json(Device, row.device), row.warm, row.heartbeat_at)
-            for row in rows
-        ]
+            return read_roll(tx, self._db.now(tx) - silent_s)
+
+    def switches(self) -> list[Switch]:
+        with self._db.read() as tx:
+            return read_switches(tx)
+
+    def switch(self, switch: Switch) -> None:
+        one = (sql.switches.c.kind == switch.kind) & (sql.switches.c.name == switch.name)
+        with self._db.write() as tx:
+            tx.execute(delete(sql.switches).where(one))
+            if switch.mode != "on":
+                values = {"kind": switch.kind, "name": switch.name, "mode": switch.mode, "at": self._db.now(tx)}
+                tx.execute(insert(sql.switches), values)
+
+
+_ROLL = select(sql.roll).where(sql.roll.c.heartbeat_at >= bindparam("since"))
+_ROLL = _ROLL.order_by(sql.roll.c.backend, sql.roll.c.worker)
+_SWITCHES = select(sql.switches).order_by(sql.switches.c.kind, sql.switches.c.name)
+
+
+def read_roll(tx: Connection, since: float) -> list[Announcement]:
+    """Backends of the workers heard of since then."""
+    return [
+        Announcement(row.backend, row.worker, row.slots, _device(row.device), row.warm, row.heartbeat_at)
+        for row in tx.execute(_ROLL, {"since": since})
+    ]
+
+
+def read_switches(tx: Connection) -> list[Switch]:
+    """What is out of service."""
+    return [Switch(row.kind, row.name, row.mode, row.at) for row in tx.execute(_SWITCHES)]
+
+
+@lru_cache(maxsize=256)
+def _device(record: str) -> Device:
+    """A device as announced. The same text comes with every look at the roll, and a calibration is long."""
+    return from_json(Device, record)

@@ -14,9 +14,15 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
+    text,
 )
 
 metadata = MetaData()
+
+_READY = text("to_place > 0 AND num_blockers = 0")
+_UNTOLD = text("finished_at IS NOT NULL AND NOT told")
+_UNDER_DEADLINE = text("deadline_at IS NOT NULL AND finished_at IS NULL")
 
 _number = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in INTEGER columns
 
@@ -40,7 +46,25 @@ jobs = Table(
     Column("cancel_requested", Boolean, nullable=False, default=False),
     Column("failure", Text),
     Column("num_events", Integer, nullable=False, default=0),
+    Column("project", String(100), nullable=False, default="", server_default=""),
+    Column("to_place", Integer, nullable=False, default=0, server_default="0"),
+    Column("num_placements", Integer, nullable=False, default=0, server_default="0"),
+    Column("num_blockers", Integer, nullable=False, default=0, server_default="0"),
+    Column("told", Boolean, nullable=False, default=False, server_default=false()),
     Index("jobs_by_state", "state", "rank"),
+    Index("jobs_by_project", "project", "seq"),
+    # what waits for somebody is found however many jobs have ended: these hold the unfinished ones alone
+    Index("jobs_ready", "rank", "seq", sqlite_where=_READY, postgresql_where=_READY),
+    Index("jobs_untold", "finished_at", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
+    Index("jobs_by_deadline", "deadline_at", sqlite_where=_UNDER_DEADLINE, postgresql_where=_UNDER_DEADLINE),
+)
+
+dependencies = Table(
+    "dependencies",
+    metadata,
+    Column("job_id", String(32), ForeignKey("jobs.id"), primary_key=True),
+    Column("after_id", String(32), ForeignKey("jobs.id"), primary_key=True),
+    Index("dependencies_by_parent", "after_id"),
 )
 
 tags = Table(
@@ -151,4 +175,22 @@ roll = Table(
     Column("device", Text, nullable=False),
     Column("warm", Boolean, nullable=False),
     Column("heartbeat_at", Float, nullable=False),
+)
+
+switches = Table(
+    "switches",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("mode", String(16), nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("project", String(100), nullable=False),
+    Column("created_at", Float, nullable=False),
 )

@@ -11,20 +11,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import InvalidTransition
-from orchestrator.job import FINAL_ASSIGNMENT_STATES, Assignment, AssignmentState, Estimate, Failure, JobState
+from orchestrator.job import (
+    FINAL_ASSIGNMENT_STATES,
+    Assignment,
+    AssignmentState,
+    Estimate,
+    Failure,
+    Job,
+    JobSpec,
+    JobState,
+)
 from orchestrator.lifecycle import (
     AssignmentEvent,
     Broken,
     Claimed,
     Completed,
     Expired,
+    Orphaned,
     Returned,
+    Rules,
     Withdrawn,
     advance,
     job_state,
+    movable,
 )
 
 PERMANENT = Failure("execute", "ExecutionFailed", "no")
+OWN_FAULT = Failure("execute", "InvalidProgram", "the program is to blame", elsewhere=False)
 TRANSIENT = Failure("execute", "TransientFailure", "not now", transient=True)
 CLAIMED = Claimed("worker", 1.0, 31.0)
 
@@ -33,9 +46,11 @@ EVENTS: list[AssignmentEvent] = [
     Completed(2.0),
     Broken(2.0, PERMANENT),
     Broken(2.0, TRANSIENT),
+    Broken(2.0, OWN_FAULT),
     Expired(2.0),
     Returned(2.0),
     Withdrawn(2.0),
+    Orphaned(2.0),
 ]
 
 
@@ -44,20 +59,20 @@ def fresh() -> Assignment:
     return Assignment("a", "j", "b", 1, 0.0, estimate, estimate, 0.0, 0, "v", 0.0)
 
 
-def follow(events: list[AssignmentEvent], max_attempts: int = 3) -> list[Assignment]:
+def follow(events: list[AssignmentEvent], max_attempts: int = 3, *, movable: bool = False) -> list[Assignment]:
     """Every assignment on the way; events that cannot happen are left out."""
     seen = [fresh()]
     for event in events:
         try:
-            seen.append(advance(seen[-1], event, max_attempts=max_attempts))
+            seen.append(advance(seen[-1], event, max_attempts=max_attempts, movable=movable))
         except InvalidTransition:
             continue
     return seen
 
 
-@given(st.lists(st.sampled_from(EVENTS), max_size=20), st.integers(1, 4))
-def test_no_order_of_events_breaks_a_promise(events: list[AssignmentEvent], max_attempts: int) -> None:
-    way = follow(events, max_attempts)
+@given(st.lists(st.sampled_from(EVENTS), max_size=20), st.integers(1, 4), st.booleans())
+def test_no_order_of_events_breaks_a_promise(events: list[AssignmentEvent], max_attempts: int, movable: bool) -> None:
+    way = follow(events, max_attempts, movable=movable)
     for before, after in itertools.pairwise(way):
         assert before.state not in FINAL_ASSIGNMENT_STATES, "a final state is final"
         assert after.attempt - before.attempt == (after.story[-1] == "Claimed"), "the fencing token counts claims"
@@ -66,6 +81,7 @@ def test_no_order_of_events_breaks_a_promise(events: list[AssignmentEvent], max_
         assert (after.lease_expires_at is not None) == running, "a lease is held exactly while it runs"
         assert (after.finished_at is not None) == (after.state in FINAL_ASSIGNMENT_STATES)
         assert after.num_failures <= max_attempts
+        assert movable or after.state is not AssignmentState.REPLACED, "who may not move stays"
     assert way[-1].num_failures < max_attempts or way[-1].state is not AssignmentState.WAITING
 
 
@@ -86,27 +102,67 @@ def test_an_impossible_event_tells_the_story(new_assignment: Callable[..., Assig
         advance(done, Withdrawn(3.0), max_attempts=3)
 
 
+def test_what_failed_for_good_moves_if_another_place_may_help() -> None:
+    def end(failure: Failure, *, movable: bool) -> AssignmentState:
+        return follow([CLAIMED, Broken(2.0, failure)], max_attempts=1, movable=movable)[-1].state
+
+    for failure in (PERMANENT, TRANSIENT):
+        assert end(failure, movable=True) is AssignmentState.REPLACED
+        assert end(failure, movable=False) is AssignmentState.FAILED
+    assert end(OWN_FAULT, movable=True) is AssignmentState.FAILED, "it would fail anywhere"
+    assert follow([CLAIMED, Expired(2.0)], max_attempts=1, movable=True)[-1].state is AssignmentState.REPLACED
+
+
+def test_only_what_waits_is_orphaned() -> None:
+    left = follow([Orphaned(2.0)], movable=True)[-1]
+    assert left.state is AssignmentState.REPLACED
+    assert left.failure is not None
+    assert (left.failure.kind, left.num_failures) == ("backend_lost", 0), "no attempt of its own failed"
+    for events in ([CLAIMED], [CLAIMED, Completed(2.0)]):
+        with pytest.raises(InvalidTransition, match="Orphaned cannot happen"):
+            advance(follow(events, movable=True)[-1], Orphaned(3.0), max_attempts=3, movable=True)
+    with pytest.raises(InvalidTransition):
+        advance(fresh(), Orphaned(3.0), max_attempts=3)
+
+
+def test_a_job_may_move_until_its_decisions_are_used_up(spec: JobSpec) -> None:
+    rules = Rules(max_placements=2)
+    job = Job("j", 1, spec, JobState.PLACED, 0.0, num_placements=1)
+    assert movable(job, rules)
+    assert not movable(replace(job, num_placements=2), rules)
+    assert not movable(replace(job, spec=replace(spec, pin={"b": 1.0})), rules), "its user named the place"
+    assert not movable(replace(job, cancel_requested=True), rules)
+    assert not movable(replace(job, failure=PERMANENT), rules)
+
+
 @pytest.mark.parametrize(
-    ("states", "expected"),
+    ("states", "to_place", "expected"),
     [
-        ("", JobState.SUBMITTED),
-        ("w", JobState.PLACED),
-        ("ww", JobState.PLACED),
-        ("wr", JobState.RUNNING),
-        ("wd", JobState.RUNNING),
-        ("rf", JobState.RUNNING),
-        ("dd", JobState.DONE),
-        ("df", JobState.FAILED),
-        ("cf", JobState.FAILED),
-        ("dc", JobState.CANCELLED),
+        ("", 1, JobState.SUBMITTED),
+        ("w", 0, JobState.PLACED),
+        ("ww", 0, JobState.PLACED),
+        ("wr", 0, JobState.RUNNING),
+        ("wd", 0, JobState.RUNNING),
+        ("rf", 0, JobState.RUNNING),
+        ("dd", 0, JobState.DONE),
+        ("df", 0, JobState.FAILED),
+        ("cf", 0, JobState.FAILED),
+        ("dc", 0, JobState.CANCELLED),
+        ("R", 1, JobState.SUBMITTED),
+        ("Rw", 0, JobState.PLACED),
+        ("Rd", 0, JobState.DONE),
+        ("dR", 1, JobState.RUNNING),
+        ("wR", 1, JobState.PLACED),
     ],
 )
-def test_a_job_is_the_fold_of_its_assignments(states: str, expected: JobState) -> None:
-    names = {state.value[0]: state for state in AssignmentState}
+def test_a_job_is_the_fold_of_its_assignments(spec: JobSpec, states: str, to_place: int, expected: JobState) -> None:
+    names = {state.value[0]: state for state in AssignmentState if state is not AssignmentState.REPLACED}
+    names["R"] = AssignmentState.REPLACED
     parts = [replace(fresh(), state=names[letter]) for letter in states]
-    assert job_state(parts, failure=None, cancel_requested=False) is expected
+    assert job_state(Job("j", 1, spec, JobState.SUBMITTED, 0.0, to_place=to_place), parts) is expected
 
 
-def test_a_job_without_assignments_may_fail_or_be_cancelled() -> None:
-    assert job_state([], failure=PERMANENT, cancel_requested=False) is JobState.FAILED
-    assert job_state([], failure=None, cancel_requested=True) is JobState.CANCELLED
+def test_a_job_without_assignments_may_fail_or_be_cancelled(spec: JobSpec) -> None:
+    job = Job("j", 1, spec, JobState.SUBMITTED, 0.0, to_place=1)
+    assert job_state(replace(job, failure=PERMANENT), []) is JobState.FAILED
+    assert job_state(replace(job, cancel_requested=True), []) is JobState.CANCELLED

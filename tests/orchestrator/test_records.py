@@ -32,7 +32,7 @@ from orchestrator.job import (
 from orchestrator.placement import Candidate, Request
 from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.records import from_json, to_json
-from orchestrator.store import Decision, Run
+from orchestrator.store import Decision, Run, Switch
 from orchestrator.telemetry import Observation
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -55,16 +55,17 @@ SPEC = JobSpec(
     return_compiled=True,
     tags=("night",),
     idempotency_key="once",
+    after=("i", "h"),
 )
 MEASUREMENT = Measurement(0.1, 0.02, 0.2, 0.25, 0.4, 0.93, "hellinger", 0.99, None, 2.5, 0.01)
 CANDIDATES = (
     Candidate("aer_mps", ESTIMATE, ESTIMATE, 0.5, "abc"),
     Candidate("fake_hanoi", ESTIMATE, ESTIMATE, 0.0, "def", ("the job excludes it",)),
 )
-REQUEST = Request("j", 1, SPEC, 990.0, 0.5, CANDIDATES)
+REQUEST = Request("j", 1, SPEC, 990.0, 0.5, CANDIDATES, 2)
 RECORDS = [
     SPEC,
-    Job("j", 1, SPEC, JobState.FAILED, 1000.0, cancel_requested=True, finished_at=1001.0, failure=FAILURE),
+    Job("j", 1, SPEC, JobState.FAILED, 1000.0, True, 1001.0, FAILURE, "lab", 0, 2, 1),
     Assignment(
         id="j-0",
         job_id="j",
@@ -98,7 +99,8 @@ RECORDS = [
     ),
     Event("j", "running", 1001.0, {"backend": "aer_mps"}, 3),
     Observation("j-0", "j", "aer_mps", "abc", "program", "h", 2, 3, 50, ESTIMATE, ESTIMATE, 0.5, MEASUREMENT, 1002.0),
-    Decision("j", "greedy", 1000.5, 17, "b", {"w@host": 0.5}, REQUEST, {"aer_mps": 1.0}, 4),
+    Decision("j", "greedy", 1000.5, 17, "b", {"w@host": 0.5}, REQUEST, {"aer_mps": 1.0}, 0.002, 4),
+    Switch("backend", "fake_hanoi", "drained", 1000.0),
     Run({"00": 49}, MEASUREMENT, None, ("00",), ("OPENQASM 3.0;",)),
     ProgramFacts("program", Features(2, 2, 3, 1, 2, 1, 1, 0, 2, 2, 0, False, True), False, {"00": 0.5, "11": 0.5}),
     Fit(2, 5, 0.97, 1e-6, None),
@@ -118,6 +120,21 @@ def test_the_written_form_does_not_drift(record: Any) -> None:
     path = GOLDEN / f"{type(record).__name__}.json"
     assert json.loads(path.read_text()) == json.loads(to_json(record))
     assert from_json(type(record), path.read_text()) == record
+
+
+@pytest.mark.parametrize("record", [JobSpec, Assignment, Job], ids=lambda record: record.__name__)
+def test_what_the_first_version_wrote_is_still_read(record: type[Any]) -> None:
+    """Rows of the first schema stay as they are; what they do not say has a default."""
+    before = json.loads((GOLDEN / "0001" / f"{record.__name__}.json").read_text())
+    now = json.loads(to_json(from_json(record, json.dumps(before))))
+    assert _without(now, before) == before
+
+
+def _without(now: Any, before: Any) -> Any:
+    """What of a record stood in its older form, too."""
+    if isinstance(before, dict):
+        return {key: _without(now[key], value) for key, value in before.items()}
+    return now
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_everybody_hears_once(pair: tuple[LocalBus, LocalBus]) -> None:
     event = Event("j", "done", 1.0, {"x": [1, None]}, 3)
     pair[0].publish([event])
     assert [heard.get(timeout=WAIT_S) for heard in queues] == [event, event]
-    pair[1].wake_backend("aer_mps", 3)
+    pair[1].wake_backend("aer_mps")
     for heard in queues:
         woken = heard.get(timeout=WAIT_S)
         assert (woken.kind, woken.data) == (WAKE, {"backend": "aer_mps"})

@@ -1,0 +1,123 @@
+"""From what is known of waiting jobs to requests that a policy answers, and from its answers to assignments. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from backends.limits import rejection
+from orchestrator.cost_model.model import CostModel
+from orchestrator.cost_model.prior import prior
+from orchestrator.defects import DEFECTS, defect
+from orchestrator.errors import NoFeasibleBackend, PlacementError
+from orchestrator.fleet import Fleet
+from orchestrator.job import Assignment, AssignmentState, Estimate, Failure, JobSpec
+from orchestrator.lifecycle import Rules, movable
+from orchestrator.placement import Backlog, Candidate, Choice, Request, rank, rejections
+from orchestrator.preparer import Known
+from orchestrator.runtime import RuntimeFailure
+from orchestrator.shares import assignments_of, check_feasible
+from orchestrator.store import Waiting
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a batch of jobs is decided on. The backlog grows with what is decided."""
+
+    fleet: Fleet
+    backlog: Backlog
+    model: CostModel
+    now: float
+
+
+def movable_parts(stranded: Sequence[Waiting], rules: Rules) -> dict[str, tuple[Waiting, tuple[str, ...]]]:
+    """Of jobs that wait for a backend in vain, those that may go elsewhere, as if the waiting parts' shots waited.
+
+    Returns:
+        Job id -> the job, and the ids of the parts whose place others are to take.
+    """
+    found = {}
+    for one in stranded:
+        parts = [part for part in one.parts if part.state is AssignmentState.WAITING]
+        if movable(one.job, rules):
+            job = replace(one.job, to_place=one.job.to_place + sum(part.shots for part in parts))
+            found[job.id] = (replace(one, job=job), tuple(part.id for part in parts))
+    return found
+
+
+def request_of(waiting: Waiting, known: Known | RuntimeFailure, scene: Scene) -> Request | Failure:
+    """Every backend as a candidate of the job, or why there is none."""
+    if isinstance(known, RuntimeFailure):
+        return known.failure
+    try:
+        return _request(waiting, known, scene)
+    except PlacementError as error:
+        failed = [part.failure for part in waiting.parts if part.failure is not None]
+        if failed and isinstance(error, NoFeasibleBackend):  # why it had to be placed again says more
+            return replace(failed[-1], message=f"{failed[-1].message}; and {error}", transient=False)
+        return Failure("place", type(error).__name__, str(error))
+    except DEFECTS as error:
+        return defect("place", error)
+
+
+def _request(waiting: Waiting, known: Known, scene: Scene) -> Request:
+    job, (facts, fits) = waiting.job, known
+    spec = job.spec if job.to_place == job.spec.shots else replace(job.spec, shots=job.to_place)
+    waited_s = max(0.0, scene.now - job.submitted_at)
+    against = dict(scene.fleet.closed)
+    for part in waiting.parts:
+        if part.failure is not None and part.failure.kind != "backend_lost":
+            against[part.backend] = f"the job has failed there: {part.failure.message}"
+    candidates = []
+    for name, device in scene.fleet.devices.items():
+        before, estimate = _sized(spec, known, scene, name, spec.shots)
+        wait_s = scene.backlog.wait_s(name)
+        why = rejections(
+            spec,
+            name,
+            estimate,
+            wait_s=wait_s,
+            waited_s=waited_s,
+            cannot=fits[name].cannot or rejection(device, facts.features),
+            against=[against[name]] if name in against else [],
+        )
+        candidates.append(Candidate(name, before, estimate, wait_s, device.target_version, why))
+    deadline_s = spec.limits.deadline_s
+    request = Request(
+        job_id=job.id,
+        seq=job.seq,
+        spec=spec,
+        rank=rank(
+            submitted_at=job.submitted_at,
+            priority=spec.priority,
+            deadline_at=None if deadline_s is None else job.submitted_at + deadline_s,
+        ),
+        waited_s=waited_s,
+        candidates=tuple(candidates),
+        num_parts=len(waiting.parts),
+    )
+    check_feasible(request, facts)
+    return request
+
+
+def parts_of(request: Request, choice: Choice, known: Known, scene: Scene) -> list[Assignment] | Failure:
+    """The assignments of a choice, booked on the backlog, or why it cannot be."""
+
+    def sized(candidate: Candidate, shots: int) -> tuple[Estimate, Estimate]:
+        if shots == request.spec.shots:
+            return candidate.prior, candidate.estimate
+        return _sized(request.spec, known, scene, candidate.backend, shots)
+
+    try:
+        return assignments_of(request, choice, scene.backlog, sized)
+    except PlacementError as error:
+        return Failure("place", type(error).__name__, str(error))
+    except DEFECTS as error:
+        return defect("place", error, f"policy {request.spec.policy!r}: ")
+
+
+def _sized(spec: JobSpec, known: Known, scene: Scene, backend: str, shots: int) -> tuple[Estimate, Estimate]:
+    """Prior and estimate of so many shots there: what does not depend on the shots is paid in full by each share."""
+    (facts, fits), device = known, scene.fleet.devices[backend]
+    before = prior(device, fits[backend], shots)
+    return before, scene.model.estimate(before, device, facts.group, spec.program.content_hash())
