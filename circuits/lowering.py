@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from qiskit import QuantumCircuit, qasm2, qasm3, transpile
@@ -149,7 +150,7 @@ def check_names(circuit: QuantumCircuit, seen: set[Hashable]) -> None:
     Raises:
         InvalidProgram: there is one, in the circuit or in a definition that it uses.
     """
-    standard = get_standard_gate_name_mapping()
+    standard = _standard()
     for item, _ in walk(circuit):
         operation = item.operation
         if isinstance(operation, ControlFlowOp) or getattr(operation, "definition", None) is None:
@@ -167,6 +168,13 @@ def check_names(circuit: QuantumCircuit, seen: set[Hashable]) -> None:
             )
         if known is None and is_composite(operation):
             check_names(operation.definition, seen)
+
+
+@cache
+def _standard() -> Mapping[str, Instruction]:
+    """Qiskit's standard gates by name, made once: making them takes longer than reading a small circuit."""
+    gates: Mapping[str, Instruction] = get_standard_gate_name_mapping()
+    return gates
 
 
 def _does_the_same(operation: Instruction, known: Instruction) -> bool:

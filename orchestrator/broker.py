@@ -7,6 +7,9 @@ from typing import Protocol
 PLACE_TASK = "qorch.place"
 EXECUTE_TASK = "qorch.execute"
 PLACEMENT_QUEUE = "placement"
+WAKE = "wake"
+"""Kind of the event by which a wake-up reaches the threads of a process; its ``job_id`` is empty."""
+
 
 
 def backend_queue(backend: str) -> str:

@@ -99,12 +99,12 @@ class Case:
         case = case.tell("running", event.at, backend=taken.backend, attempt=taken.attempt, worker=event.owner)
         return case._folded(event.at)
 
-    def moved(self, part_id: str, event: AssignmentEvent, rules: Rules) -> Case:
-        """How an attempt at one of its parts ended."""
+    def moved(self, part_id: str, event: AssignmentEvent, rules: Rules, **figures: Any) -> Case:
+        """How an attempt at one of its parts ended; ``figures`` of it are told with its event."""
         part = self.part(part_id)
         assert part is not None, part_id
         part = advance(part, event, max_attempts=rules.max_attempts, movable=movable(self.job, rules))
-        case = self._with([part])._told_of(part, event.at)
+        case = self._with([part])._told_of(part, event.at, **figures)
         if part.state is AssignmentState.REPLACED:
             case = case._now(to_place=case.job.to_place + part.shots)
         if part.state is AssignmentState.FAILED and part.failure is not None and case.job.failure is None:
@@ -146,9 +146,9 @@ class Case:
         """The case with another state of its job."""
         return Case(replace(self.job, **changes), self.parts, self.num_events, self.events)
 
-    def _told_of(self, part: Assignment, at: float) -> Case:
+    def _told_of(self, part: Assignment, at: float, **figures: Any) -> Case:
         final = part.state in FINAL_ASSIGNMENT_STATES
-        data: dict[str, Any] = {"backend": part.backend, "attempt": part.attempt}
+        data: dict[str, Any] = {"backend": part.backend, "attempt": part.attempt, **figures}
         if part.failure is not None and part.state is not AssignmentState.DONE:
             data["message"] = part.failure.message
         return self.tell(f"assignment_{part.state.value if final else 'released'}", at, **data)

@@ -17,6 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 
@@ -43,6 +44,7 @@ from orchestrator.job import (
     JobSpec,
 )
 from orchestrator.lifecycle import Broken, Completed, Returned, Withdrawn
+from orchestrator.logs import working_on
 from orchestrator.notifier import Notifier
 from orchestrator.placement import Backlog, Choice, Policy, Request, missed_deadline
 from orchestrator.preparer import Known, Preparer
@@ -101,6 +103,13 @@ class Pipeline:
         self._heard: set[str] = set()
         self._hearing = threading.Lock()
         self._closing = threading.Event()
+        self._patiently = Retrying(
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=wait_random_exponential(multiplier=0.1, max=2.0),
+            stop=lambda _: self._closing.is_set(),
+            sleep=sleep_using_event(self._closing),
+            reraise=True,
+        )
         self._unsubscribe = notifier.subscribe(self._pull_leash)
 
     def close(self) -> None:
@@ -128,33 +137,34 @@ class Pipeline:
             self.broker.wake_backend(switch.name)
 
     # ── place ─────────────────────────────────────────────────────────────────────────────────────────────────────
-    def place(self) -> int:
-        """Decide one batch of waiting jobs together; the number of jobs that left the queue."""
+    def place(self) -> bool:
+        """Decide one batch of waiting jobs together. Whether more may wait, so that it is to be called again."""
         with self._placing:  # two batches at a time would not see what each other books
             try:
                 return self._place_batch()
             except WorkReturned:  # this process is closing; the jobs still wait for a place
-                return 0
+                return False
 
-    def _place_batch(self) -> int:
+    def _place_batch(self) -> bool:
         most = self._settings.placement_batch
         look = self.store.look(most, silent_s=self._settings.silent_s)
         fleet, waiting, now = Fleet.of(look.roll, look.switches), look.waiting, look.now
         if not fleet.devices:  # without any worker the jobs wait for one
-            return 0
+            return False
         lost = sorted({w.backend for w in look.outstanding if w.started_at is None and fleet.strands(w.backend)})
         stranded = movable_parts(self.store.stranded(lost, most), self._settings.rules) if lost else {}
         jobs = [*waiting, *(job for job, _ in stranded.values())]
         if not jobs:
-            return 0
+            return False
         begun = time.perf_counter()
         scene = Scene(fleet, fleet.backlog(look.outstanding, now), self.learn(), now)
-        prepared = self._preparer.prepare([one.job.spec for one in jobs], fleet.devices)
+        prepared = self._preparer.prepare([one.job for one in jobs], fleet.devices)
         known: dict[str, Known] = {}
         requests: list[Request] = []
         failures: dict[str, Failure] = {}
         for one, found in zip(jobs, prepared, strict=False):
-            request = request_of(one, found, scene)
+            with working_on([one.job.id]):
+                request = request_of(one, found, scene)
             if isinstance(request, Request) and not isinstance(found, RuntimeFailure):
                 known[one.job.id] = found
                 requests.append(request)
@@ -164,7 +174,8 @@ class Pipeline:
         load_s = dict(scene.backlog.load_s)
         for policy, group in groupby(sorted(requests, key=_policy), key=_policy):
             for request, choice in self._choose(policy, list(group), scene.backlog, failures):
-                parts = parts_of(request, choice, known[request.job_id], scene)
+                with working_on([request.job_id]):
+                    parts = parts_of(request, choice, known[request.job_id], scene)
                 if isinstance(parts, Failure):
                     failures[request.job_id] = parts
                 else:
@@ -179,9 +190,7 @@ class Pipeline:
         self._tell(self.store.fail(failures) if failures else [])
         for backend in sorted({part.backend for one in placed for part in one.parts}):
             self.broker.wake_backend(backend)
-        if len(prepared) < len(jobs) or len(waiting) == most:
-            self.broker.wake_placement()
-        return len(placed) + len(failures)
+        return len(prepared) < len(jobs) or len(waiting) == most
 
     def _choose(
         self, policy: str, requests: Sequence[Request], backlog: Backlog, failures: dict[str, Failure]
@@ -193,10 +202,18 @@ class Pipeline:
             choices = dict(zip((request.job_id for request in free), chosen, strict=True))
         except (PlacementError, *DEFECTS) as error:
             if len(requests) > 1:
+                self._count("policy_fallback")
+                log.warning("policy %r failed at %d jobs together and is asked for each alone: %r", policy, len(requests), error)
                 return [pair for request in requests for pair in self._choose(policy, [request], backlog, failures)]
-            failures[requests[0].job_id] = defect("place", error, f"policy {policy!r}: ")
+            with working_on([requests[0].job_id]):
+                failures[requests[0].job_id] = defect("place", error, f"policy {policy!r}: ")
             return []
         return [(request, choices.get(request.job_id, request.spec.pin)) for request in requests]
+
+    def _count(self, kind: str, backend: str = "") -> None:
+        """One more rare event, for monitoring. Nothing waits for it: a store that is away loses it."""
+        with suppress(StoreUnavailable):
+            self.store.count_incident(kind, backend)
 
     # ── execute ───────────────────────────────────────────────────────────────────────────────────────────────────
     def execute(self, devices: Mapping[str, Device]) -> bool:
@@ -260,7 +277,10 @@ class Pipeline:
                 log.warning("a batch of %d is taken apart: %s", len(due), error)
                 outcomes = []
         self._finish(endings)
-        return due[len(outcomes) :]
+        left = due[len(outcomes) :]
+        if left:
+            self._count("batch_apart", left[0].assignment.backend)
+        return left
 
     def _measured(
         self, taken: Sequence[Claimed], outcomes: Sequence[Executed | Failure], device: Device, spent_s: float
@@ -310,6 +330,7 @@ class Pipeline:
             ideal=facts.ideal if facts else None,
             memory=spec.memory,
             return_compiled=spec.return_compiled,
+            job_id=one.job.id,
         )
 
     def _progress(self, job_id: str, data: Mapping[str, object]) -> None:
@@ -319,14 +340,7 @@ class Pipeline:
         """Write how attempts ended. A store that is away for a while must not cost what was run: it is waited for."""
         if not endings:
             return
-        patient = Retrying(
-            retry=retry_if_exception_type(StoreUnavailable),
-            wait=wait_random_exponential(multiplier=0.1, max=2.0),
-            stop=lambda _: self._closing.is_set(),
-            sleep=sleep_using_event(self._closing),
-            reraise=True,
-        )
-        events, written = patient(self.store.finish, endings)
+        events, written = self._patiently(self.store.finish, endings)
         self._tell(events)
         for ending, kept in zip(endings, written, strict=True):
             if kept and ending.run is not None:
@@ -406,16 +420,20 @@ class Pipeline:
     def learn(self) -> CostModel:
         """The cost model with everything folded in that was measured until now."""
         with self._learning:
-            model = self._model
-            if model is None:
-                stored = self.store.snapshot(FOLD_VERSION)
-                model = CostModel() if stored is None else CostModel.from_json(stored)
+            model = self._model or self._stored_model()
             while fresh := self.store.observations(after=model.cursor):
+                if fresh[0][0] > model.cursor + 1 and (newer := self._stored_model()).cursor > model.cursor:
+                    model = newer  # what lies between was removed from the log once this one had it
+                    continue
                 before, model = model.cursor, model.fold(fresh)
                 if before // SNAPSHOT_EVERY != model.cursor // SNAPSHOT_EVERY:
                     self.store.save_snapshot(FOLD_VERSION, model.cursor, model.to_json())
             self._model = model
             return model
+
+    def _stored_model(self) -> CostModel:
+        stored = self.store.snapshot(FOLD_VERSION)
+        return CostModel() if stored is None else CostModel.from_json(stored)
 
     # ── tell, and sweep ───────────────────────────────────────────────────────────────────────────────────────────
     def _tell(self, events: Sequence[Event]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -9,11 +10,14 @@ from collections.abc import Mapping, Sequence
 
 from backends.backend import Device
 from circuits.program import Program
-from orchestrator.job import JobSpec
+from orchestrator.job import Job, JobSpec
+from orchestrator.logs import working_on
 from orchestrator.preparation import Fit, Preparation, ProgramFacts, fit_key, preparation_key
-from orchestrator.runtime import Leash, PrepareWork, Runtime, RuntimeFailure
+from orchestrator.runtime import UNSTARTABLE, Leash, PrepareWork, Runtime, RuntimeFailure, WorkReturned
 from orchestrator.settings import Settings
 from orchestrator.store import Store
+
+log = logging.getLogger("qorch.preparer")
 
 KEPT = 4096
 """Programs whose preparation this process remembers."""
@@ -40,14 +44,15 @@ class Preparer:
             known = self._kept.get(program_hash)
         return None if known is None else known.facts
 
-    def prepare(self, specs: Sequence[JobSpec], devices: Mapping[str, Device]) -> list[Known | RuntimeFailure]:
-        """Prepare the first of these programs, as many as can be before the window closes; at least one.
+    def prepare(self, jobs: Sequence[Job], devices: Mapping[str, Device]) -> list[Known | RuntimeFailure]:
+        """Prepare the programs of the first of these jobs, as many as can be before the window closes; at least one.
 
         A program seen for the first time takes a while; the jobs behind it are not held up, nor those before it.
 
         Raises:
-            WorkReturned: this process is closing.
+            WorkReturned: this process is closing, or can start no other.
         """
+        specs = [job.spec for job in jobs]
         hashes = [preparation_key(spec.program) for spec in specs]
         keys = [{name: fit_key(device, spec.transpile) for name, device in devices.items()} for spec in specs]
         self._recall(hashes, sorted({key for mine in keys for key in mine.values()}))
@@ -55,14 +60,26 @@ class Preparer:
         new: dict[str, Preparation] = {}
         closes = time.monotonic() + self._settings.placement_window_s
         try:
-            for program_hash, mine, spec in zip(hashes, keys, specs, strict=True):
-                found.append(self._one(program_hash, mine, spec, devices, new))
+            for program_hash, mine, job in zip(hashes, keys, jobs, strict=True):
+                with working_on([job.id]):
+                    found.append(self._one(program_hash, mine, job.spec, devices, new))
                 if time.monotonic() > closes:
                     break
         finally:
-            if new:
-                self._store.save_prepared(new)
+            self._save(new)
         return found
+
+    def _save(self, new: Mapping[str, Preparation]) -> None:
+        """Write down what was worked out. What could not be is not kept here either: the workers would not find it."""
+        if not new:
+            return
+        try:
+            self._store.save_prepared(new)
+        except BaseException:
+            with self._lock:
+                for program_hash in new:
+                    self._kept.pop(program_hash, None)
+            raise
 
     def _one(
         self,
@@ -93,6 +110,9 @@ class Preparer:
             try:
                 prepared = self._runtime.prepare(work, Leash(self._settings.prepare_timeout_s))
             except RuntimeFailure as failed:
+                if failed.failure.kind == UNSTARTABLE:
+                    log.exception("nothing can be prepared here; the jobs wait")
+                    raise WorkReturned from failed
                 if not (failed.failure.transient and left):
                     raise
             else:

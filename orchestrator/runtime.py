@@ -19,6 +19,9 @@ from circuits.program import Limits, Program
 from orchestrator.job import Failure
 from orchestrator.preparation import Fit, ProgramFacts
 
+UNSTARTABLE = "unstartable"
+"""Kind of the failure of a process that could not even begin: the machine is to blame, not the program."""
+
 
 class RuntimeFailure(Exception):
     """The work ended without a result; ``failure`` says why."""
@@ -56,7 +59,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class ExecuteWork:
-    """Run a share of a job."""
+    """Run a share of a job; ``job_id`` says whose log has what is said meanwhile."""
 
     program: Program
     limits: Limits
@@ -67,6 +70,7 @@ class ExecuteWork:
     ideal: Mapping[str, float] | None
     memory: bool
     return_compiled: bool
+    job_id: str = ""
 
 
 @dataclass(frozen=True)

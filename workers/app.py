@@ -17,6 +17,7 @@ from kombu.exceptions import OperationalError
 from backends import BACKENDS
 from orchestrator.broker import EXECUTE_TASK, PLACE_TASK, PLACEMENT_QUEUE, backend_queue
 from orchestrator.settings import Settings, settings
+from workers.redis_bus import RedisBus
 from workers.redis_server import celery_url, default_redis_url
 
 log = logging.getLogger("qorch.broker")
@@ -37,6 +38,7 @@ def make_app(configuration: Settings, redis_url: str) -> Celery:
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
         worker_send_task_events=True,
+        worker_consumer="workers.consumer:EventfulConsumer",
         task_queues=[Queue(PLACEMENT_QUEUE), *(Queue(backend_queue(name)) for name in BACKENDS)],
         task_create_missing_queues=True,
         task_default_queue=PLACEMENT_QUEUE,
@@ -55,16 +57,17 @@ class CeleryBroker:
     """Sends wake-ups as Celery messages, one for however much there is to do.
 
     A message that still lies in its queue will find what is new, too, since that was committed before: another one
-    would find nothing.
+    would find nothing. Placement is rung for, since it takes less time than a message; a message waits in its queue
+    only where nobody hears the bell.
     """
 
-    def __init__(self, app: Celery, connection: redis.Redis) -> None:
+    def __init__(self, app: Celery, bus: RedisBus) -> None:
         self._app = app
-        self._redis = connection
+        self._bus = bus
 
     def wake_placement(self) -> None:
         """See :class:`orchestrator.broker.Broker`."""
-        self._send(PLACE_TASK, (), PLACEMENT_QUEUE)
+        self._send(PLACE_TASK, (), PLACEMENT_QUEUE, rings=True)
 
     def wake_backend(self, backend: str) -> None:
         """See :class:`orchestrator.broker.Broker`."""
@@ -74,10 +77,11 @@ class CeleryBroker:
         """Give back the connections."""
         self._app.close()
 
-    def _send(self, task: str, arguments: tuple[str, ...], queue: str) -> None:
+    def _send(self, task: str, arguments: tuple[str, ...], queue: str, *, rings: bool = False) -> None:
         try:
-            if not self._redis.llen(queue):
-                self._app.send_task(task, arguments, queue=queue, ignore_result=True, retry=False)
+            if (rings and self._bus.ring(queue)) or self._bus.connection.llen(queue):
+                return
+            self._app.send_task(task, arguments, queue=queue, ignore_result=True, retry=False)
         except (OperationalError, redis.RedisError) as error:
             log.warning("a wake-up is lost, the broker does not answer; the next sweep sends it again: %s", error)
 

@@ -11,7 +11,7 @@ from functools import cache
 from celery.signals import worker_ready, worker_shutting_down
 
 from backends.backend import Device
-from orchestrator.broker import PLACEMENT_QUEUE, backend_queue
+from orchestrator.broker import PLACEMENT_QUEUE, WAKE, backend_queue
 from orchestrator.job import Event
 from orchestrator.pipeline import Pipeline
 from orchestrator.settings import Settings
@@ -20,6 +20,7 @@ from orchestrator.transport import StoreTransport
 from policies import POLICIES, load
 from workers import redis_server
 from workers.app import CeleryBroker, make_app
+from workers.loop import Loop
 from workers.node import Node, lease_owner
 from workers.redis_bus import RedisBus
 from workers.sandbox import Sandbox
@@ -37,13 +38,13 @@ log = logging.getLogger("qorch.cluster")
 class _Parts:
     """The trip over a broker, and everything it holds."""
 
-    def __init__(self, url: str, settings: Settings, owner: str) -> None:
+    def __init__(self, url: str, settings: Settings, owner: str, *, places: bool = False) -> None:
         """Raises: ServerUnreachable: nothing answers there.   ConfigurationError: the store cannot be opened."""
         with ExitStack() as opened:
-            self.bus = RedisBus(redis_server.connect(url))
+            self.bus = RedisBus(redis_server.connect(url), answers=[PLACEMENT_QUEUE] if places else [])
             opened.callback(self.bus.close)
             self.app = make_app(settings, url)
-            broker = CeleryBroker(self.app, self.bus.connection)
+            broker = CeleryBroker(self.app, self.bus)
             opened.callback(broker.close)
             store = SqlStore(settings.resolved_store_url, settings.rules)
             opened.callback(store.close)
@@ -87,13 +88,22 @@ def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Devic
         devices: the backends it serves.   places: it decides placements; one worker of a cluster should.
     """
     worker = f"{name}@{socket.gethostname()}"
-    parts = _Parts(url, settings, owner=lease_owner(worker))
+    parts = _Parts(url, settings, owner=lease_owner(worker), places=places)
+    placer = Loop("qorch-place", parts.pipeline.place)
+
+    def hear(event: Event | None) -> None:
+        if places and (event is None or event.kind == WAKE):
+            placer.ring()
+
+    parts.bus.subscribe(hear)
     register(parts.app, parts.pipeline, devices)
-    node = Node(parts.pipeline, settings, worker=worker, devices=devices)
+    node = Node(parts.pipeline, settings, worker=worker, devices=devices, prunes=places)
     queues = [backend_queue(backend) for backend in devices] + ([PLACEMENT_QUEUE] if places else [])
 
     def up(**_: object) -> None:
         node.start(warm=devices)
+        placer.start()
+        hear(None)  # what came before anybody listened
         parts.bus.publish([Event("", WORKER_UP, 0.0, {"worker": worker})])
         log.info("worker %s is up and serves %s", worker, ", ".join(queues))
 
@@ -111,5 +121,7 @@ def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Devic
             pool="threads", concurrency=settings.slots, queues=queues, hostname=worker, loglevel="WARNING", quiet=True
         ).start()
     finally:
+        placer.stop()
+        placer.join()
         node.close()
         parts.close()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,14 @@ from orchestrator.job import Event
 from orchestrator.settings import Settings
 from orchestrator.sql.store import SqlStore
 from workers import redis_server
-from workers.cluster import WORKER_UP
+from workers.cluster import HTTP, WORKER_UP
 from workers.folder import FolderLock
+from workers.keeper import Keeper
 from workers.node import devices_here
 from workers.redis_bus import RedisBus
 
 UP_TIMEOUT_S = 120.0
-STOP_TIMEOUT_S = 20.0
-
-log = logging.getLogger("qorch.launch")
+FLOWER = "flower"
 
 
 def lanes(settings: Settings) -> dict[str, list[str]]:
@@ -47,14 +45,18 @@ def running(
     division: Mapping[str, Sequence[str]],
     *,
     flower_port: int | None = None,
+    http_port: int | None = None,
     logs: Path | None = None,
 ) -> Iterator[str]:
     """Redis and workers on this machine for as long as the block lasts; the broker's URL.
+
+    A process that ends before its time is started again.
 
     Args:
         settings: the cluster's; it takes their data folder over.
         division: worker -> backends it serves. One more worker places.
         flower_port: run Flower there too, on the loopback.
+        http_port: serve the HTTP interface there too, on the loopback.
         logs: folder for what the workers say; None sends it to stderr.
 
     Raises:
@@ -69,24 +71,29 @@ def running(
         SqlStore(settings.resolved_store_url).close()  # migrate once, before several workers would
         bus = RedisBus(redis_server.connect(url))
         stack.callback(bus.close)
-        muster = _Muster({f"{name}@{socket.gethostname()}" for name in (*division, PLACEMENT_QUEUE)})
+        muster = _Muster({f"{name}@{socket.gethostname()}" for name in _names(division, http_port)})
         stack.callback(bus.subscribe(muster.hear))
-        commands = {PLACEMENT_QUEUE: ["worker", "--name", PLACEMENT_QUEUE, "--place", "--backends", "none"]}
+        worker = ["-m", "workers", "worker", "--name"]
+        commands = {PLACEMENT_QUEUE: [*worker, PLACEMENT_QUEUE, "--place", "--backends", "none"]}
         for name, backends in division.items():
-            commands[name] = ["worker", "--name", name, "--backends", ",".join(backends)]
+            commands[name] = [*worker, name, "--backends", ",".join(backends)]
+        if http_port is not None:
+            commands[HTTP] = ["-m", "workers", "serve", "--port", str(http_port)]
         environment = os.environ | _environment(settings, url)
-        started: list[subprocess.Popen[bytes]] = []
-        stack.callback(_stop, started)  # before the first one starts: a signal may come in between
-        stack.callback(muster.dismiss)
-        for name, arguments in commands.items():
-            started.append(_spawn(["-m", "workers", *arguments], environment, logs, name))
-            muster.watch(name, started[-1])
         if flower_port is not None:
-            arguments = ["-m", "celery", "-A", "workers.app", "flower", "--address=127.0.0.1", f"--port={flower_port}"]
-            open_api = {"FLOWER_UNAUTHENTICATED_API": "true"}  # on the loopback alone
-            started.append(_spawn(arguments, environment | open_api, logs, "flower"))
+            address = ["--address=127.0.0.1", f"--port={flower_port}"]
+            commands[FLOWER] = ["-m", "celery", "-A", "workers.app", "flower", *address]
+            environment["FLOWER_UNAUTHENTICATED_API"] = "true"  # on the loopback alone
+        keeper = Keeper(muster.lost)
+        stack.callback(keeper.stop)  # before the first one starts: a signal may come in between
+        for name, arguments in commands.items():
+            keeper.keep(name, partial(_spawn, arguments, environment, logs, name))
         muster.wait()
         yield url
+
+
+def _names(division: Mapping[str, Sequence[str]], http_port: int | None) -> list[str]:
+    return [*division, PLACEMENT_QUEUE, *([HTTP] if http_port is not None else [])]
 
 
 def _locked(settings: Settings, url: str) -> FolderLock:
@@ -99,28 +106,21 @@ def _locked(settings: Settings, url: str) -> FolderLock:
 
 
 class _Muster:
-    """Waits until all workers have said that they are up, and notices those that end before their time."""
+    """Waits until all workers have said that they are up; one that ends before that keeps the cluster from starting."""
 
     def __init__(self, wanted: set[str]) -> None:
         self._wanted = wanted
         self._ended: dict[str, int] = {}
         self._changed = threading.Event()
-        self._dismissed = False
 
     def hear(self, event: Event | None) -> None:
         if event is not None and event.kind == WORKER_UP:
             self._wanted.discard(event.data["worker"])
             self._changed.set()
 
-    def watch(self, name: str, process: subprocess.Popen[bytes]) -> None:
-        def attend() -> None:
-            code = process.wait()
-            if not self._dismissed:
-                log.error("worker %s ended with code %d", name, code)
-                self._ended[name] = code
-                self._changed.set()
-
-        threading.Thread(target=attend, name=f"qorch-watch-{name}", daemon=True).start()
+    def lost(self, name: str, code: int) -> None:
+        self._ended[name] = code
+        self._changed.set()
 
     def wait(self) -> None:
         until = time.monotonic() + UP_TIMEOUT_S
@@ -134,15 +134,12 @@ class _Muster:
                 missing = ", ".join(sorted(self._wanted))
                 raise ConfigurationError(f"not up after {UP_TIMEOUT_S:g} s: {missing}; their logs say why")
 
-    def dismiss(self) -> None:
-        self._dismissed = True
-
 
 def _environment(settings: Settings, url: str) -> dict[str, str]:
     """The settings as a child's environment."""
     plain = {
-        f"QORCH_{name.upper()}": str(value)
-        for name, value in settings.model_dump(exclude={"store_url", "redis_url", "url", "backends"}).items()
+        f"QORCH_{name.upper()}": "" if value is None else str(value)
+        for name, value in settings.model_dump(exclude={"store_url", "redis_url", "url", "backends", "token"}).items()
     }
     elsewhere = {"QORCH_URL": ""}  # where this user's clients go is no business of these workers
     return plain | elsewhere | {"QORCH_STORE_URL": settings.resolved_store_url, "QORCH_REDIS_URL": url}
@@ -165,15 +162,3 @@ def _spawn(
             stderr=words,
             start_new_session=True,
         )
-
-
-def _stop(workers: Sequence[subprocess.Popen[bytes]]) -> None:
-    for process in workers:
-        process.send_signal(signal.SIGTERM)
-    for process in workers:
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            log.warning("worker process %d did not end by itself", process.pid)
-            process.kill()
-            process.wait()

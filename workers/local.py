@@ -10,11 +10,11 @@ import hashlib
 import logging
 import socket
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
+from orchestrator.broker import WAKE
 from orchestrator.job import Event
 from orchestrator.pipeline import Pipeline
 from orchestrator.settings import Settings
@@ -22,7 +22,8 @@ from orchestrator.sql.store import SqlStore
 from orchestrator.transport import StoreTransport
 from policies import POLICIES, load
 from workers.folder import FolderLock
-from workers.local_bus import WAKE, LocalBus
+from workers.local_bus import LocalBus
+from workers.loop import Loop
 from workers.node import Node, devices_here, lease_owner
 from workers.sandbox import Sandbox
 
@@ -159,47 +160,27 @@ class _Engine:
         self._sandbox = sandbox
         self._devices = devices_here(settings.backends)
         self._worker = worker_name(settings)
-        self._node = Node(pipeline, settings, worker=self._worker, devices=self._devices)
-        self._closing = threading.Event()
-        self._place_bell = threading.Event()
-        self._work_bells = [threading.Event() for _ in range(settings.slots)]
+        self._node = Node(pipeline, settings, worker=self._worker, devices=self._devices, prunes=True)
         self._unsubscribe = bus.subscribe(self._hear)
-        self._threads = [self._thread("qorch-place", self._place_bell, self._place)]
-        for number, bell in enumerate(self._work_bells):
-            self._threads.append(self._thread(f"qorch-slot-{number}", bell, self._execute))
+        self._loops = [Loop("qorch-place", pipeline.place)]
+        self._loops += [Loop(f"qorch-slot-{number}", self._execute) for number in range(settings.slots)]
 
     def start(self) -> None:
         self._node.start(warm=self._sandbox.warm)
         self._pipeline.store.disown(self._worker)  # whoever held these leases held the lock, so it is gone
         self._pipeline.sweep()
-        for thread in self._threads:
-            thread.start()
+        for loop in self._loops:
+            loop.start()
 
     def stop_accepting(self) -> None:
-        self._closing.set()
-        self._ring()
+        for loop in self._loops:
+            loop.stop()
 
     def close(self) -> None:
-        for thread in self._threads:
-            thread.join()
+        for loop in self._loops:
+            loop.join()
         self._unsubscribe()
         self._node.close()
-
-    def _thread(self, name: str, bell: threading.Event, work: Callable[[], bool]) -> threading.Thread:
-        def loop() -> None:
-            while not self._closing.is_set():
-                bell.wait()
-                bell.clear()
-                try:
-                    while not self._closing.is_set() and work():
-                        pass
-                except Exception:  # a thread that ends would leave every job behind it waiting for ever
-                    log.exception("%s stopped short; the next sweep goes on", name)
-
-        return threading.Thread(target=loop, name=name, daemon=True)
-
-    def _place(self) -> bool:
-        return self._pipeline.place() > 0
 
     def _execute(self) -> bool:
         before = self._sandbox.warm
@@ -210,9 +191,5 @@ class _Engine:
 
     def _hear(self, event: Event | None) -> None:
         if event is None or event.kind == WAKE:
-            self._ring()
-
-    def _ring(self) -> None:
-        self._place_bell.set()
-        for bell in self._work_bells:
-            bell.set()
+            for loop in self._loops:
+                loop.ring()

@@ -18,12 +18,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from orchestrator.broker import WAKE
 from orchestrator.job import Event
 from orchestrator.notifier import Hub, Listener
 from orchestrator.records import from_json, to_json
-
-WAKE = "wake"
-"""Kind of the event that carries a wake-up; its ``job_id`` is empty."""
 
 MAX_BYTES = 60_000
 _STOP = b"stop"

@@ -1,4 +1,7 @@
-"""Events through Redis: one channel, one subscription per process, its listeners fed by a hub."""
+"""Events through Redis: one channel, one subscription per process, its listeners fed by a hub.
+
+Beside it a bell per queue, for a process that can begin at once where a message in the queue would take longer.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,13 @@ from collections.abc import Callable, Sequence
 
 import redis
 
+from orchestrator.broker import WAKE
 from orchestrator.job import Event
 from orchestrator.notifier import Hub, Listener
 from orchestrator.records import from_json, to_json
 
 CHANNEL = "qorch.events"
+BELL = "qorch.bell."
 RECONNECT_S = 0.5
 """Pause before a lost connection is tried again."""
 
@@ -22,8 +27,16 @@ log = logging.getLogger("qorch.bus")
 class RedisBus:
     """Notifier of a cluster."""
 
-    def __init__(self, connection: redis.Redis) -> None:
-        """Subscribe. Raises: redis.ConnectionError: nothing answers there."""
+    def __init__(self, connection: redis.Redis, *, answers: Sequence[str] = ()) -> None:
+        """Subscribe.
+
+        Args:
+            connection: live.   answers: queues whose bell this process hears, as events of the kind WAKE.
+
+        Raises:
+            redis.ConnectionError: nothing answers there.
+        """
+        self._channels = [CHANNEL, *(BELL + queue for queue in answers)]
         self.connection = connection
         self._hub = Hub()
         self._closing = threading.Event()
@@ -39,6 +52,14 @@ class RedisBus:
             log.warning("%d notices lost, the broker is away: %s", len(events), error)
             return False
         return True
+
+    def ring(self, queue: str) -> bool:
+        """Ring the bell of a queue. False if nobody hears it.
+
+        Raises:
+            redis.RedisError: the broker is away.
+        """
+        return bool(self.connection.publish(BELL + queue, ""))
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """See :class:`orchestrator.notifier.Notifier`."""
@@ -56,7 +77,7 @@ class RedisBus:
 
     def _subscribe(self) -> redis.client.PubSub:
         subscription: redis.client.PubSub = self.connection.pubsub(ignore_subscribe_messages=True)
-        subscription.subscribe(CHANNEL)
+        subscription.subscribe(*self._channels)
         return subscription
 
     def _listen(self) -> None:
@@ -65,7 +86,9 @@ class RedisBus:
                 for message in self._subscription.listen():
                     if self._closing.is_set():
                         return
-                    if message["data"]:
+                    if message["channel"] != CHANNEL:
+                        self._hub.dispatch(Event("", WAKE, 0.0, {"queue": message["channel"].removeprefix(BELL)}))
+                    elif message["data"]:
                         for event in from_json(list[Event], message["data"]):
                             self._hub.dispatch(event)
             except (redis.RedisError, ValueError, OSError):

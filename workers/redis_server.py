@@ -18,6 +18,7 @@ from redis.retry import Retry
 from orchestrator.errors import ConfigurationError, ServerUnreachable
 from orchestrator.settings import Settings
 from workers.folder import FolderLock
+from workers.keeper import Keeper
 
 BINARIES = ("redis-server", "valkey-server")
 START_TRIES = 100
@@ -111,7 +112,8 @@ def binary() -> str | None:
 def private_server() -> Iterator[str]:
     """Run a server of one's own, on a unix socket, for as long as the block lasts; its URL.
 
-    It keeps nothing on disk: messages are wake-ups, and what they stand for rests in the store.
+    It keeps nothing on disk: messages are wake-ups, and what they stand for rests in the store. If it ends before its
+    time it is started again.
 
     Raises:
         ConfigurationError: no server binary is installed, or it does not start.
@@ -124,29 +126,34 @@ def private_server() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="qorch-redis-") as folder:  # short: a socket's path has a limit
         socket = Path(folder) / "redis.sock"
         arguments = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--dir", folder]
-        process = subprocess.Popen(
-            [program, *arguments, "--save", "", "--appendonly", "no"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the workers first; the server goes last
-        )
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                [program, *arguments, "--save", "", "--appendonly", "no"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the workers first; the server goes last
+            )
+
+        keeper = Keeper()
         try:
-            _await(process, socket)
+            keeper.keep("redis", start)
+            _await(keeper, socket)
             yield f"redis+socket://{socket}"
         finally:
-            process.terminate()
-            process.wait()
+            keeper.stop()
 
 
-def _await(process: subprocess.Popen[bytes], path: Path) -> None:
+def _await(keeper: Keeper, path: Path) -> None:
     """Until it answers; a server has no other way to say that it is up."""
     retry = Retry(ConstantBackoff(START_PAUSE_S), START_TRIES, supported_errors=(redis.ConnectionError, OSError))
     with redis.Redis(unix_socket_path=str(path)) as probe:
         try:
             retry.call_with_retry(probe.ping, lambda _: None)
         except redis.ConnectionError as error:
-            raise ConfigurationError(f"the Redis server did not start (exit code {process.poll()})") from error
+            code = keeper.running["redis"].poll()
+            raise ConfigurationError(f"the Redis server did not start (exit code {code})") from error
 
 
 def shown(url: str) -> str:

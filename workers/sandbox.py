@@ -18,6 +18,7 @@ from circuits.facts import Judgement
 from orchestrator.job import Failure
 from orchestrator.records import from_json
 from orchestrator.runtime import (
+    UNSTARTABLE,
     Executed,
     ExecuteWork,
     JudgeWork,
@@ -139,7 +140,7 @@ class Child:
         code = self._process.wait()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         message = f"the process that had to {kind} ended with {how}; the worker's log has its last words"
-        return Failure(_stage(kind), "worker_lost", message, transient=True)
+        return Failure(_stage(kind), UNSTARTABLE if kind == "start" else "worker_lost", message, transient=True)
 
     @property
     def alive(self) -> bool:

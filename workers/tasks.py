@@ -15,7 +15,8 @@ def register(app: Celery, pipeline: Pipeline, devices: Mapping[str, Device]) -> 
     """Give the application this worker's pipeline and the devices it serves."""
 
     def place() -> None:
-        pipeline.place()
+        while pipeline.place():
+            pass
 
     def execute(backend: str) -> None:
         pipeline.execute({backend: devices[backend]})

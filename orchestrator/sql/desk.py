@@ -1,11 +1,13 @@
 """Cases in hand within one transaction: locked, changed by ``case``'s rules, written back in bulk.
 
 Locks are always taken in the order assignments, then jobs by their number, then the jobs that come after those: a job
-comes after older ones only, so nobody waits in a circle.
+comes after older ones only, so nobody waits in a circle. A claim holds assignments that it found without waiting, and
+must not wait for their siblings, which another claim may hold; nobody writes those without their job's lock either.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -13,19 +15,17 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Row, bindparam, insert, select, update
 
 from orchestrator.case import Case
+from orchestrator.census import incidents
 from orchestrator.errors import JobNotFound
 from orchestrator.job import Assignment, Event, Failure, Job, JobSpec, JobState
 from orchestrator.records import from_json, to_json
 from orchestrator.sql import schema as sql
+from orchestrator.sql.census import count_incidents
 
 # built once: making a statement costs as much as running it
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_PARTS = (
-    select(sql.assignments.c.record)
-    .where(sql.assignments.c.job_id.in_(_IDS))
-    .order_by(sql.assignments.c.id)
-    .with_for_update()
-)
+_PARTS = select(sql.assignments.c.record).where(sql.assignments.c.job_id.in_(_IDS)).order_by(sql.assignments.c.id)
+_LOCKED_PARTS = _PARTS.with_for_update()
 _JOBS = select(sql.jobs).where(sql.jobs.c.id.in_(_IDS)).order_by(sql.jobs.c.seq).with_for_update()
 _CHILDREN = (
     select(sql.dependencies)
@@ -60,17 +60,29 @@ class Desk:
         self._read: dict[str, Case] = {}
         self._cases: dict[str, Case] = {}
         self._order: list[Event] = []
+        self._incidents: Counter[tuple[str, str]] = Counter()
 
-    def open(self, job_ids: Iterable[str]) -> None:
-        """Lock jobs with all their assignments. Those that are not there are left out."""
+    def open(self, job_ids: Iterable[str], *, claiming: bool = False) -> None:
+        """Lock jobs with all their assignments. Those that are not there are left out.
+
+        Args:
+            claiming: the assignments that matter are locked already.
+        """
         wanted = [job_id for job_id in dict.fromkeys(job_ids) if job_id not in self._read]
         if not wanted:
             return
         parts: dict[str, list[Assignment]] = {}
-        for record in self._tx.execute(_PARTS, {"ids": wanted}).scalars().all():
+        held = self._tx.execute(_JOBS, {"ids": wanted}).all() if claiming else []
+        for record in self._tx.execute(_PARTS if claiming else _LOCKED_PARTS, {"ids": wanted}).scalars().all():
             part = from_json(Assignment, record)
             parts.setdefault(part.job_id, []).append(part)
-        for row in self._tx.execute(_JOBS, {"ids": wanted}).all():
+        held = held or self._tx.execute(_JOBS, {"ids": wanted}).all()
+        # placed after the look at its assignments and before its own lock was taken: those are not all
+        behind = [row.id for row in held if row.num_placements != len({part.decision for part in parts.get(row.id, ())})]
+        for job_id in behind:
+            records = self._tx.execute(_LOCKED_PARTS, {"ids": [job_id]}).scalars().all()
+            parts[job_id] = [from_json(Assignment, record) for record in records]
+        for row in held:
             own = sorted(parts.get(row.id, ()), key=lambda part: part_number(part.id))
             self._read[row.id] = self._cases[row.id] = Case(job_of(row), tuple(own), row.num_events)
 
@@ -92,6 +104,10 @@ class Desk:
         self._order.extend(case.events[before:])
         self._cases[case.job.id] = case
 
+    def count(self, kind: str, backend: str) -> None:
+        """One more rare event of a kind that shows in no case."""
+        self._incidents[kind, backend] += 1
+
     def write(self) -> list[Event]:
         """Write what changed, of the jobs that come after those which ended, too; the events in their order."""
         self._tell_children()
@@ -100,7 +116,10 @@ class Desk:
         for case in changed:
             before = {part.id: part for part in self._read[case.job.id].parts}
             new += [part_values(part) for part in case.parts if part.id not in before]
-            moved += [_moved(part) for part in case.parts if part is not before.get(part.id, part)]
+            for part in case.parts:
+                if part is not before.get(part.id, part):
+                    moved.append(_moved(part))
+                    self._incidents.update(incidents(before[part.id], part))
         if new:
             self._tx.execute(_ADD_PARTS, new)
         if moved:
@@ -108,6 +127,7 @@ class Desk:
         if changed:
             self._tx.execute(_CHANGE_JOBS, [_job_values(case) for case in changed])
         write_events(self._tx, self._order)
+        count_incidents(self._tx, self._incidents)
         return self._order
 
     def _tell_children(self) -> None:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, Executable, Table, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
@@ -58,7 +58,16 @@ class Database:
             migrate(self._engine)
         except DatabaseError as error:
             shown = self._engine.url.render_as_string(hide_password=True)
+            self._engine.dispose()
             raise ConfigurationError(f"the store at {shown} cannot be opened: {error.orig}") from error
+        except ConfigurationError:
+            self._engine.dispose()
+            raise
+
+    @property
+    def url(self) -> URL:
+        """Where it is. Shown as text, its password is masked."""
+        return self._engine.url
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -96,7 +105,9 @@ class Database:
 
     def about_now(self) -> float:
         """The same, carried on by this machine's stopwatch since the clock was asked last, up to a minute ago."""
-        if self._clock is None and time.monotonic() - self._asked_at < CLOCK_KEPT_S:
+        if self._clock is not None:
+            return self._clock()
+        if time.monotonic() - self._asked_at < CLOCK_KEPT_S:
             return time.monotonic() + self._ahead_s
         with self.read() as tx:
             return self.now(tx)

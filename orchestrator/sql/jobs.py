@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from orchestrator.job import (
     Result,
 )
 from orchestrator.lifecycle import Claimed as ClaimedEvent
-from orchestrator.lifecycle import Expired, Rules
+from orchestrator.lifecycle import Expired, Rules, job_state
 from orchestrator.placement import missed_deadline, rank
 from orchestrator.records import from_json, to_json
 from orchestrator.sql import schema as sql
@@ -32,9 +32,13 @@ from orchestrator.sql.desk import Desk, job_of, part_number, write_events
 from orchestrator.sql.engine import Database, insert_once
 from orchestrator.sql.ledger import append_observations, insert_decisions, read_roll, read_switches
 from orchestrator.store import Claim, Claimed, Ending, Look, Outstanding, Placed, Run, Swept, Waiting
+from orchestrator.telemetry import Observation
 
 SWEPT_AT_ONCE = 1000
 """Most rows of one kind that one sweep moves: its transaction stays short, and the next one goes on."""
+
+NAMED_AT_ONCE = 10_000
+"""Most ids in one statement; no database takes any number of them."""
 
 _FINAL = [state.value for state in FINAL_JOB_STATES]
 _WAITING = sql.assignments.c.state == AssignmentState.WAITING.value
@@ -123,7 +127,7 @@ class SqlJobs:
 
     def states(self, job_ids: Sequence[str], *, project: str | None = None) -> dict[str, JobState]:
         with self._db.read() as tx:
-            rows = tx.execute(_STATES, {"ids": job_ids}).all()
+            rows = [row for some in _in_turn(job_ids) for row in tx.execute(_STATES, {"ids": some})]
         return {row.id: JobState(row.state) for row in rows if project is None or row.project == project}
 
     def assignments(self, job_id: str) -> list[Assignment]:
@@ -135,7 +139,7 @@ class SqlJobs:
         if project is not None:
             query = query.join(sql.jobs, sql.jobs.c.id == sql.results.c.job_id).where(sql.jobs.c.project == project)
         with self._db.read() as tx:
-            rows = tx.execute(query, {"ids": job_ids}).all()
+            rows = [row for some in _in_turn(job_ids) for row in tx.execute(query, {"ids": some})]
         return {row.job_id: from_json(Result, row.record) for row in rows}
 
     def events(self, job_id: str, *, after: int = 0) -> list[Event]:
@@ -145,14 +149,19 @@ class SqlJobs:
         return [Event(row.job_id, row.kind, row.at, from_json(dict[str, Any], row.data), row.seq) for row in rows]
 
     def add_event(self, event: Event) -> list[Event]:
-        counted = update(sql.jobs).where(sql.jobs.c.id == event.job_id).values(num_events=sql.jobs.c.num_events + 1)
+        return self.add_events([event])
+
+    def add_events(self, events: Sequence[Event]) -> list[Event]:
+        job_id, counted = events[0].job_id, sql.jobs.c.num_events + len(events)
         with self._db.write() as tx:
-            seq = tx.execute(counted.returning(sql.jobs.c.num_events)).scalar_one_or_none()
-            if seq is None:
-                raise JobNotFound(event.job_id)
-            events = [replace(event, seq=seq, at=self._db.now(tx))]
-            write_events(tx, events)
-            return events
+            numbered = update(sql.jobs).where(sql.jobs.c.id == job_id).values(num_events=counted)
+            last = tx.execute(numbered.returning(sql.jobs.c.num_events)).scalar_one_or_none()
+            if last is None:
+                raise JobNotFound(job_id)
+            now, first = self._db.now(tx), last - len(events) + 1
+            written = [replace(event, seq=n, at=event.at or now) for n, event in enumerate(events, start=first)]
+            write_events(tx, written)
+            return written
 
     def unwanted(self, job_ids: Sequence[str]) -> set[str]:
         decided = sql.jobs.c.cancel_requested | sql.jobs.c.failure.is_not(None)
@@ -231,7 +240,7 @@ class SqlJobs:
                 taken.append(row)
             more = rows[len(taken)].backend if len(rows) > len(taken) else None
             desk = Desk(tx, self._db.now(tx))
-            desk.open(row.job_id for row in taken)
+            desk.open((row.job_id for row in taken), claiming=True)
             for row in taken:
                 desk.put(desk[row.job_id].claimed(row.id, ClaimedEvent(owner, desk.now, desk.now + lease_s)))
             events = desk.write()
@@ -256,18 +265,20 @@ class SqlJobs:
             desk = Desk(tx, self._db.now(tx))
             desk.open(ending.assignment.job_id for ending in endings)
             written: list[Ending] = []
+            results: list[dict[str, Any]] = []
             for ending in endings:
                 case, claimed = desk[ending.assignment.job_id], ending.assignment
                 mine = case.part(claimed.id)
                 if mine is None or _holder(mine) != _holder(claimed) or mine.state is not AssignmentState.RUNNING:
+                    desk.count("stale_write", claimed.backend)
                     continue
-                case = case.moved(mine.id, ending.event, self._rules)
+                case = case.moved(mine.id, ending.event, self._rules, **_figures(ending.seen))
                 if ending.result is not None and not case.ended:
                     case = case.concluded(desk.now)
+                    results.append(_result_row(ending.result))
                 desk.put(case)
                 written.append(ending)
             runs = [_run_row(ending.assignment, ending.run) for ending in written if ending.run is not None]
-            results = [_result_row(ending.result) for ending in written if ending.result is not None]
             if runs:
                 tx.execute(_ADD_RUNS, runs)
             if results:
@@ -286,10 +297,11 @@ class SqlJobs:
         with self._db.write() as tx:
             desk = Desk(tx, self._db.now(tx))
             desk.open([result.job_id])
-            if desk[result.job_id].ended:
+            case = desk[result.job_id]
+            if case.ended or job_state(case.job, case.parts) is not JobState.DONE:  # a share was lost meanwhile
                 return []
             tx.execute(_ADD_RESULTS, [_result_row(result)])
-            desk.put(desk[result.job_id].concluded(desk.now))
+            desk.put(case.concluded(desk.now))
             return desk.write()
 
     # ── sweep ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -325,6 +337,11 @@ class SqlJobs:
         desk.open(found)
         for job_id in found:
             desk.put(desk[job_id].missed(missed_deadline(desk[job_id].job.spec), desk.now))
+
+
+def _in_turn(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many at a time as a statement can name."""
+    return (ids[start : start + NAMED_AT_ONCE] for start in range(0, len(ids), NAMED_AT_ONCE))
 
 
 def _key(spec: JobSpec, project: str) -> str | None:
@@ -416,6 +433,15 @@ def _holder(part: Assignment) -> tuple[int, str | None]:
 
 def _run_row(part: Assignment, run: Run) -> dict[str, Any]:
     return {"assignment_id": part.id, "job_id": part.job_id, "record": to_json(run)}
+
+
+def _figures(seen: Observation | None) -> dict[str, Any]:
+    """What the event of a finished attempt says of it."""
+    if seen is None:
+        return {}
+    measured = seen.measurement
+    times_s = {"service_s": measured.service_s, "wait_s": measured.wait_s, "expected_s": seen.estimate.service_s}
+    return {**times_s, "fidelity": measured.fidelity}
 
 
 def _result_row(result: Result) -> dict[str, Any]:
