@@ -9,17 +9,18 @@ import threading
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar, Unpack
 
 from backends.backend import TranspileOptions
 from circuits.program import DEFAULT_LIMITS, Program
 from circuits.program import Limits as ProgramLimits
 from orchestrator import checks
-from orchestrator.door import MAX_ID
+from orchestrator.door import MAX_ID, check_switch
 from orchestrator.errors import (
     InvalidJob,
     JobCancelled,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from circuits.family import CircuitFamily
     from orchestrator.cost_model.model import Learned
     from orchestrator.settings import Settings
-    from orchestrator.store import Announcement, Decision
+    from orchestrator.store import Announcement, Decision, Switch
     from orchestrator.transport import PolicyInfo, Transport
 
     AnyProgram: TypeAlias = QuantumCircuit | CircuitFamily | Program | str | Path
@@ -60,6 +61,9 @@ _FINAL_KINDS = frozenset(state.value for state in FINAL_JOB_STATES)
 
 CONNECT = "workers.compose:connect"
 """The one door upward, late-bound: (url, settings) -> Transport."""
+
+
+T = TypeVar("T")
 
 
 class Options(TypedDict, total=False):
@@ -137,6 +141,24 @@ def _patience(timeout: float | None) -> float | None:
     return min(timeout, threading.TIMEOUT_MAX)
 
 
+def _through(look: Callable[[], T], timeout: float | None) -> T:
+    """What a look finds. A store or server that does not answer is asked again, for ``timeout`` seconds at most.
+
+    Raises:
+        StoreUnavailable, ServerUnreachable: it was away for so long.
+    """
+    patience, pause = _patience(timeout), threading.Event()
+    until = None if patience is None else time.monotonic() + patience
+    while True:
+        try:
+            return look()
+        except (StoreUnavailable, ServerUnreachable) as error:
+            if until is not None and time.monotonic() >= until:
+                raise
+            log.warning("a look is tried again: %s", error)
+            pause.wait(OUTAGE_PAUSE_S)
+
+
 @dataclass(frozen=True)
 class JobHandle:
     """A submitted job. It holds no connection of its own: any process can make one from the id."""
@@ -156,9 +178,9 @@ class JobHandle:
         """
         state = self._wait(timeout)
         if state is JobState.FAILED:
-            failure = self._transport.job(self.id).failure
+            failure = _through(lambda: self._transport.job(self.id), timeout).failure
             raise JobFailed(self.id, failure.stage if failure else "unknown", failure.message if failure else "")
-        result = self._transport.result(self.id)
+        result = _through(lambda: self._transport.result(self.id), timeout)
         if state is JobState.CANCELLED or result is None:
             raise JobCancelled(self.id)
         return result
@@ -184,7 +206,7 @@ class JobHandle:
         seen, patience = 0, _patience(timeout)
         with _Bell(self._transport, self.id) as bell:
             while True:
-                fresh = self._transport.events(self.id, after=seen)
+                fresh = _through(partial(self._transport.events, self.id, after=seen), timeout)
                 for event in fresh:
                     seen = event.seq
                     yield event
@@ -256,7 +278,8 @@ class Client:
 
         Args:
             url: None for the embedded orchestrator; ``redis+unix:///path`` or ``redis+tcp://host:port/db`` for the
-                cluster whose broker that is. The default is the setting ``QORCH_URL``.
+                cluster whose broker that is; ``http://host:port`` or ``https://…`` for a server (`qorch serve`), to
+                which the token in ``QORCH_TOKEN`` is shown. The default is the setting ``QORCH_URL``.
             settings: instead of those of the environment.
 
         Raises:
@@ -328,7 +351,7 @@ class Client:
             if handle.id not in there:
                 handle._wait(timeout)
                 ahead = [other.id for other in handles[number : number + LOOK_AHEAD]]
-                there = self._transport.results(ahead)
+                there = _through(partial(self._transport.results, ahead), timeout)
             yield there[handle.id] if handle.id in there else handle.result(timeout)
 
     def as_completed(self, handles: Iterable[JobHandle], *, timeout: float | None = None) -> Iterator[JobHandle]:
@@ -351,7 +374,7 @@ class Client:
 
         unsubscribe = self._transport.subscribe(hear)
         try:
-            yield from self._ended(waiting, list(waiting))
+            yield from self._ended(waiting, list(waiting), timeout)
             while waiting:
                 try:
                     heard = [ended.get(timeout=patience)]
@@ -359,14 +382,17 @@ class Client:
                 except queue.Empty:
                     some = next(iter(waiting))
                     raise JobTimeout(some, timeout or 0.0, self._transport.job(some).state) from None
-                yield from self._ended(waiting, list(waiting) if None in heard else [i for i in heard if i is not None])
+                named = list(waiting) if None in heard else [job_id for job_id in heard if job_id is not None]
+                yield from self._ended(waiting, named, timeout)
         finally:
             unsubscribe()
 
-    def _ended(self, waiting: dict[str, JobHandle], job_ids: list[str]) -> Iterator[JobHandle]:
+    def _ended(
+        self, waiting: dict[str, JobHandle], job_ids: list[str], timeout: float | None
+    ) -> Iterator[JobHandle]:
         """Those of these jobs that wait to be handed out and have ended."""
         asked = [job_id for job_id in job_ids if job_id in waiting]
-        states = self._transport.states(asked) if asked else {}
+        states = _through(lambda: self._transport.states(asked), timeout) if asked else {}
         for job_id in asked:
             if states.get(job_id) in FINAL_JOB_STATES and job_id in waiting:
                 yield waiting.pop(job_id)
@@ -415,6 +441,30 @@ class Client:
             JobNotFound: no such job.
         """
         return self._transport.decision(self._transport.job(_job_id(job_id)).id)
+
+    # ── keep in order ─────────────────────────────────────────────────────────────────────────────────────────────
+    def switches(self) -> list[Switch]:
+        """Backends and workers that are out of service."""
+        return self._transport.switches()
+
+    def switch(self, name: str, mode: str) -> Switch:
+        """Take a backend or worker out of service, or put it back.
+
+        Args:
+            name: of a backend, or of a worker: ``name@host``, as the roll has it.
+            mode: "drained": it ends what it has and gets nothing new; "disabled", of a backend: what has not begun
+                there is placed elsewhere, too; "on": in service again.
+
+        Raises:
+            InvalidJob: no such mode.   UnknownBackend, UnknownWorker: nobody knows that name.
+        """
+        from orchestrator.store import Switch
+
+        checks.kind("a switch's name", name, str, "the name of a backend or worker")
+        switch = Switch("worker" if "@" in name else "backend", name, mode)
+        check_switch(switch, self._transport.backends(), self._transport.switches())
+        self._transport.switch(switch)
+        return switch
 
     # ── leave ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def close(self) -> None:

@@ -66,7 +66,8 @@ def _request(waiting: Waiting, known: Known, scene: Scene) -> Request:
     waited_s = max(0.0, scene.now - job.submitted_at)
     against = dict(scene.fleet.closed)
     for part in waiting.parts:
-        if part.failure is not None and part.failure.kind != "backend_lost":
+        gone = part.state is AssignmentState.REPLACED  # one that was tried again there with success is none of these
+        if gone and part.failure is not None and part.failure.kind != "backend_lost":
             against[part.backend] = f"the job has failed there: {part.failure.message}"
     candidates = []
     for name, device in scene.fleet.devices.items():

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from backends import BACKENDS
 from backends.errors import UnknownBackend
 from circuits.parameters import short
-from orchestrator.errors import InvalidJob, UnknownPolicy
+from orchestrator.errors import InvalidJob, UnknownPolicy, UnknownWorker
 from orchestrator.job import JobSpec
 from orchestrator.records import from_json, to_json
 from orchestrator.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestrator.store import Announcement, Switch
 
 MAX_TAGS = 20
 MAX_AFTER = 1000
@@ -39,6 +43,22 @@ def check_batch(specs: Sequence[JobSpec], settings: Settings, policies: Sequence
         )
     for spec in specs:
         _check(spec, settings, policies)
+
+
+def check_switch(switch: Switch, roll: Sequence[Announcement], switches: Sequence[Switch]) -> None:
+    """Refuse to switch what nobody knows: a name mistyped would leave in service what was meant.
+
+    Args:
+        roll: who is there.   switches: what is out of service already.
+
+    Raises:
+        UnknownBackend: it is neither registered nor served.   UnknownWorker: it is not there.
+    """
+    switched = {other.name for other in switches if other.kind == switch.kind}
+    if switch.kind == "backend":
+        _known(switch.name, sorted({*BACKENDS, *switched, *(one.backend for one in roll)}), "backend", UnknownBackend)
+    else:
+        _known(switch.name, sorted({*switched, *(one.worker for one in roll)}), "worker", UnknownWorker)
 
 
 def _check(spec: JobSpec, settings: Settings, policies: Sequence[str]) -> None:
@@ -84,4 +104,5 @@ def _known(name: str, names: Sequence[str], kind: str, error: type[Exception]) -
     if name not in names:
         close = get_close_matches(name[:MAX_NAME], names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise error(f"no {kind} is called {short(name)}; there are: {', '.join(sorted(names))}.{hint}")
+        there = ", ".join(sorted(names)) or "none"
+        raise error(f"no {kind} is called {short(name)}; there are: {there}.{hint}")

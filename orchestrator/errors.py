@@ -5,6 +5,7 @@ OrchestratorError
 ├─ PlacementError          NoFeasibleBackend (.rejections: backend -> why)  UnknownPolicy
 ├─ InvalidTransition       (.story: every event so far)
 ├─ TransportError          ServerUnreachable  ClientClosed  StoreUnavailable  NotAuthorised  ProtocolMismatch
+├─ UnknownWorker           no worker of that name is there
 ├─ InvalidJob              a specification that no job can have
 └─ ConfigurationError
 """
@@ -114,6 +115,10 @@ class ClientClosed(TransportError):
 
 class StoreUnavailable(TransportError):
     """The database does not answer or cannot write; what was asked was done whole or not at all. Try again."""
+
+
+class UnknownWorker(OrchestratorError):
+    """No worker of that name is on the roll."""
 
 
 class InvalidJob(OrchestratorError):

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from orchestrator.logs import working_on
 from orchestrator.runtime import Leash
 
 REMEMBERED = 10_000
@@ -53,7 +54,8 @@ class Held:
             for job_id in job_ids:
                 self._leashes.setdefault(job_id, []).append(leash)
         try:
-            yield leash
+            with working_on(job_ids):
+                yield leash
         finally:
             with self._lock:
                 for job_id in job_ids:

@@ -99,6 +99,7 @@ class Pipeline:
         self._model: CostModel | None = None
         self._learning = threading.Lock()
         self._placing = threading.Lock()
+        self._stuck = 0  # of the jobs that wait in vain, so many of the first cannot go elsewhere
         self._held = Held()
         self._heard: set[str] = set()
         self._hearing = threading.Lock()
@@ -152,7 +153,9 @@ class Pipeline:
         if not fleet.devices:  # without any worker the jobs wait for one
             return False
         lost = sorted({w.backend for w in look.outstanding if w.started_at is None and fleet.strands(w.backend)})
-        stranded = movable_parts(self.store.stranded(lost, most), self._settings.rules) if lost else {}
+        in_vain = self.store.stranded(lost, most, skip=self._stuck) if lost else []
+        self._stuck = self._stuck + most if len(in_vain) == most else 0  # at the next look those behind have their turn
+        stranded = movable_parts(in_vain, self._settings.rules)
         jobs = [*waiting, *(job for job, _ in stranded.values())]
         if not jobs:
             return False
@@ -190,7 +193,9 @@ class Pipeline:
         self._tell(self.store.fail(failures) if failures else [])
         for backend in sorted({part.backend for one in placed for part in one.parts}):
             self.broker.wake_backend(backend)
-        return len(prepared) < len(jobs) or len(waiting) == most
+        num_moved = sum(bool(one.instead_of) for one in placed)
+        self._stuck = max(0, self._stuck - num_moved)
+        return len(prepared) < len(jobs) or len(waiting) == most or (num_moved > 0 and len(in_vain) == most)
 
     def _choose(
         self, policy: str, requests: Sequence[Request], backlog: Backlog, failures: dict[str, Failure]
@@ -202,8 +207,8 @@ class Pipeline:
             choices = dict(zip((request.job_id for request in free), chosen, strict=True))
         except (PlacementError, *DEFECTS) as error:
             if len(requests) > 1:
-                self._count("policy_fallback")
-                log.warning("policy %r failed at %d jobs together and is asked for each alone: %r", policy, len(requests), error)
+                self._count("policy_fallbacks")
+                log.warning("policy %r is asked for each of %d jobs alone: %r", policy, len(requests), error)
                 return [pair for request in requests for pair in self._choose(policy, [request], backlog, failures)]
             with working_on([requests[0].job_id]):
                 failures[requests[0].job_id] = defect("place", error, f"policy {policy!r}: ")
@@ -279,7 +284,7 @@ class Pipeline:
         self._finish(endings)
         left = due[len(outcomes) :]
         if left:
-            self._count("batch_apart", left[0].assignment.backend)
+            self._count("batches_apart", left[0].assignment.backend)
         return left
 
     def _measured(
@@ -407,14 +412,19 @@ class Pipeline:
                 facts.ideal if facts else None,
             )
             try:
-                judgement = self._runtime.judge(work, Leash(self._settings.prepare_timeout_s))
-            except RuntimeFailure as failed:  # the counts are there: a job is not lost because nobody can judge them
-                log.warning("job %s could not be judged as a whole: %s", job_id, failed)
-                judgement = Judgement(fidelity=None, kind="estimated")
+                with working_on([job_id]):
+                    judgement = self._judged(work)
             except WorkReturned:  # this process is closing; the next sweep concludes the job
                 return
         result = measure.of_job(job, parts, runs, judgement, now=self.store.now())
         self._tell(self.store.conclude(result))
+
+    def _judged(self, work: JudgeWork) -> Judgement:
+        try:
+            return self._runtime.judge(work, Leash(self._settings.prepare_timeout_s))
+        except RuntimeFailure as failed:  # the counts are there: a job is not lost because nobody can judge them
+            log.warning("the job could not be judged as a whole: %s", failed)
+            return Judgement(fidelity=None, kind="estimated")
 
     # ── learn ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def learn(self) -> CostModel:

@@ -54,7 +54,7 @@ def missed_deadline(spec: JobSpec) -> Failure:
     """Why a job ends that could not begin in time."""
     limit_s = spec.limits.deadline_s or 0.0
     message = f"deadline_s {limit_s:g} had passed before a worker was free; allow more time or more backends"
-    return Failure("execute", "deadline", message)
+    return Failure("execute", "deadline", message, elsewhere=False)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
 from pydantic import Field, SecretStr, field_validator
@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     """Broker and notifications of a cluster; the default is a private server that ``qorch up`` starts."""
     url: str | None = None
-    """Address of the cluster or HTTP server that clients join; the default is the data folder's, or the embedded one."""
+    """Address of the cluster or HTTP server that clients join; by default the data folder's, or the embedded one."""
     token: SecretStr | None = None
     """What this user shows to the HTTP interface; `qorch token add` makes one."""
     allow_plain_http: bool = False
@@ -44,6 +44,8 @@ class Settings(BaseSettings):
 
     backends: Annotated[tuple[str, ...], NoDecode] = ()
     """Backends that this machine's workers announce, separated by commas; empty means all whose SDK is installed."""
+    log_format: Literal["human", "json"] = "human"
+    """How workers and servers log: lines for a person, or one JSON object each."""
     embedded_engine: bool = True
     """An embedded client does the work of its folder; without, it looks, submits, cancels, and others do the work."""
     slots: int = Field(default=1, ge=1, le=256)
@@ -83,6 +85,8 @@ class Settings(BaseSettings):
     """Most jobs that are decided together."""
     placement_window_s: float = Field(default=0.25, gt=0, le=MAX_TIMEOUT_S)
     """Jobs that are ready after so long are decided without waiting for the rest of the batch to be prepared."""
+    retention_days: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Who places removes jobs that ended so long ago with everything of theirs but the telemetry; None keeps all."""
 
     scale_latency_s: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     scale_energy_j: float = Field(default=10.0, gt=0, allow_inf_nan=False)

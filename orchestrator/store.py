@@ -265,6 +265,10 @@ class Store(Protocol):
         """Append to the job's log something that changes no state, such as progress."""
         ...
 
+    def add_events(self, events: Sequence[Event]) -> list[Event]:
+        """Several of the same job; one whose time is 0 happened now. Raises: JobNotFound."""
+        ...
+
     def unwanted(self, job_ids: Sequence[str]) -> set[str]:
         """Those of these jobs whose end is decided, so that nothing more of them need run."""
         ...
@@ -286,8 +290,8 @@ class Store(Protocol):
         """
         ...
 
-    def stranded(self, backends: Sequence[str], limit: int) -> list[Waiting]:
-        """Jobs of which something waits for one of these backends, by rank."""
+    def stranded(self, backends: Sequence[str], limit: int, *, skip: int = 0) -> list[Waiting]:
+        """Jobs of which something waits for one of these backends, by rank, without the first ``skip`` of them."""
         ...
 
     def place(self, decided: Sequence[Placed]) -> list[Event]:
@@ -359,6 +363,10 @@ class Store(Protocol):
         """The job's last decision."""
         ...
 
+    def count_incident(self, kind: str, backend: str = "") -> None:
+        """One more rare event of a kind that no other method sees; see :mod:`orchestrator.census`."""
+        ...
+
     # ── what is known ─────────────────────────────────────────────────────────────────────────────────────────────
     def prepared(self, hashes: Sequence[str], keys: Sequence[str]) -> dict[str, Preparation]:
         """What is known of these programs, and of how they fit the targets with these keys."""
@@ -387,4 +395,16 @@ class Store(Protocol):
 
     def switch(self, switch: Switch) -> None:
         """Take a backend or worker out of service, or put it back."""
+        ...
+
+    # ── what has ended ────────────────────────────────────────────────────────────────────────────────────────────
+    def prune(self, *, before: float, most: int, keep_failed: bool = False) -> int:
+        """Remove jobs that ended before that time, with everything of theirs but the telemetry; their number.
+
+        One that comes before or after an unfinished job stays.
+
+        Args:
+            before: seconds since the epoch.   most: jobs in one go; fewer come back when no more are left.
+            keep_failed: those that failed stay, too.
+        """
         ...

@@ -6,6 +6,7 @@ vendors' SDKs; whatever happens to it costs one attempt of one assignment.
 
 from __future__ import annotations
 
+import faulthandler
 import fcntl
 import logging
 import os
@@ -21,6 +22,7 @@ from orchestrator.job import Failure
 from orchestrator.records import from_json
 from orchestrator.runtime import ExecuteWork, JudgeWork, PrepareWork
 from workers.frames import Frames
+from workers.words import MARK
 
 log = logging.getLogger("qorch.child")
 
@@ -54,7 +56,8 @@ def _serve(hands: Any, frames: Frames, kind: str, body: bytes) -> Any:
         case "execute":
             return hands.execute(from_json(ExecuteWork, body), lambda data: frames.send("progress", data))
         case "execute_many":
-            for work in from_json(list[ExecuteWork], body):
+            for number, work in enumerate(from_json(list[ExecuteWork], body)):
+                os.write(sys.stderr.fileno(), b"%b%d\n" % (MARK, number))  # whose words follow
                 frames.send(*_one_of_many(hands, work))
             return None
         case "judge":
@@ -104,5 +107,6 @@ def _die_with_parent(lifeline: int) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(stream=sys.stderr)
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s  %(message)s")
+    faulthandler.enable()
     main(int(sys.argv[1]), int(sys.argv[2]))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from workers import cli_fleet, cli_jobs
+from workers import cli_fleet, cli_jobs, cli_ops, cli_server
 from workers.cli_frame import Frame, print_json
 from workers.cli_options import Common, takes
 
@@ -30,13 +30,29 @@ PANELS = {
         cli_jobs.jobs,
         cli_jobs.events,
         cli_jobs.why,
+        cli_ops.logs,
     ),
-    "What there is": (cli_fleet.backends, cli_fleet.policies, cli_fleet.costs, cli_fleet.doctor),
-    "Cluster": (cli_fleet.up, cli_fleet.worker),
+    "What there is": (cli_fleet.backends, cli_fleet.policies, cli_fleet.costs, cli_server.metrics, cli_fleet.doctor),
+    "Cluster": (cli_fleet.up, cli_fleet.worker, cli_server.serve),
+    "Operations": (
+        cli_ops.workers,
+        cli_ops.drain,
+        cli_ops.disable,
+        cli_ops.resume,
+        cli_ops.backup,
+        cli_ops.export,
+        cli_ops.prune,
+    ),
 }
 for _panel, _commands in PANELS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(takes(_command))
+
+tokens = typer.Typer(help="Who may speak to the HTTP interface: add, list, revoke.")
+tokens.command("add")(takes(cli_server.token_add))
+tokens.command("list")(takes(cli_server.token_list))
+tokens.command("revoke")(takes(cli_server.token_revoke))
+app.add_typer(tokens, name="token", rich_help_panel="Cluster")
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import signal
 import threading
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.cli_frame import connected, log_to_stderr, rendering, settings_of, show
+from workers.cli_frame import connected, log_as_set, rendering, settings_of, show
 from workers.cli_options import Common, names
+from workers.cli_server import require_server
 
 if TYPE_CHECKING:
     from orchestrator.settings import Settings
@@ -25,12 +25,19 @@ if TYPE_CHECKING:
 PLACEMENT = "placement"
 """Name of the worker that places; `qorch up` starts it beside the others."""
 
+HTTP = "http"
+"""Name of the process that serves the HTTP interface beside them."""
+
 
 def backends(common: Common) -> None:
     """List the backends and who serves them."""
     with connected(common) as client:
         found = client.backends() or _embedded_backends(common)
-        show(common, found, lambda: rendering().backends(found, time.time()))
+        modes = {switch.name: switch.mode for switch in client.switches() if switch.kind == "backend"}
+    from orchestrator.records import to_plain
+
+    record = [to_plain(one) | {"mode": modes.get(one.backend, "on")} for one in found]
+    show(common, record, lambda: rendering().backends(found, time.time(), modes))
 
 
 def policies(common: Common) -> None:
@@ -53,6 +60,12 @@ def up(
         int | None,
         typer.Option(metavar="[PORT]", min=1, max=65535, help="Run Flower too, on the loopback; default 5555."),
     ] = None,
+    http: Annotated[
+        int | None,
+        typer.Option(
+            metavar="[PORT]", min=1, max=65535, help="Serve the HTTP interface too, on the loopback; default 8000."
+        ),
+    ] = None,
     worker: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=GLOB,…", help="A worker and the backends it serves; may be repeated."),
@@ -60,17 +73,19 @@ def up(
 ) -> None:
     """Run Redis and workers on this machine until Ctrl-C or SIGTERM."""
     settings = settings_of(common)
-    log_to_stderr(level=logging.INFO)
+    log_as_set(settings)
     if flower is not None:
         _require_flower()
+    if http is not None:
+        require_server("fastapi", "uvicorn", "prometheus_client")
     from workers.launch import lanes, running
 
     served = division(worker, settings) if worker else lanes(settings)
     try:
-        with _ended_by_signals(), running(settings, served, flower_port=flower) as url:
-            address = None if flower is None else f"http://127.0.0.1:{flower}"
-            record = {"url": url, "workers": {PLACEMENT: [], **served}, "flower": address}
-            show(common, record, lambda: rendering().cluster(url, served, address))
+        with _ended_by_signals(), running(settings, served, flower_port=flower, http_port=http) as url:
+            doors = {name: port and f"http://127.0.0.1:{port}" for name, port in (("flower", flower), ("http", http))}
+            record = {"url": url, "workers": {PLACEMENT: [], **served}, **doors}
+            show(common, record, lambda: rendering().cluster(url, served, **doors))
             threading.Event().wait()
     except _Ended:
         typer.secho("ended", dim=True, err=True)
@@ -84,7 +99,7 @@ def worker(
 ) -> None:
     """Be one worker of a cluster until a signal ends it."""
     settings = settings_of(common)
-    log_to_stderr(level=logging.INFO)
+    log_as_set(settings, worker=name)
     warnings.filterwarnings("ignore", "You're running the worker with superuser")  # about pickle; ours take JSON alone
     _check_name(name)
     from workers.cluster import work
@@ -122,7 +137,7 @@ def division(workers: Sequence[str], settings: Settings) -> dict[str, list[str]]
     found: dict[str, list[str]] = {}
     for item in workers:
         name, equals, globs = item.partition("=")
-        if not equals or name in found or name == PLACEMENT:
+        if not equals or name in found or name in (PLACEMENT, HTTP):
             raise typer.BadParameter(f"wanted NAME=GLOB,… with a name of its own; got {item!r}", param_hint="--worker")
         _check_name(name)
         served = []

@@ -7,6 +7,7 @@ An error that can be expected is one line on stderr, or with ``--json`` one obje
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 import tempfile
 import traceback
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from orchestrator import Client
     from orchestrator.settings import Settings
 
-FLOWER_PORT = "5555"
+PORTS = {"--flower": "5555", "--http": "8000"}
+"""Options that may stand without their port, and the port that is meant then."""
 
 
 class Frame(TyperGroup):
@@ -34,7 +36,7 @@ class Frame(TyperGroup):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         given = args[0] if args else extra.pop("args", None)
-        words = _with_flower_port(sys.argv[1:] if given is None else given)
+        words = _with_ports(sys.argv[1:] if given is None else given)
         try:
             code = super().main(words, **{**extra, "standalone_mode": False})
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends here, as one line
@@ -42,13 +44,14 @@ class Frame(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _with_flower_port(words: Sequence[str]) -> list[str]:
+def _with_ports(words: Sequence[str]) -> list[str]:
     """The words of the command line; a bare ``--flower`` gets its port, since the parser knows no optional values."""
     said = list(words)
-    if "--flower" in said:
-        after = said.index("--flower") + 1
-        if said[after : after + 1] == [] or said[after].startswith("-"):
-            said.insert(after, FLOWER_PORT)
+    for option, port in PORTS.items():
+        if option in said:
+            after = said.index(option) + 1
+            if said[after : after + 1] == [] or said[after].startswith("-"):
+                said.insert(after, port)
     return said
 
 
@@ -161,9 +164,15 @@ def connected(common: Common, *, works: bool = False) -> Iterator[Client]:
         yield client
 
 
-def log_to_stderr(*, level: int = logging.WARNING) -> None:
+def log_as_set(settings: Settings, *, worker: str = "") -> None:
+    """Log as a process that stays: in the form that the settings ask for, and what is merely informative, too."""
+    from workers.logs import configure
+
+    configure(settings.log_format, worker=worker and f"{worker}@{socket.gethostname()}")
+
+
+def log_to_stderr() -> None:
     """Send what the workers log to stderr: stdout is for answers."""
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s  %(message)s"
     )
-    logging.getLogger("qorch").setLevel(level)

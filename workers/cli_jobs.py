@@ -58,7 +58,7 @@ def status(job_id: JobId, common: Common) -> None:
 
 def result(job_id: JobId, common: Common, timeout: Timeout = None) -> None:
     """Wait for a job and show its result; an embedded client does the work if nobody else does."""
-    with _watching(common, job_id) as client:
+    with watching(common, job_id) as client:
         handle = client.job(job_id)
         found = handle.result(bounded(timeout)) if timeout is not None else _waited(handle, common)
         show(common, _result_record(found), lambda: rendering().result(found))
@@ -81,7 +81,7 @@ def jobs(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 20,
 ) -> None:
     """List the newest jobs."""
-    wanted = None if state is None else _state(state)
+    wanted = None if state is None else wanted_state(state)
     with connected(common) as client:
         found = client.jobs(state=wanted, tag=tag, limit=limit)
         show(common, [_job_record(job) for job in found], lambda: rendering().jobs(found, time.time()))
@@ -96,7 +96,7 @@ def events(
     from orchestrator.errors import JobTimeout
 
     found = []
-    with _watching(common, job_id) if follow else connected(common) as client:
+    with watching(common, job_id) if follow else connected(common) as client:
         handle = client.job(job_id)
         submitted_at = handle.status().submitted_at
         try:
@@ -151,7 +151,7 @@ def _now(kind: str, data: Any) -> str:
     return " ".join([kind.replace("_", " "), *details])
 
 
-def _watching(common: Common, job_id: str) -> AbstractContextManager[Client]:
+def watching(common: Common, job_id: str) -> AbstractContextManager[Client]:
     """A client that works only if the job has not ended."""
     from orchestrator.job import FINAL_JOB_STATES
 
@@ -160,7 +160,8 @@ def _watching(common: Common, job_id: str) -> AbstractContextManager[Client]:
     return connected(common, works=not ended)
 
 
-def _state(name: str) -> JobState:
+def wanted_state(name: str) -> JobState:
+    """Raises: typer.BadParameter: no such state."""
     from orchestrator.job import JobState
 
     try:

@@ -13,6 +13,7 @@ from celery.signals import worker_ready, worker_shutting_down
 from backends.backend import Device
 from orchestrator.broker import PLACEMENT_QUEUE, WAKE, backend_queue
 from orchestrator.job import Event
+from orchestrator.notifier import Notifier
 from orchestrator.pipeline import Pipeline
 from orchestrator.settings import Settings
 from orchestrator.sql.store import SqlStore
@@ -20,6 +21,8 @@ from orchestrator.transport import StoreTransport
 from policies import POLICIES, load
 from workers import redis_server
 from workers.app import CeleryBroker, make_app
+from workers.celery_events import CeleryEvents
+from workers.job_log import JobLog
 from workers.loop import Loop
 from workers.node import Node, lease_owner
 from workers.redis_bus import RedisBus
@@ -38,12 +41,20 @@ log = logging.getLogger("qorch.cluster")
 class _Parts:
     """The trip over a broker, and everything it holds."""
 
-    def __init__(self, url: str, settings: Settings, owner: str, *, places: bool = False) -> None:
-        """Raises: ServerUnreachable: nothing answers there.   ConfigurationError: the store cannot be opened."""
+    def __init__(self, url: str, settings: Settings, owner: str, *, worker: str = "", places: bool = False) -> None:
+        """Open everything. What a ``worker`` of that name does is told to Celery's listeners, too.
+
+        Raises:
+            ServerUnreachable: nothing answers there.   ConfigurationError: the store cannot be opened.
+        """
         with ExitStack() as opened:
             self.bus = RedisBus(redis_server.connect(url), answers=[PLACEMENT_QUEUE] if places else [])
             opened.callback(self.bus.close)
             self.app = make_app(settings, url)
+            notifier: Notifier = self.bus
+            if worker:
+                notifier = CeleryEvents(self.bus, self.app, worker)
+                opened.callback(notifier.close)
             broker = CeleryBroker(self.app, self.bus)
             opened.callback(broker.close)
             store = SqlStore(settings.resolved_store_url, settings.rules)
@@ -53,7 +64,7 @@ class _Parts:
             self.pipeline = Pipeline(
                 store=store,
                 broker=broker,
-                notifier=self.bus,
+                notifier=notifier,
                 runtime=self.runtime,
                 policies=cache(load),
                 settings=settings,
@@ -88,7 +99,8 @@ def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Devic
         devices: the backends it serves.   places: it decides placements; one worker of a cluster should.
     """
     worker = f"{name}@{socket.gethostname()}"
-    parts = _Parts(url, settings, owner=lease_owner(worker), places=places)
+    parts = _Parts(url, settings, owner=lease_owner(worker), worker=worker, places=places)
+    job_log = JobLog(parts.pipeline.store, parts.pipeline.notifier, worker=worker)
     placer = Loop("qorch-place", parts.pipeline.place)
 
     def hear(event: Event | None) -> None:
@@ -124,4 +136,5 @@ def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Devic
         placer.stop()
         placer.join()
         node.close()
+        job_log.close()
         parts.close()

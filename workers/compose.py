@@ -13,8 +13,8 @@ def connect(url: str | None, settings: Settings) -> Transport:
     """The transport behind an address: what :class:`orchestrator.Client` calls.
 
     Args:
-        url: address of a cluster's broker; None for the one in the settings, or that of the cluster which runs in the
-            data folder, or else the embedded orchestrator.
+        url: address of a cluster's broker, or of an HTTP server; None for the one in the settings, or that of the
+            cluster which runs in the data folder, or else the embedded orchestrator.
         settings: limits, folders and the store's address.
 
     Raises:
@@ -37,9 +37,23 @@ def connect(url: str | None, settings: Settings) -> Transport:
         from workers.cluster import ClusterTransport
 
         return ClusterTransport(address, settings)
+    if address.partition("://")[0] in ("http", "https"):
+        return _over_http(address, settings)
     from workers.redis_server import shown
 
     raise ConfigurationError(
-        "a client speaks to redis://…, redis+socket:///… or, without an address, to itself; "
+        "a client speaks to http://…, https://…, redis://…, redis+socket:///… or, without an address, to itself; "
         f"got {shown(address)[:80]!r}"
     )
+
+
+def _over_http(url: str, settings: Settings) -> Transport:
+    try:
+        from orchestrator.http_transport import HttpTransport
+    except ModuleNotFoundError as error:
+        if error.name != "httpx":
+            raise
+        raise ConfigurationError(
+            "an address over HTTP needs 'httpx', which is not installed: pip install 'qorch[http]'"
+        ) from error
+    return HttpTransport(url, settings)

@@ -16,6 +16,16 @@ class Frames:
         self._socket = end
         self._buffer = bytearray()
 
+    @property
+    def end(self) -> socket.socket:
+        """Whatever waits for messages and for something else waits for this, too."""
+        return self._socket
+
+    @property
+    def pending(self) -> bool:
+        """Whether a whole message is here already."""
+        return b"\n" in self._buffer
+
     def send(self, kind: str, body: Any = None) -> None:
         """Send one message; ``body`` is any record."""
         self._socket.settimeout(None)  # what the last receive left there is not for sending

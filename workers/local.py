@@ -22,6 +22,7 @@ from orchestrator.sql.store import SqlStore
 from orchestrator.transport import StoreTransport
 from policies import POLICIES, load
 from workers.folder import FolderLock
+from workers.job_log import JobLog
 from workers.local_bus import LocalBus
 from workers.loop import Loop
 from workers.node import Node, devices_here, lease_owner
@@ -162,10 +163,13 @@ class _Engine:
         self._worker = worker_name(settings)
         self._node = Node(pipeline, settings, worker=self._worker, devices=self._devices, prunes=True)
         self._unsubscribe = bus.subscribe(self._hear)
+        self._job_log: JobLog | None = None
         self._loops = [Loop("qorch-place", pipeline.place)]
         self._loops += [Loop(f"qorch-slot-{number}", self._execute) for number in range(settings.slots)]
 
     def start(self) -> None:
+        pipeline = self._pipeline
+        self._job_log = JobLog(pipeline.store, pipeline.notifier, worker=self._worker, logger="qorch")
         self._node.start(warm=self._sandbox.warm)
         self._pipeline.store.disown(self._worker)  # whoever held these leases held the lock, so it is gone
         self._pipeline.sweep()
@@ -181,6 +185,8 @@ class _Engine:
             loop.join()
         self._unsubscribe()
         self._node.close()
+        if self._job_log is not None:
+            self._job_log.close()
 
     def _execute(self) -> bool:
         before = self._sandbox.warm

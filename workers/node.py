@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 
@@ -16,6 +18,14 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.pipeline import Pipeline
 from orchestrator.settings import Settings
 from orchestrator.store import Announcement
+
+PRUNE_EVERY_S = 3600.0
+"""Between two looks for jobs that are old enough to be removed."""
+
+PRUNED_AT_ONCE = 1000
+"""Jobs that are removed in one transaction."""
+
+DAY_S = 86_400.0
 
 log = logging.getLogger("qorch.node")
 
@@ -45,12 +55,22 @@ def devices_here(names: Sequence[str]) -> dict[str, Device]:
 class Node:
     """Keeps one worker on the roll for as long as it lives."""
 
-    def __init__(self, pipeline: Pipeline, settings: Settings, *, worker: str, devices: Mapping[str, Device]) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        settings: Settings,
+        *,
+        worker: str,
+        devices: Mapping[str, Device],
+        prunes: bool = False,
+    ) -> None:
+        """``prunes``: it removes what is older than the settings keep; one worker of a cluster should."""
         self._pipeline = pipeline
         self._settings = settings
         self._worker = worker
         self._devices = devices
         self._warm: Collection[str] = ()
+        self._prune_at = 0.0 if prunes and settings.retention_days is not None else math.inf
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="qorch-heartbeat", daemon=True)
 
@@ -83,7 +103,20 @@ class Node:
                 self._pipeline.renew()
                 self._pipeline.attend()
                 self._pipeline.sweep()
+                self._prune()
             except (SQLAlchemyError, OrchestratorError) as error:
                 log.warning("%s missed a heartbeat: %s", self._worker, error)
             except Exception:  # a worker that no longer beats would lose all that it does
                 log.exception("%s missed a heartbeat", self._worker)
+
+    def _prune(self) -> None:
+        """Remove some of what is older than is kept; a beat must not take long, so the next one goes on."""
+        if time.monotonic() < self._prune_at:
+            return
+        store = self._pipeline.store
+        before = store.now() - DAY_S * (self._settings.retention_days or math.inf)
+        gone = store.prune(before=before, most=PRUNED_AT_ONCE)
+        if gone:
+            log.info("removed %d jobs that ended more than %g days ago", gone, self._settings.retention_days)
+        if gone < PRUNED_AT_ONCE:
+            self._prune_at = time.monotonic() + PRUNE_EVERY_S

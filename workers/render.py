@@ -16,6 +16,7 @@ from orchestrator.cost_model.model import Learned
 from orchestrator.job import Assignment, Event, Job, Result
 from orchestrator.placement import Scales
 from orchestrator.store import Announcement, Decision
+from orchestrator.tokens import Token
 from orchestrator.transport import PolicyInfo
 from workers.doctor import Check
 from workers.render_parts import (
@@ -238,8 +239,8 @@ def why(found: Decision, scales: Scales) -> RenderableType:
 
 
 # ── what there is ─────────────────────────────────────────────────────────────────────────────────────────────────────
-def backends(found: Sequence[Announcement], now: float) -> RenderableType:
-    """Who serves what."""
+def backends(found: Sequence[Announcement], now: float, modes: Mapping[str, str]) -> RenderableType:
+    """Who serves what; ``modes`` are those of backends that are out of service."""
     made = table("backend", "kind", "qubits", "calibrated", "price", "worker", right=("qubits",))
     for each in sorted(found, key=lambda each: (each.backend, each.worker)):
         device = each.device
@@ -250,7 +251,7 @@ def backends(found: Sequence[Announcement], now: float) -> RenderableType:
         calibrated = "ideal" if device.calibration is None else f"{age(now - device.calibration.taken_at)} ago"
         kind = device.kind.replace("_", " ") + (", Clifford" if device.clifford_only else "")
         made.add_row(
-            Text(each.backend, "bold", no_wrap=True),
+            Text.assemble((each.backend, "bold"), (f" {modes.get(each.backend, '')}".rstrip(), "yellow"), no_wrap=True),
             kind,
             str(device.num_qubits),
             calibrated,
@@ -277,13 +278,40 @@ def costs(found: Sequence[Learned]) -> RenderableType:
     return spaced(made, Text("measured over what calibration and prior predict; seen: measurements", "dim"))
 
 
-def cluster(url: str, workers: Mapping[str, Sequence[str]], flower: str | None) -> RenderableType:
+def cluster(
+    url: str, workers: Mapping[str, Sequence[str]], *, flower: str | None = None, http: str | None = None
+) -> RenderableType:
     """A cluster that is up, and how to join it."""
     rows: dict[str, RenderableType] = {f"worker {name}": ", ".join(served) for name, served in workers.items()}
     if flower is not None:
         rows["Flower"] = flower
+    if http is not None:
+        rows["HTTP"] = http
     join = Text.assemble(("to join it:  ", "dim"), (f"export QORCH_URL={url}", "bold"), overflow="fold")
     return spaced(Text("the cluster is up; Ctrl-C ends it", "green"), pairs(rows), join)
+
+
+def served(url: str) -> RenderableType:
+    """An HTTP server that is up, and how to join it."""
+    join = Text.assemble(("to join it:  ", "dim"), (f"export QORCH_URL={url}", "bold"), overflow="fold")
+    return spaced(Text("the HTTP interface is up; Ctrl-C ends it", "green"), join)
+
+
+def token(made: Token, secret: str) -> RenderableType:
+    """A token that was made, this once."""
+    rows: dict[str, RenderableType] = {"token": Text(secret, "bold", overflow="fold"), "project": made.project}
+    return spaced(pairs(rows), Text("it is shown this once: export QORCH_TOKEN=… where clients run", "dim"))
+
+
+def tokens(found: Sequence[Token], now: float) -> RenderableType:
+    """Who may speak to the HTTP interface."""
+    if not found:
+        return Text("no tokens: the HTTP interface answers on the loopback alone, to everybody there", "dim")
+    made = table("name", "project", "made")
+    for each in found:
+        project = "* (operator)" if each.scope is None else each.project
+        made.add_row(Text(each.name, "bold"), project, f"{age(now - each.created_at)} ago")
+    return made
 
 
 def checks(found: Sequence[Check]) -> RenderableType:

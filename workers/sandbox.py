@@ -31,14 +31,18 @@ from orchestrator.runtime import (
     WorkReturned,
 )
 from workers.frames import Frames
+from workers.words import Words
 
 T = TypeVar("T")
 
 Part = Callable[[str, bytes], None]
 """Takes what became of one piece of several: its kind of frame, and the record."""
 
-SECRETS = frozenset({"QORCH_STORE_URL", "QORCH_REDIS_URL", "QORCH_URL"})
-"""Variables that a child has no use for and that may hold a password: it runs programs of strangers."""
+SECRETS = frozenset({"QORCH_STORE_URL", "QORCH_REDIS_URL", "QORCH_URL", "QORCH_TOKEN"})
+"""Variables, in any case, that a child has no use for and that may hold a password: it runs programs of strangers."""
+
+CHILD = ("-m", "workers.child")
+"""What Python runs as a child; a test has its own backends registered before that."""
 
 START_TIMEOUT_S = 120.0
 """Hard limit of starting a child and of warming up one backend: imports and just-in-time compilation on a slow disk."""
@@ -54,18 +58,22 @@ class Child:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         self._lifeline, their_lifeline = socket.socketpair()
-        known = {name: value for name, value in os.environ.items() if name not in SECRETS}
+        words, their_words = socket.socketpair()
+        known = {name: value for name, value in os.environ.items() if name.upper() not in SECRETS}
         environment = known | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "workers.child", str(theirs.fileno()), str(their_lifeline.fileno())],
+            [sys.executable, *CHILD, str(theirs.fileno()), str(their_lifeline.fileno())],
             pass_fds=(theirs.fileno(), their_lifeline.fileno()),
             stdin=subprocess.DEVNULL,
-            stdout=sys.stderr.fileno() if _has_fileno(sys.stderr) else subprocess.DEVNULL,
+            stdout=their_words.fileno(),
+            stderr=their_words.fileno(),
             env=environment,
         )
         theirs.close()
         their_lifeline.close()
+        their_words.close()
         self._frames = Frames(ours)
+        self._words = Words(words)
         self._ready = False
         self._killed = False
         self.warm: set[str] = set()
@@ -73,21 +81,24 @@ class Child:
     def start(self) -> None:
         """Wait until it is ready. Raises: RuntimeFailure: it did not come up."""
         if not self._ready:
+            self._words.begin()
             self._answer("start", type(None), Leash(START_TIMEOUT_S), _no_progress, "ready")
             self._ready = True
 
     def call(self, kind: str, body: Any, answer: type[T], leash: Leash, progress: Progress = _no_progress) -> T:
         """Have one piece of work done. After any exception but a failure in the child's own words it is dead."""
+        self._words.begin()
         self._frames.send(kind, body)
         return self._answer(kind, answer, leash, progress, "done")
 
-    def call_many(self, kind: str, bodies: Sequence[Any], answer: type[T], leash: Leash) -> list[T | Failure]:
+    def call_many(self, kind: str, bodies: Sequence[ExecuteWork], answer: type[T], leash: Leash) -> list[T | Failure]:
         """Have several pieces of work done. If it ends early, what was done until then."""
         done: list[T | Failure] = []
 
         def part(name: str, body: bytes) -> None:
             done.append(from_json(answer, body) if name == "part" else from_json(Failure, body))
 
+        self._words.begin([body.job_id for body in bodies])
         self._frames.send(kind, list(bodies))
         with suppress(RuntimeFailure, WorkCancelled):
             self._answer(kind, type(None), leash, _no_progress, "done", part)
@@ -102,6 +113,8 @@ class Child:
             except BaseException:  # it may still be at work, and what it says next must not reach the next caller
                 self.kill()
                 raise
+            finally:
+                self._words.end()
         if isinstance(told, Failure):
             raise RuntimeFailure(told)
         return told
@@ -112,6 +125,8 @@ class Child:
         until = time.monotonic() + leash.timeout_s
         while True:
             try:
+                if not self._frames.pending:
+                    self._words.wait(self._frames.end, until)
                 frame = self._frames.receive(max(1e-3, until - time.monotonic()))
             except TimeoutError as error:
                 raise RuntimeFailure(_too_slow(kind, leash.timeout_s)) from error
@@ -139,7 +154,7 @@ class Child:
         self.kill()
         code = self._process.wait()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        message = f"the process that had to {kind} ended with {how}; the worker's log has its last words"
+        message = f"the process that had to {kind} ended with {how}; the job's log has its last words"
         return Failure(_stage(kind), UNSTARTABLE if kind == "start" else "worker_lost", message, transient=True)
 
     @property
@@ -157,6 +172,7 @@ class Child:
         self.kill()
         self._process.wait()
         self._frames.close()
+        self._words.close()
         self._lifeline.close()
 
 
@@ -280,11 +296,3 @@ def _too_slow(kind: str, limit_s: float) -> Failure:
     raise_it = "QORCH_PREPARE_TIMEOUT_S" if kind in ("prepare", "judge") else "limits.timeout_s"
     message = f"{kind} was ended after its hard limit of {limit_s:g} s; use a smaller circuit or raise {raise_it}"
     return Failure(_stage(kind), "timeout", message)
-
-
-def _has_fileno(stream: Any) -> bool:
-    """Whether a child can write to this stream itself; under some test runners it cannot."""
-    try:
-        return isinstance(stream.fileno(), int)
-    except (AttributeError, OSError, ValueError):
-        return False

@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("qiskit", "qiskit-aer", "numpy")
+PACKAGES = ("qiskit", "qiskit-aer", "numpy", "celery", "redis", "sqlalchemy")
 
 
 @contextmanager
-def results(name: str, columns: Sequence[str], *, seeds: str) -> Iterator[Any]:
-    """A CSV writer into ``results/name.csv``; read it with ``comment="#"``."""
-    RESULTS.mkdir(exist_ok=True)
+def results(name: str, columns: Sequence[str], *, seeds: str, folder: Path = RESULTS) -> Iterator[Any]:
+    """A CSV writer into ``folder/name.csv``; read it with ``comment="#"``."""
+    folder.mkdir(parents=True, exist_ok=True)
     asked = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     machine = f"{platform.machine()}, {os.cpu_count()} shared cores, Python {platform.python_version()}"
     packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
-    with (RESULTS / f"{name}.csv").open("w", newline="") as file:
+    with (folder / f"{name}.csv").open("w", newline="") as file:
         for key, value in (
             ("command", " ".join(["python", Path(sys.argv[0]).as_posix(), *sys.argv[1:]])),
             ("commit", asked.stdout.strip() or "unknown"),

@@ -12,9 +12,11 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Executable, Table, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
+    DisconnectionError,
     InterfaceError,
     InternalError,
     NoSuchModuleError,
@@ -33,6 +35,10 @@ MIGRATION_LOCK = 0x716F726368  # "qorch"; PostgreSQL's advisory locks are number
 DIALECTS = ("sqlite", "postgresql")
 
 CLOCK_KEPT_S = 60.0
+"""A clock is carried on by a stopwatch for so long before it is asked again."""
+
+PING_AFTER_S = 1.0
+"""A connection that was idle for so long may have been cut."""
 
 _NOW = text("SELECT extract(epoch FROM clock_timestamp())::float8")
 
@@ -119,7 +125,7 @@ class Database:
 
 def _engine(url: str) -> Engine:
     try:
-        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        engine = create_engine(url)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise ConfigurationError(
             "QORCH_STORE_URL must be a SQLAlchemy URL such as sqlite:////folder/file.sqlite or "
@@ -131,7 +137,26 @@ def _engine(url: str) -> Engine:
         raise ConfigurationError("a store in memory cannot be shared by threads and processes; name a file")
     if engine.dialect.name == "sqlite":
         _tune_sqlite(engine)
+    else:
+        _ping_the_idle(engine)
     return engine
+
+
+def _ping_the_idle(engine: Engine) -> None:
+    """Ask a connection that lay idle whether it still lives; asking each one each time would cost a round trip."""
+
+    @event.listens_for(engine, "checkin")
+    def on_checkin(_dbapi: object, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def on_checkout(dbapi: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if time.monotonic() - record.info.get("idle_since", math.inf) < PING_AFTER_S:
+            return
+        try:
+            engine.dialect.do_ping(dbapi)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error
 
 
 def _tune_sqlite(engine: Engine) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func, insert, select, update
 
 from orchestrator.case import Case
 from orchestrator.errors import JobNotFound
@@ -192,11 +192,11 @@ class SqlJobs:
         waiting = [Waiting(job, tuple(parts.get(job.id, ()))) for job in jobs]
         return Look(now, roll, switches, waiting, outstanding)
 
-    def stranded(self, backends: Sequence[str], limit: int) -> list[Waiting]:
+    def stranded(self, backends: Sequence[str], limit: int, *, skip: int = 0) -> list[Waiting]:
         held = select(sql.assignments.c.job_id).where(_WAITING, sql.assignments.c.backend.in_(backends))
-        query = select(sql.jobs).where(sql.jobs.c.id.in_(held)).order_by(sql.jobs.c.rank, sql.jobs.c.seq).limit(limit)
+        query = select(sql.jobs).where(sql.jobs.c.id.in_(held)).order_by(sql.jobs.c.rank, sql.jobs.c.seq)
         with self._db.read() as tx:
-            jobs = [job_of(row) for row in tx.execute(query)]
+            jobs = [job_of(row) for row in tx.execute(query.offset(skip).limit(limit))]
             parts = _parts(tx, [job.id for job in jobs])
         return [Waiting(job, tuple(parts.get(job.id, ()))) for job in jobs]
 
@@ -251,14 +251,12 @@ class SqlJobs:
         if held is not None:
             theirs.append(sql.assignments.c.id.in_(held))
         with self._db.write() as tx:
-            until = self._db.now(tx) + lease_s
-            tx.execute(update(sql.assignments).where(*theirs).values(lease_expires_at=until))
+            _lease_until(tx, theirs, self._db.now(tx) + lease_s)
 
     def disown(self, worker: str) -> None:
         theirs = sql.assignments.c.owner.startswith(f"{worker}/", autoescape=True)
         with self._db.write() as tx:
-            past = self._db.now(tx) - 1.0
-            tx.execute(update(sql.assignments).where(theirs, _RUNNING).values(lease_expires_at=past))
+            _lease_until(tx, [theirs, _RUNNING], self._db.now(tx) - 1.0)
 
     def finish(self, endings: Sequence[Ending]) -> tuple[list[Event], list[bool]]:
         with self._db.write() as tx:
@@ -270,7 +268,7 @@ class SqlJobs:
                 case, claimed = desk[ending.assignment.job_id], ending.assignment
                 mine = case.part(claimed.id)
                 if mine is None or _holder(mine) != _holder(claimed) or mine.state is not AssignmentState.RUNNING:
-                    desk.count("stale_write", claimed.backend)
+                    desk.count("stale_writes", claimed.backend)
                     continue
                 case = case.moved(mine.id, ending.event, self._rules, **_figures(ending.seen))
                 if ending.result is not None and not case.ended:
@@ -337,6 +335,14 @@ class SqlJobs:
         desk.open(found)
         for job_id in found:
             desk.put(desk[job_id].missed(missed_deadline(desk[job_id].job.spec), desk.now))
+
+
+def _lease_until(tx: Connection, which: Sequence[ColumnElement[bool]], until: float) -> None:
+    """Move the end of leases. They are locked first, in the order of the desk, so that nobody waits in a circle."""
+    locked = select(sql.assignments.c.id).where(*which).order_by(sql.assignments.c.id).with_for_update()
+    ids = tx.execute(locked).scalars().all()
+    for some in _in_turn(ids):
+        tx.execute(update(sql.assignments).where(sql.assignments.c.id.in_(some)).values(lease_expires_at=until))
 
 
 def _in_turn(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -134,6 +134,14 @@ counters = Table(
     Column("value", _number, nullable=False),
 )
 
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("kind", String(32), primary_key=True),
+    Column("label", String(100), primary_key=True),
+    Column("number", _number, nullable=False),
+)
+
 snapshots = Table(
     "snapshots",
     metadata,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrator.lifecycle import Rules
+from orchestrator.sql.archive import SqlArchive
+from orchestrator.sql.census import SqlCensus
 from orchestrator.sql.engine import Database
 from orchestrator.sql.jobs import SqlJobs
 from orchestrator.sql.ledger import SqlLedger
 from orchestrator.sql.tokens import SqlTokens
 
 
-class SqlStore(SqlJobs, SqlLedger, SqlTokens):
+class SqlStore(SqlJobs, SqlLedger, SqlTokens, SqlArchive, SqlCensus):
     """:class:`orchestrator.store.Store` on SQLite or PostgreSQL; what each method does is said there."""
 
     def __init__(self, url: str, rules: Rules | None = None, *, clock: Callable[[], float] | None = None) -> None:

@@ -35,7 +35,7 @@ def placed_on(store: SqlStore, new_assignment: Callable[..., Assignment]) -> Cal
         job: Job, *backends: str, rank: float = 0.0, instead_of: Sequence[str] = (), service_s: float = 1.0
     ) -> Placed:
         job, parts = store.job(job.id), store.assignments(job.id)
-        shots = job.to_place + sum(part.shots for part in parts if part.id in instead_of)
+        shots = job.to_place + sum(part.shots for part in parts if part.id in instead_of) or job.spec.shots
         names = backends or ("aer_statevector",)
         each = [shots // len(names) + (number < shots % len(names)) for number in range(len(names))]
         request = Request(job.id, job.seq, replace(job.spec, shots=shots), rank, 0.0, (), len(parts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 
 from orchestrator.errors import ConfigurationError
-from orchestrator.job import Assignment, AssignmentState, JobSpec, JobState
+from orchestrator.job import Assignment, AssignmentState, Job, JobSpec, JobState
 from orchestrator.lifecycle import Completed
+from orchestrator.placement import Request
 from orchestrator.records import from_json, to_json
 from orchestrator.sql.engine import HEAD, MIGRATIONS
 from orchestrator.sql.schema import metadata
 from orchestrator.sql.store import SqlStore
-from orchestrator.store import Ending
+from orchestrator.store import Decision, Ending, Placed
 
 WRITTEN = Path(__file__).parent / "golden" / "0001"
 """Records as the first version wrote them."""
@@ -117,14 +118,31 @@ def old_part(tx: Connection, job_id: str, **fields: Any) -> str:
     return record
 
 
-def test_what_the_first_version_left_goes_on(store_url: str, engine: Engine, spec: JobSpec, placed_by: Any) -> None:
+Decide = Callable[[SqlStore, Job], Placed]
+
+
+@pytest.fixture
+def decide(new_assignment: Callable[..., Assignment]) -> Decide:
+    """Makes a decision for a job of a store that the test opened itself."""
+
+    def one(store: SqlStore, job: Job) -> Placed:
+        request = Request(job.id, job.seq, job.spec, 0.0, 0.0, ())
+        decision = Decision(job.id, "eft", 0.0, 0, "batch", {}, request, {"aer_statevector": 1.0})
+        return Placed(decision, [new_assignment(id=f"{job.id}-0", job_id=job.id, shots=job.to_place)])
+
+    return one
+
+
+def test_what_the_first_version_left_goes_on(store_url: str, engine: Engine, spec: JobSpec, decide: Decide) -> None:
     migrate(engine, "0001")
     later = 4e9  # the lease of what runs is not over
     with engine.connect() as tx, tx.begin():
         program = spec.program.text
         old_job(tx, "waits", "submitted", old_spec(program, shots=77, idempotency_key="k"))
         old_job(tx, "placed", "placed", old_spec(program), num_events=2)
-        old_part(tx, "placed", state="waiting", attempt=0, owner=None, started_at=None, lease_expires_at=None, shots=100)
+        old_part(
+            tx, "placed", state="waiting", attempt=0, owner=None, started_at=None, lease_expires_at=None, shots=100
+        )
         old_job(tx, "runs", "running", old_spec(program), num_events=3)
         running = old_part(tx, "runs", lease_expires_at=later, shots=100)
         old_job(tx, "done", "done", old_spec(program), num_events=4)
@@ -144,7 +162,7 @@ def test_what_the_first_version_left_goes_on(store_url: str, engine: Engine, spe
         assert again[0].id == "waits", "its key still finds it"
 
         assert [waiting.job.id for waiting in store.look(10, silent_s=60.0).waiting] == ["waits"]
-        assert [event.kind for event in store.place([placed_by(store, jobs["waits"])])] == ["placed"]
+        assert [event.kind for event in store.place([decide(store, jobs["waits"])])] == ["placed"]
 
         part = from_json(Assignment, running)
         events, written = store.finish([Ending(part, Completed(0.0))])
@@ -162,20 +180,6 @@ def test_what_the_first_version_left_goes_on(store_url: str, engine: Engine, spe
         assert store.sweep(silent_s=-1.0).events == [], "of what ended long ago nobody is told again"
     finally:
         store.close()
-
-
-@pytest.fixture
-def placed_by(new_assignment: Any) -> Any:
-    """A decision for a job of a store that the test opened itself."""
-    from orchestrator.placement import Request
-    from orchestrator.store import Decision, Placed
-
-    def one(store: SqlStore, job: Any) -> Placed:
-        request = Request(job.id, job.seq, job.spec, 0.0, 0.0, ())
-        decision = Decision(job.id, "eft", 0.0, 0, "batch", {}, request, {"aer_statevector": 1.0})
-        return Placed(decision, [new_assignment(id=f"{job.id}-0", job_id=job.id, shots=job.to_place)])
-
-    return one
 
 
 def test_the_way_back(store_url: str, engine: Engine, spec: JobSpec) -> None:

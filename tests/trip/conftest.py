@@ -1,4 +1,4 @@
-"""Both transports: embedded, and a cluster of real Celery workers over a real Redis."""
+"""All transports: embedded, a cluster of real Celery workers over a real Redis, and HTTP before that cluster."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from workers.launch import running
 FLEET = ("aer_statevector", "aer_mps", "aer_stabilizer", "fake_guadalupe", "cirq_simulator")
 
 
-@pytest.fixture(scope="session")
-def flower_port() -> int:
+def free_port() -> int:
     """A port of the loopback that is free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -24,11 +23,23 @@ def flower_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory, flower_port: int) -> Iterator[Settings]:
-    """Settings by which a client reaches a running cluster of two workers, with Flower beside it."""
+def flower_port() -> int:
+    """Where Flower is."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def http_port() -> int:
+    """Where the HTTP interface is."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory, flower_port: int, http_port: int) -> Iterator[Settings]:
+    """Settings by which a client reaches a running cluster of two workers, with Flower and HTTP beside it."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("cluster"), backends=FLEET, heartbeat_s=1.0)
     division = {"simulators": [name for name in FLEET if not name.startswith("fake")], "qpus": ["fake_guadalupe"]}
-    with running(settings, division, flower_port=flower_port) as url:
+    with running(settings, division, flower_port=flower_port, http_port=http_port) as url:
         yield settings.model_copy(update={"url": url})
 
 
@@ -47,7 +58,14 @@ def over_celery(cluster: Settings) -> Iterator[Client]:
         yield client
 
 
-@pytest.fixture(params=["embedded", "over_celery"])
+@pytest.fixture(scope="session")
+def over_http(cluster: Settings, http_port: int) -> Iterator[Client]:
+    """One client of the cluster, through its HTTP interface."""
+    with Client(f"http://127.0.0.1:{http_port}", settings=cluster) as client:
+        yield client
+
+
+@pytest.fixture(params=["embedded", "over_celery", "over_http"])
 def client(request: pytest.FixtureRequest) -> Client:
     """A client over each transport in turn."""
     found: Client = request.getfixturevalue(request.param)

@@ -7,13 +7,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from pydantic import SecretStr
 
 from circuits.program import Program
-from orchestrator import Client
+from orchestrator import Client, JobHandle
+from orchestrator.client import job_spec
 from orchestrator.errors import JobCancelled
 from orchestrator.job import JobState
 from orchestrator.settings import Settings
@@ -67,6 +69,47 @@ def test_an_unfinished_job_goes_on_at_the_next_start(small: Settings, bell: Prog
     with Client(settings=small) as client:
         for job_id in jobs:
             assert sum(client.job(job_id).result(TIMEOUT_S).counts.values()) == 100
+
+
+def wait_for(job: JobHandle, kind: str) -> None:
+    """Until such a thing has happened to the job."""
+    assert any(event.kind == kind for event in job.events(TIMEOUT_S)), f"{kind} never came"
+
+
+def test_a_graph_goes_on_at_the_next_start(small: Settings, slow_qasm: Path, bell: Program) -> None:
+    with Client(settings=small) as client:
+        first = client.submit(slow_qasm, shots=1_000_000)
+        other = client.submit(bell, shots=20)
+        last = client.submit(bell, shots=30, after=[client.submit(bell, shots=10, after=[other]), other])
+        gone = client.submit(bell, after=[first])
+    with Client(settings=small) as client:
+        client.job(first.id).cancel()
+        with pytest.raises(JobCancelled):
+            client.job(gone.id).result(TIMEOUT_S)
+        assert sum(client.job(last.id).result(TIMEOUT_S).counts.values()) == 30
+
+
+@pytest.mark.parametrize("fixed", [{"pin": "aer_statevector"}, {"allow": ["aer_statevector"]}], ids=["pin", "allow"])
+def test_what_cannot_move_does_not_keep_others_from_moving(
+    small: Settings, slow_qasm: Path, bell: Program, fixed: dict[str, Any]
+) -> None:
+    """More jobs than one look takes wait for a backend that was closed, and have nowhere else to go."""
+    both = ("aer_statevector", "cirq_simulator")
+    fleet = small.model_copy(update={"backends": (*both, "aer_mps"), "placement_batch": 2})
+    with Client(settings=fleet) as client:
+        slow = client.submit(slow_qasm, shots=1_000_000, pin="aer_mps")
+        wait_for(slow, "running")
+        client.switch("cirq_simulator", "drained")
+        stuck = client.submit_many([job_spec(bell, shots=10, **fixed) for _ in range(5)])
+        free = client.submit(bell, shots=20, allow=both)
+        for job in (*stuck, free):
+            wait_for(job, "placed")
+        client.switch("cirq_simulator", "on")
+        client.switch("aer_statevector", "disabled")
+        slow.cancel()
+        assert free.result(TIMEOUT_S / 4).placement.shares[0].backend == "cirq_simulator"
+        client.switch("aer_statevector", "on")
+        assert {job.result(TIMEOUT_S).placement.shares[0].backend for job in stuck} == {"aer_statevector"}
 
 
 def test_work_in_progress_is_given_back_and_costs_no_attempt(small: Settings, slow_qasm: Path) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.broker import WAKE
 from orchestrator.job import Event
-from workers.local_bus import MAX_BYTES, WAKE, LocalBus
+from workers.local_bus import MAX_BYTES, LocalBus
 
 WAIT_S = 10.0
 
@@ -32,9 +33,10 @@ def heard_by(bus: LocalBus) -> queue.SimpleQueue[Event]:
 
 def test_everybody_hears_once(pair: tuple[LocalBus, LocalBus]) -> None:
     queues = [heard_by(bus) for bus in pair]
-    event = Event("j", "done", 1.0, {"x": [1, None]}, 3)
-    pair[0].publish([event])
-    assert [heard.get(timeout=WAIT_S) for heard in queues] == [event, event]
+    events = [Event("j", "done", 1.0, {"x": [1, None]}, number) for number in range(20)]
+    assert pair[0].publish(events)
+    for heard in queues:
+        assert [heard.get(timeout=WAIT_S) for _ in events] == events, "a batch keeps its order"
     pair[1].wake_backend("aer_mps")
     for heard in queues:
         woken = heard.get(timeout=WAIT_S)
@@ -57,6 +59,11 @@ def test_for_a_large_event_the_others_look_into_the_store(pair: tuple[LocalBus, 
     pair[1].subscribe(heard.put)
     pair[0].publish([Event("j", "progress", 1.0, {"text": "x" * MAX_BYTES}, 2)])
     assert heard.get(timeout=WAIT_S) is None
+    own = heard_by(pair[0])
+    many = [Event(f"j{number}", "done", 1.0, {}, 2) for number in range(2_000)]
+    pair[0].publish(many)
+    assert heard.get(timeout=WAIT_S) is None, "so it is with a batch that is too large together"
+    assert [own.get(timeout=WAIT_S) for _ in many] == many, "this process hears each"
 
 
 def test_a_dead_listener_is_cleared_away(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from backends.backend import TranspileOptions
 from circuits.facts import Judgement
 from circuits.program import Limits, Program
 from circuits.raytracing import RayTracing
+from orchestrator.job import Failure
 from orchestrator.runtime import (
+    Executed,
     ExecuteWork,
     JudgeWork,
     Leash,
@@ -164,6 +166,70 @@ def test_closing_gives_the_work_back_and_leaves_no_process(endless: Program) -> 
         sandbox.warm_up([])
 
 
+# ── many at once ──────────────────────────────────────────────────────────────────────────────────────────────────────
+def counts(outcomes: list[Executed | Failure]) -> list[dict[str, int] | str]:
+    """What each gave, or the kind of its failure."""
+    return [dict(one.counts) if isinstance(one, Executed) else one.kind for one in outcomes]
+
+
+def test_many_give_what_each_gives_alone_in_their_order(sandbox: Sandbox, bell: Program) -> None:
+    works = [work(bell, seed=seed, shots=50 + seed) for seed in range(6)]
+    alone = [sandbox.execute(one, Leash(60.0), ignore) for one in works]
+    together, warm_up_s = sandbox.execute_many(works, Leash(60.0))
+    assert counts(together) == [one.counts for one in alone]
+    assert warm_up_s >= 0
+    assert all(isinstance(one, Executed) and one.warm_up_s == 0 and one.run_s > 0 for one in together)
+    assert sandbox.execute_many([], Leash(60.0)) == ([], 0.0)
+
+
+def test_one_that_is_broken_is_its_own_affair(sandbox: Sandbox, bell: Program) -> None:
+    garbage = Program("openqasm2", text="garbage")
+    tiny = Limits(max_qubits=1)
+    outcomes, _ = sandbox.execute_many([work(bell), work(garbage), work(bell, limits=tiny), work(bell)], Leash(60.0))
+    first, *broken, last = outcomes
+    assert isinstance(first, Executed)
+    assert isinstance(last, Executed)
+    assert first.counts == last.counts
+    for failure in broken:
+        assert isinstance(failure, Failure)
+        assert (failure.stage, failure.transient, failure.elsewhere) == ("execute", False, False)
+
+
+def test_of_a_batch_that_takes_too_long_what_is_done_counts(sandbox: Sandbox, bell: Program, endless: Program) -> None:
+    sandbox.execute(work(bell), Leash(60.0), ignore)  # it is quick from now on
+    outcomes, _ = sandbox.execute_many([work(bell), work(endless, shots=10**6), work(bell)], Leash(2.0))
+    assert [set(one.counts) <= {"00", "11"} for one in outcomes if isinstance(one, Executed)] == [True]
+    assert len(outcomes) == 1, "what comes after the one that hangs is left to whoever asked"
+    assert sandbox.execute(work(bell), Leash(60.0), ignore).counts
+
+
+def test_a_pulled_leash_ends_a_batch_and_what_is_done_counts(sandbox: Sandbox, bell: Program, endless: Program) -> None:
+    sandbox.execute(work(bell), Leash(60.0), ignore)
+    leash = Leash(60.0)
+    timer = threading.Timer(2.0, leash.pull)
+    timer.start()
+    outcomes, _ = sandbox.execute_many([work(bell), work(endless, shots=10**6)], leash)
+    timer.join()
+    assert len(outcomes) == 1
+    assert sandbox.execute_many([work(bell)], leash)[0] == [], "it was pulled before"
+
+
+def test_a_batch_survives_the_death_of_its_child(bell: Program, endless: Program) -> None:
+    sandbox = Sandbox()
+    sandbox.execute(work(bell), Leash(60.0), ignore)
+    (pid,) = {child.pid for child in sandbox_children(sandbox)}
+    timer = threading.Timer(2.0, os.kill, (pid, signal.SIGKILL))
+    timer.start()
+    outcomes, _ = sandbox.execute_many([work(bell), work(bell), work(endless, shots=10**6)], Leash(60.0))
+    timer.join()
+    assert [isinstance(one, Executed) for one in outcomes] == [True, True]
+    assert sandbox.execute_many([work(bell)], Leash(60.0))[0], "another child goes on"
+    sandbox.close()
+    assert sandbox.execute_many([work(bell)], Leash(60.0))[0] == [], "who asks one by one is told that it is closed"
+    with pytest.raises(WorkReturned):
+        sandbox.execute(work(bell), Leash(60.0), ignore)
+
+
 def test_a_child_sees_no_file_of_the_machine(sandbox: Sandbox, tmp_path: Path) -> None:
     secret = tmp_path / "secret.inc"
     secret.write_text("gate secret a { x a; }")
@@ -187,8 +253,9 @@ def test_a_listener_that_fails_leaves_no_answer_for_the_next_caller(bell: Progra
     sandbox.close()
 
 
-def test_a_child_knows_no_address_of_store_or_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("QORCH_STORE_URL", "postgresql://user:secret@host/db")
+@pytest.mark.parametrize("name", ["QORCH_STORE_URL", "QORCH_REDIS_URL", "QORCH_URL", "QORCH_TOKEN", "qorch_store_url"])
+def test_a_child_knows_no_address_and_no_token(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "postgresql://user:secret@host/db")
     sandbox = Sandbox()
     sandbox.warm_up([])
     (child,) = sandbox_children(sandbox)

@@ -73,5 +73,5 @@ def server(settings: Settings) -> Iterator[Served]:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server for all tests of a file."""
     folder: Path = tmp_path_factory.mktemp("web")
-    with served(Settings(data_dir=folder, max_batch=100, max_body_bytes=200_000)) as running:
+    with served(Settings(data_dir=folder, max_batch=100, max_body_bytes=2_000_000)) as running:
         yield running

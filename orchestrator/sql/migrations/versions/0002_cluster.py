@@ -56,6 +56,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
         sa.UniqueConstraint("hash"),
     )
+    op.create_table(
+        "incidents",
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("label", sa.String(length=100), nullable=False),
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "label"),
+    )
     _carry_over()
 
 
@@ -73,6 +80,7 @@ def _carry_over() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("incidents")
     op.drop_table("tokens")
     op.drop_table("switches")
     op.drop_table("dependencies")

@@ -1,0 +1,1 @@
+"""The HTTP interface: the same questions as :class:`orchestrator.transport.Transport`, as JSON under ``/v1``."""

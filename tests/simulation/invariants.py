@@ -1,0 +1,126 @@
+"""What must hold after every step, read straight from the tables."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.job import FINAL_JOB_STATES
+from orchestrator.lifecycle import Rules
+from tests.simulation.seams import Violation
+
+FINAL = frozenset(state.value for state in FINAL_JOB_STATES)
+
+
+@dataclass
+class Ledger:
+    """Checks one database; remembers the ends it has seen, since an end is for ever."""
+
+    database: sqlite3.Connection
+    rules: Rules
+
+    def __post_init__(self) -> None:
+        self._ends: dict[str, tuple[str, str | None]] = {}
+
+    def read(self, query: str) -> list[dict[str, Any]]:
+        """Rows as mappings from their columns."""
+        cursor = self.database.execute(query)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def check(self) -> None:
+        """Raises: Violation: something that must never be."""
+        jobs = {row["id"]: row for row in self.read("SELECT * FROM jobs")}
+        parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in self.read("SELECT * FROM assignments"):
+            parts[row["job_id"]].append(row | {"record": json.loads(row["record"])})
+        self._events(jobs)
+        self._results(jobs)
+        self._telemetry(parts)
+        self._families(jobs, parts)
+        for job_id, job in jobs.items():
+            self._end(job)
+            self._shots(job, parts[job_id])
+            self._tries(job, parts[job_id])
+
+    def _end(self, job: Mapping[str, Any]) -> None:
+        known = self._ends.get(job["id"])
+        now = (job["state"], job["failure"])
+        if known is not None and known != now:
+            raise Violation(f"job {job['id']} ended as {known} and is {now} now")
+        if job["state"] in FINAL:
+            self._ends[job["id"]] = now
+            _hold(job["finished_at"] is not None, f"job {job['id']} ended without a time")
+            _hold(job["to_place"] == 0, f"job {job['id']} ended with {job['to_place']} shots to place")
+
+    def _events(self, jobs: Mapping[str, Mapping[str, Any]]) -> None:
+        kinds: dict[str, list[str]] = defaultdict(list)
+        for row in self.read("SELECT job_id, seq, kind FROM events ORDER BY job_id, seq"):
+            kinds[row["job_id"]].append(row["kind"])
+            number = len(kinds[row["job_id"]])
+            _hold(row["seq"] == number, f"event {row['seq']} of job {row['job_id']} stands at place {number}")
+        for job_id, job in jobs.items():
+            _hold(
+                job["num_events"] == len(kinds[job_id]),
+                f"job {job_id} counts {job['num_events']} events: {kinds[job_id]}",
+            )
+            ends = [kind for kind in kinds[job_id] if kind in FINAL]
+            wanted = [job["state"]] if job["state"] in FINAL else []
+            _hold(ends == wanted, f"job {job_id} is {job['state']} and was told to be {ends}")
+
+    def _results(self, jobs: Mapping[str, Mapping[str, Any]]) -> None:
+        with_result = {row["job_id"]: json.loads(row["record"]) for row in self.read("SELECT * FROM results")}
+        done = {job_id for job_id, job in jobs.items() if job["state"] == "done"}
+        _hold(set(with_result) == done, f"results of {sorted(with_result)}, done are {sorted(done)}")
+        for job_id, result in with_result.items():
+            got, asked = sum(result["counts"].values()), json.loads(jobs[job_id]["spec"])["shots"]
+            _hold(got == asked, f"job {job_id} asked for {asked} shots and has {got}")
+
+    def _telemetry(self, parts: Mapping[str, list[dict[str, Any]]]) -> None:
+        rows = self.read("SELECT id, assignment_id FROM telemetry ORDER BY id")
+        _hold([row["id"] for row in rows] == list(range(1, len(rows) + 1)), "the telemetry has a gap")
+        seen = sorted(row["assignment_id"] for row in rows)
+        done = sorted(part["id"] for mine in parts.values() for part in mine if part["state"] == "done")
+        _hold(seen == done, f"telemetry of {seen}, done are {done}")
+
+    def _families(self, jobs: Mapping[str, Mapping[str, Any]], parts: Mapping[str, list[dict[str, Any]]]) -> None:
+        blocked: dict[str, int] = defaultdict(int)
+        for row in self.read("SELECT * FROM dependencies"):
+            if jobs[row["after_id"]]["state"] != "done":
+                blocked[row["job_id"]] += 1
+                _hold(not parts[row["job_id"]], f"job {row['job_id']} was placed before {row['after_id']} was done")
+        for job_id, job in jobs.items():
+            if job["state"] not in FINAL:
+                _hold(job["num_blockers"] == blocked[job_id], f"job {job_id} counts {job['num_blockers']} blockers")
+
+    def _shots(self, job: Mapping[str, Any], parts: list[dict[str, Any]]) -> None:
+        open_parts = [part["id"] for part in parts if part["state"] in ("waiting", "running")]
+        if job["state"] in FINAL:
+            _hold(not open_parts, f"job {job['id']} is {job['state']} while {open_parts} go on")
+        elif job["failure"] is None and not job["cancel_requested"]:
+            held = sum(part["record"]["shots"] for part in parts if part["state"] != "replaced")
+            asked = json.loads(job["spec"])["shots"]
+            _hold(held + job["to_place"] == asked, f"job {job['id']}: {held} + {job['to_place']} of {asked} shots")
+
+    def _tries(self, job: Mapping[str, Any], parts: list[dict[str, Any]]) -> None:
+        _hold(job["num_placements"] <= self.rules.max_placements, f"job {job['id']} was placed too often")
+        pinned = bool(json.loads(job["spec"])["pin"])
+        _hold(not pinned or job["num_placements"] <= 1, f"job {job['id']} is pinned and was placed elsewhere")
+        for part in parts:
+            tries = part["record"]["num_failures"]
+            _hold(tries <= self.rules.max_attempts, f"{part['id']} failed {tries} times")
+            over = part["state"] == "waiting" and tries >= self.rules.max_attempts
+            _hold(not over, f"{part['id']} waits after {tries} failures")
+            same = (part["state"], part["attempt"], part["owner"]) == tuple(
+                part["record"][name] for name in ("state", "attempt", "owner")
+            )
+            _hold(same, f"the columns of {part['id']} are not those of its record")
+
+
+def _hold(true: bool, message: str) -> None:
+    if not true:
+        raise Violation(message)
