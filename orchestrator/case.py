@@ -21,7 +21,9 @@ from orchestrator.job import (
 )
 from orchestrator.lifecycle import (
     AssignmentEvent,
+    Broken,
     Claimed,
+    Expired,
     Orphaned,
     Rules,
     Withdrawn,
@@ -30,6 +32,9 @@ from orchestrator.lifecycle import (
     movable,
     unwanted,
 )
+
+_BREAKS = tuple(kind.__name__ for kind in (Broken, Expired, Orphaned))
+"""Events that give an assignment its failure."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ class Case:
     def _told_of(self, part: Assignment, at: float, **figures: Any) -> Case:
         final = part.state in FINAL_ASSIGNMENT_STATES
         data: dict[str, Any] = {"backend": part.backend, "attempt": part.attempt, **figures}
-        if part.failure is not None and part.state is not AssignmentState.DONE:
+        if part.failure is not None and part.story[-1] in _BREAKS:  # after any other event it is one of the past
             data["message"] = part.failure.message
         return self.tell(f"assignment_{part.state.value if final else 'released'}", at, **data)
 

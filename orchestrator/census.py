@@ -15,7 +15,7 @@ from orchestrator.job import Assignment, AssignmentState
 
 INCIDENTS = {
     "retries": "Attempts that failed and are made again on the same backend.",
-    "replacements": "Assignments whose shots are placed elsewhere: they failed for good, or nobody serves their backend.",
+    "replacements": "Assignments whose shots are placed elsewhere: they failed, or nobody serves their backend.",
     "expired_leases": "Attempts whose worker went silent.",
     "stale_writes": "Results that were refused, since the attempt was no longer their worker's.",
     "policy_fallbacks": "Batches at which a policy failed, so that it was asked for each job alone.",

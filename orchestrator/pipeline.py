@@ -156,7 +156,7 @@ class Pipeline:
         in_vain = self.store.stranded(lost, most, skip=self._stuck) if lost else []
         self._stuck = self._stuck + most if len(in_vain) == most else 0  # at the next look those behind have their turn
         stranded = movable_parts(in_vain, self._settings.rules)
-        jobs = [*waiting, *(job for job, _ in stranded.values())]
+        jobs = [one for one in waiting if one.job.id not in stranded] + [one for one, _ in stranded.values()]
         if not jobs:
             return False
         begun = time.perf_counter()

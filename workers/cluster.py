@@ -109,7 +109,13 @@ def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Devic
 
     parts.bus.subscribe(hear)
     register(parts.app, parts.pipeline, devices)
-    node = Node(parts.pipeline, settings, worker=worker, devices=devices, prunes=places)
+
+    def on_duty(on: bool) -> None:  # one that takes nothing must not take the messages either: they are for others
+        consume = parts.app.control.add_consumer if on else parts.app.control.cancel_consumer
+        for backend in devices:
+            consume(backend_queue(backend), destination=[worker])
+
+    node = Node(parts.pipeline, settings, worker=worker, devices=devices, prunes=places, on_duty=on_duty)
     queues = [backend_queue(backend) for backend in devices] + ([PLACEMENT_QUEUE] if places else [])
 
     def up(**_: object) -> None:

@@ -7,7 +7,7 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -63,14 +63,22 @@ class Node:
         worker: str,
         devices: Mapping[str, Device],
         prunes: bool = False,
+        on_duty: Callable[[bool], object] = bool,
     ) -> None:
-        """``prunes``: it removes what is older than the settings keep; one worker of a cluster should."""
+        """Of one worker.
+
+        Args:
+            prunes: it removes what is older than the settings keep; one worker of a cluster should.
+            on_duty: called when an operator takes the worker out of service, with False, or puts it back.
+        """
         self._pipeline = pipeline
         self._settings = settings
         self._worker = worker
         self._devices = devices
         self._warm: Collection[str] = ()
         self._prune_at = 0.0 if prunes and settings.retention_days is not None else math.inf
+        self._on_duty = on_duty
+        self._leaving = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="qorch-heartbeat", daemon=True)
 
@@ -100,6 +108,7 @@ class Node:
             try:
                 if not self._pipeline.store.heartbeat(self._worker):
                     self.announce(warm=self._warm)  # a namesake that left has taken this one off the roll
+                self._look_at_duty()
                 self._pipeline.renew()
                 self._pipeline.attend()
                 self._pipeline.sweep()
@@ -108,6 +117,13 @@ class Node:
                 log.warning("%s missed a heartbeat: %s", self._worker, error)
             except Exception:  # a worker that no longer beats would lose all that it does
                 log.exception("%s missed a heartbeat", self._worker)
+
+    def _look_at_duty(self) -> None:
+        leaving = any((one.kind, one.name) == ("worker", self._worker) for one in self._pipeline.store.switches())
+        if leaving != self._leaving:
+            log.info("%s is %s", self._worker, "taken out of service" if leaving else "in service again")
+            self._on_duty(not leaving)
+            self._leaving = leaving
 
     def _prune(self) -> None:
         """Remove some of what is older than is kept; a beat must not take long, so the next one goes on."""

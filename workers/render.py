@@ -242,6 +242,7 @@ def why(found: Decision, scales: Scales) -> RenderableType:
 def backends(found: Sequence[Announcement], now: float, modes: Mapping[str, str]) -> RenderableType:
     """Who serves what; ``modes`` are those of backends that are out of service."""
     made = table("backend", "kind", "qubits", "calibrated", "price", "worker", right=("qubits",))
+    made.columns[0].min_width = max((len(each.backend) for each in found), default=0)
     for each in sorted(found, key=lambda each: (each.backend, each.worker)):
         device = each.device
         tariff = device.price
@@ -251,8 +252,8 @@ def backends(found: Sequence[Announcement], now: float, modes: Mapping[str, str]
         calibrated = "ideal" if device.calibration is None else f"{age(now - device.calibration.taken_at)} ago"
         kind = device.kind.replace("_", " ") + (", Clifford" if device.clifford_only else "")
         made.add_row(
-            Text.assemble((each.backend, "bold"), (f" {modes.get(each.backend, '')}".rstrip(), "yellow"), no_wrap=True),
-            kind,
+            Text(each.backend, "bold", no_wrap=True),
+            Text.assemble((f"{modes[each.backend]} ", "yellow"), kind) if each.backend in modes else kind,
             str(device.num_qubits),
             calibrated,
             " + ".join(cost) or "free",

@@ -231,7 +231,7 @@ def _counts(work: ExecuteWork) -> Counts:
 
 
 def stand_ins(world: World) -> Mapping[str, Any]:
-    """For the modules ``time`` and ``uuid`` where trip and store use them: neither may differ between replays."""
+    """For what trip and store ask the machine: time, numbers and pauses may not differ between replays."""
 
     def identifiers() -> Iterator[str]:
         while True:
@@ -239,4 +239,8 @@ def stand_ins(world: World) -> Mapping[str, Any]:
 
     numbers = identifiers()
     clock = SimpleNamespace(perf_counter=world.clock, monotonic=world.clock, time=world.clock)
-    return {"time": clock, "uuid": SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=next(numbers)))}
+    return {
+        "time": clock,
+        "uuid": SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=next(numbers))),
+        "sleep_using_event": lambda event: lambda seconds: world.pause("wait for the store"),
+    }

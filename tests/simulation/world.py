@@ -129,7 +129,6 @@ class World:
         self._processes: dict[str, Process] = {}
         self._nodes: dict[str, tuple[Pipeline, Node, SimRuntime]] = {}
         self._births = 0
-        self.client = Client(self, self._process("client"), num_jobs=self.rng.randint(2, 5))
 
     # ── what the seams ask ────────────────────────────────────────────────────────────────────────────────────────
     def clock(self) -> float:
@@ -208,7 +207,7 @@ class World:
 
     def pipeline(self, process: Process, runtime: SimRuntime) -> Pipeline:
         """A real one, whose outside is simulated."""
-        made = Pipeline(
+        return Pipeline(
             store=cast(Any, SimStore(self, process)),
             broker=SimBroker(self),
             notifier=SimBus(self, process),
@@ -217,8 +216,6 @@ class World:
             settings=SETTINGS,
             owner=f"{process.name}/{self._births}",
         )
-        made._closing = cast(Any, Bell(self, "wait for the store"))
-        return made
 
     def _start(self, name: str) -> None:
         if name in self._processes:
@@ -398,6 +395,7 @@ class World:
         Raises:
             Violation: with what was violated; the story is in ``log``.
         """
+        self.client = Client(self, self._process("client"), num_jobs=self.rng.randint(2, 5))
         try:
             for name in self._cast:
                 self._start(name)
@@ -450,7 +448,7 @@ class Activity(greenlet):
 def simulated(world: World) -> Iterator[None]:
     """Its clock and its random numbers are those of the trip and the store."""
     ours = stand_ins(world)
-    places = [(trip, "time"), (trip, "uuid"), (preparer, "time"), (sql_jobs, "uuid")]
+    places = [(trip, "time"), (trip, "uuid"), (trip, "sleep_using_event"), (preparer, "time"), (sql_jobs, "uuid")]
     kept = [(module, name, getattr(module, name)) for module, name in places]
     for module, name, _ in kept:
         setattr(module, name, ours[name])
