@@ -11,7 +11,6 @@ WAKE = "wake"
 """Kind of the event by which a wake-up reaches the threads of a process; its ``job_id`` is empty."""
 
 
-
 def backend_queue(backend: str) -> str:
     """Queue of the workers that own a backend."""
     return f"backend.{backend}"

@@ -387,9 +387,7 @@ class Client:
         finally:
             unsubscribe()
 
-    def _ended(
-        self, waiting: dict[str, JobHandle], job_ids: list[str], timeout: float | None
-    ) -> Iterator[JobHandle]:
+    def _ended(self, waiting: dict[str, JobHandle], job_ids: list[str], timeout: float | None) -> Iterator[JobHandle]:
         """Those of these jobs that wait to be handed out and have ended."""
         asked = [job_id for job_id in job_ids if job_id in waiting]
         states = _through(lambda: self._transport.states(asked), timeout) if asked else {}

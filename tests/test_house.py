@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ROOMS = ("circuits", "backends", "orchestrator", "policies", "workers")
 HEAVY = ("qiskit", "celery", "redis", "sqlalchemy", "torch", "cirq", "braket", "pennylane", "numpy", "scipy", "typer")
-HEAVY += ("httpx", "fastapi")
+HEAVY += ("httpx", "fastapi", "structlog", "prometheus_client")
 MOST_LINES = 500
 
 

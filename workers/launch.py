@@ -141,7 +141,7 @@ def _environment(settings: Settings, url: str) -> dict[str, str]:
         f"QORCH_{name.upper()}": "" if value is None else str(value)
         for name, value in settings.model_dump(exclude={"store_url", "redis_url", "url", "backends", "token"}).items()
     }
-    elsewhere = {"QORCH_URL": ""}  # where this user's clients go is no business of these workers
+    elsewhere = {"QORCH_URL": "", "QORCH_TOKEN": ""}  # where this user's clients go is no business of these workers
     return plain | elsewhere | {"QORCH_STORE_URL": settings.resolved_store_url, "QORCH_REDIS_URL": url}
 
 

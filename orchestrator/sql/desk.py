@@ -1,8 +1,8 @@
 """Cases in hand within one transaction: locked, changed by ``case``'s rules, written back in bulk.
 
-Locks are always taken in the order assignments, then jobs by their number, then the jobs that come after those: a job
-comes after older ones only, so nobody waits in a circle. A claim holds assignments that it found without waiting, and
-must not wait for their siblings, which another claim may hold; nobody writes those without their job's lock either.
+A job's lock is that of its assignments, too: nobody moves or adds one without it. Locks are always taken in the order
+jobs by their number, then the jobs that come after those, then assignments: a job comes after older ones only, so that
+nobody waits in a circle. A claim waits for nobody: it takes what it finds unlocked.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, bindparam, insert, select, update
@@ -25,7 +26,6 @@ from orchestrator.sql.census import count_incidents
 # built once: making a statement costs as much as running it
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _PARTS = select(sql.assignments.c.record).where(sql.assignments.c.job_id.in_(_IDS)).order_by(sql.assignments.c.id)
-_LOCKED_PARTS = _PARTS.with_for_update()
 _JOBS = select(sql.jobs).where(sql.jobs.c.id.in_(_IDS)).order_by(sql.jobs.c.seq).with_for_update()
 _CHILDREN = (
     select(sql.dependencies)
@@ -62,27 +62,17 @@ class Desk:
         self._order: list[Event] = []
         self._incidents: Counter[tuple[str, str]] = Counter()
 
-    def open(self, job_ids: Iterable[str], *, claiming: bool = False) -> None:
-        """Lock jobs with all their assignments. Those that are not there are left out.
-
-        Args:
-            claiming: the assignments that matter are locked already.
-        """
+    def open(self, job_ids: Iterable[str]) -> None:
+        """Lock jobs with all their assignments. Those that are not there are left out."""
         wanted = [job_id for job_id in dict.fromkeys(job_ids) if job_id not in self._read]
         if not wanted:
             return
+        jobs = self._tx.execute(_JOBS, {"ids": wanted}).all()
         parts: dict[str, list[Assignment]] = {}
-        held = self._tx.execute(_JOBS, {"ids": wanted}).all() if claiming else []
-        for record in self._tx.execute(_PARTS if claiming else _LOCKED_PARTS, {"ids": wanted}).scalars().all():
+        for record in self._tx.execute(_PARTS, {"ids": wanted}).scalars().all():  # after the locks: all there are
             part = from_json(Assignment, record)
             parts.setdefault(part.job_id, []).append(part)
-        held = held or self._tx.execute(_JOBS, {"ids": wanted}).all()
-        # placed after the look at its assignments and before its own lock was taken: those are not all
-        behind = [row.id for row in held if row.num_placements != len({part.decision for part in parts.get(row.id, ())})]
-        for job_id in behind:
-            records = self._tx.execute(_LOCKED_PARTS, {"ids": [job_id]}).scalars().all()
-            parts[job_id] = [from_json(Assignment, record) for record in records]
-        for row in held:
+        for row in jobs:
             own = sorted(parts.get(row.id, ()), key=lambda part: part_number(part.id))
             self._read[row.id] = self._cases[row.id] = Case(job_of(row), tuple(own), row.num_events)
 
@@ -123,7 +113,7 @@ class Desk:
         if new:
             self._tx.execute(_ADD_PARTS, new)
         if moved:
-            self._tx.execute(_CHANGE_PARTS, moved)
+            self._tx.execute(_CHANGE_PARTS, sorted(moved, key=itemgetter("_id")))
         if changed:
             self._tx.execute(_CHANGE_JOBS, [_job_values(case) for case in changed])
         write_events(self._tx, self._order)

@@ -63,6 +63,7 @@ _LEAVING = select(sql.switches.c.name).where(
 )
 _DUE = (
     select(sql.assignments.c.id, sql.assignments.c.job_id, sql.assignments.c.backend, sql.assignments.c.service_s)
+    .join(sql.jobs, sql.jobs.c.id == sql.assignments.c.job_id)
     .where(
         _WAITING,
         sql.assignments.c.backend.in_(bindparam("backends", expanding=True)),
@@ -71,7 +72,7 @@ _DUE = (
     )
     .order_by(sql.assignments.c.rank, sql.assignments.c.id)
     .limit(bindparam("most"))
-    .with_for_update(of=sql.assignments, skip_locked=True)
+    .with_for_update(of=[sql.assignments, sql.jobs], skip_locked=True)
 )
 _ADD_RUNS = insert(sql.runs)
 _ADD_RESULTS = insert(sql.results)
@@ -240,7 +241,7 @@ class SqlJobs:
                 taken.append(row)
             more = rows[len(taken)].backend if len(rows) > len(taken) else None
             desk = Desk(tx, self._db.now(tx))
-            desk.open((row.job_id for row in taken), claiming=True)
+            desk.open(row.job_id for row in taken)
             for row in taken:
                 desk.put(desk[row.job_id].claimed(row.id, ClaimedEvent(owner, desk.now, desk.now + lease_s)))
             events = desk.write()
@@ -323,7 +324,8 @@ class SqlJobs:
         desk.open(row.job_id for row in rows)
         # asked again now that nobody can renew one any more: the first look took no lock
         still = select(sql.assignments.c.id).where(sql.assignments.c.id.in_([row.id for row in rows]), _RUNNING, late)
-        for row_id in sorted(tx.execute(still).scalars()) if rows else ():
+        still = still.order_by(sql.assignments.c.id).with_for_update()
+        for row_id in list(tx.execute(still).scalars()) if rows else ():
             job_id = row_id.rpartition("-")[0]
             desk.put(desk[job_id].moved(row_id, Expired(desk.now), self._rules))
 

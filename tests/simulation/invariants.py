@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,19 +17,13 @@ FINAL = frozenset(state.value for state in FINAL_JOB_STATES)
 
 @dataclass
 class Ledger:
-    """Checks one database; remembers the ends it has seen, since an end is for ever."""
+    """Checks one database; remembers the ends it has seen, since an end is for ever. ``read`` gives a query's rows."""
 
-    database: sqlite3.Connection
+    read: Callable[[str], list[dict[str, Any]]]
     rules: Rules
 
     def __post_init__(self) -> None:
         self._ends: dict[str, tuple[str, str | None]] = {}
-
-    def read(self, query: str) -> list[dict[str, Any]]:
-        """Rows as mappings from their columns."""
-        cursor = self.database.execute(query)
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def check(self) -> None:
         """Raises: Violation: something that must never be."""

@@ -88,6 +88,12 @@ class Stage:
         self.database.execute("UPDATE counters SET value = 0")
         self.database.execute("COMMIT")
 
+    def read(self, query: str) -> list[dict[str, Any]]:
+        """Rows as mappings from their columns."""
+        cursor = self.database.execute(query)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
     def close(self) -> None:
         """Give everything back."""
         self.database.close()
@@ -120,7 +126,7 @@ class World:
         self._store_away = self._broker_away = False
         self._moods = dict.fromkeys(DEVICES, 0.15)
         stage.set(self.clock)
-        self._ledger = Ledger(stage.database, SETTINGS.rules)
+        self._ledger = Ledger(stage.read, SETTINGS.rules)
         self._cast: dict[str, dict[str, Device]] = {f"placer{n}": {} for n in range(self.rng.choice((1, 1, 2)))}
         for number in range(self.rng.randint(2, 3)):
             served = self.rng.sample(sorted(DEVICES), self.rng.randint(1, 3) if number else 3)

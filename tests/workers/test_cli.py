@@ -230,7 +230,7 @@ class TestErrors:
         (["run", "bell.qasm", "--tag", "a\0b"], 1, "printable"),
         (["jobs", "--url", "redis://["], 1, "no address"),
         (["jobs", "--url", "redis://nowhere:99999999"], 1, "no address"),
-        (["jobs", "--url", "http://nowhere"], 1, "redis"),
+        (["jobs", "--url", "http://127.0.0.1:1"], 1, "qorch serve"),
         (["jobs", "--url", "unix:///nowhere/redis.sock"], 1, "no Redis answers"),
         (["jobs", "--data-dir", "bell.qasm"], 1, "bell.qasm"),
         (["worker", "--name", "a b"], 2, "name"),
