@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func, insert, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, Row, bindparam, func, insert, select, update
 
 from orchestrator.case import Case
 from orchestrator.errors import JobNotFound
@@ -72,8 +72,9 @@ _DUE = (
     )
     .order_by(sql.assignments.c.rank, sql.assignments.c.id)
     .limit(bindparam("most"))
-    .with_for_update(of=[sql.assignments, sql.jobs], skip_locked=True)
 )
+_FREE = _DUE.with_for_update(of=[sql.jobs, sql.assignments], skip_locked=True)
+_HELD = select(sql.jobs.c.id).where(sql.jobs.c.id == bindparam("job_id")).with_for_update()
 _ADD_RUNS = insert(sql.runs)
 _ADD_RESULTS = insert(sql.results)
 
@@ -230,7 +231,7 @@ class SqlJobs:
     ) -> Claim | None:
         asked = {"backends": list(backends), "worker": owner.rpartition("/")[0] or owner, "most": most + 1}
         with self._db.write() as tx:
-            rows = tx.execute(_DUE, asked).all()
+            rows = _due(tx, asked)
             if not rows:
                 return None
             taken, total_s = [rows[0]], rows[0].service_s
@@ -337,6 +338,15 @@ class SqlJobs:
         desk.open(found)
         for job_id in found:
             desk.put(desk[job_id].missed(missed_deadline(desk[job_id].job.spec), desk.now))
+
+
+def _due(tx: Connection, asked: Mapping[str, Any]) -> Sequence[Row[*tuple[Any, ...]]]:
+    """What may be claimed. Where others hold all of it at this moment, the first is waited for, nothing in hand."""
+    rows = tx.execute(_FREE, asked).all()
+    if not rows and (held := tx.execute(_DUE, {**asked, "most": 1}).first()) is not None:
+        tx.execute(_HELD, {"job_id": held.job_id})
+        rows = tx.execute(_FREE, asked).all()
+    return rows
 
 
 def _lease_until(tx: Connection, which: Sequence[ColumnElement[bool]], until: float) -> None:

@@ -212,7 +212,6 @@ def race_for_a_key(fight: Round) -> None:
         got.append(getattr(clients, name).submit_many([spec])[0])
 
     threads = [threading.Thread(target=submit, args=(fight.clients, name)) for name in ("direct", "rival")]
-    fight.inflict()
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -220,6 +219,7 @@ def race_for_a_key(fight: Round) -> None:
     if len({handle.id for handle in got}) != 1 or len(got) != 2:
         raise Broken(f"one key gave {[handle.id for handle in got]}")
     fight.follow(fight.clients.direct, got[:1])
+    fight.inflict()
     fight.submit("quick")
     fight.settle()
 
