@@ -6,6 +6,7 @@ Celery's own tools can be pointed at this module: ``celery -A workers.app inspec
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from typing import Any
 
@@ -44,7 +45,7 @@ def make_app(configuration: Settings, redis_url: str) -> Celery:
         task_default_queue=PLACEMENT_QUEUE,
         broker_connection_retry_on_startup=True,
         broker_transport_options={
-            "visibility_timeout": 4 * int(configuration.default_timeout_s),
+            "visibility_timeout": math.ceil(4 * configuration.default_timeout_s),
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
         },

@@ -37,6 +37,9 @@ DIALECTS = ("sqlite", "postgresql")
 CLOCK_KEPT_S = 60.0
 """A clock is carried on by a stopwatch for so long before it is asked again."""
 
+STANDSTILL_S = 10.0
+"""A transaction takes milliseconds; one that asks for nothing for so long is ended."""
+
 PING_AFTER_S = 1.0
 """A connection that was idle for so long may have been cut."""
 
@@ -138,8 +141,20 @@ def _engine(url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         _tune_sqlite(engine)
     else:
+        _end_the_stopped(engine)
         _ping_the_idle(engine)
     return engine
+
+
+def _end_the_stopped(engine: Engine) -> None:
+    """Have PostgreSQL end a transaction whose process stands still: it may hold a lock that all the others wait for."""
+
+    @event.listens_for(engine, "connect")
+    def on_connect(dbapi: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        cursor = dbapi.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {round(1000 * STANDSTILL_S)}")
+        cursor.close()
+        dbapi.commit()
 
 
 def _ping_the_idle(engine: Engine) -> None:

