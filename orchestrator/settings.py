@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(default=5.0, gt=0, le=MAX_TIMEOUT_S)
     run_batch: int = Field(default=256, ge=1, le=10_000)
     """Most assignments that a worker takes together, in one claim and one conversation with its child."""
-    run_window_s: float = Field(default=0.1, ge=0, le=MAX_TIMEOUT_S)
+    run_window_s: float = Field(default=0.25, ge=0, le=MAX_TIMEOUT_S)
     """Assignments are taken together as long as all of them are expected to need no more; 0 takes one at a time."""
     placement_batch: int = Field(default=250, ge=1, le=MAX_COUNT)
     """Most jobs that are decided together."""

@@ -14,6 +14,8 @@ import resource
 import signal
 import socket
 import sys
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 from backends.errors import BackendError, TransientFailure
@@ -25,6 +27,9 @@ from workers.frames import Frames
 from workers.words import MARK
 
 log = logging.getLogger("qorch.child")
+
+TOGETHER_S = 0.02
+"""Answers of a batch go out together so often: what a crash can take with it."""
 
 MEMORY_SHARE = 0.75
 """Part of the machine's memory that one child may take (ours)."""
@@ -56,15 +61,29 @@ def _serve(hands: Any, frames: Frames, kind: str, body: bytes) -> Any:
         case "execute":
             return hands.execute(from_json(ExecuteWork, body), lambda data: frames.send("progress", data))
         case "execute_many":
-            for number, work in enumerate(from_json(list[ExecuteWork], body)):
-                os.write(sys.stderr.fileno(), b"%b%d\n" % (MARK, number))  # whose words follow
-                frames.send(*_one_of_many(hands, work))
+            _execute_many(hands, frames, from_json(list[ExecuteWork], body))
             return None
         case "judge":
             return hands.rejudge(from_json(JudgeWork, body))
         case "warm":
             return hands.backend(from_json(str, body)).warm_up()
     raise ValueError(f"a child can prepare, execute, judge or warm; it was asked to {kind!r}")
+
+
+def _execute_many(hands: Any, frames: Frames, works: Sequence[ExecuteWork]) -> None:
+    over = threading.Event()
+
+    def flush() -> None:
+        while not over.wait(TOGETHER_S):
+            frames.flush()
+
+    flusher = threading.Thread(target=flush, daemon=True)
+    flusher.start()
+    for number, work in enumerate(works):
+        os.write(sys.stderr.fileno(), b"%b%d\n" % (MARK, number))  # whose words follow
+        frames.put(*_one_of_many(hands, work))
+    over.set()
+    flusher.join()
 
 
 def _one_of_many(hands: Any, work: ExecuteWork) -> tuple[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,11 +11,13 @@ import msgspec
 
 
 class Frames:
-    """Sends and receives over one end of a socket pair. One thread at a time."""
+    """Sends and receives over one end of a socket pair. One thread at a time, but for ``flush``."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._buffer = bytearray()
+        self._unsent = bytearray()
+        self._sending = threading.Lock()
 
     @property
     def end(self) -> socket.socket:
@@ -28,8 +31,21 @@ class Frames:
 
     def send(self, kind: str, body: Any = None) -> None:
         """Send one message; ``body`` is any record."""
-        self._socket.settimeout(None)  # what the last receive left there is not for sending
-        self._socket.sendall(msgspec.json.encode({"kind": kind, "body": body}) + b"\n")
+        self.put(kind, body)
+        self.flush()
+
+    def put(self, kind: str, body: Any = None) -> None:
+        """Send one message with the next ones: each that goes alone wakes the other end."""
+        message = msgspec.json.encode({"kind": kind, "body": body}) + b"\n"
+        with self._sending:
+            self._unsent += message
+
+    def flush(self) -> None:
+        """Send what was put; any thread may."""
+        with self._sending:
+            self._socket.settimeout(None)  # what the last receive left there is not for sending
+            unsent, self._unsent = self._unsent, bytearray()
+            self._socket.sendall(unsent)
 
     def receive(self, timeout_s: float | None = None) -> tuple[str, msgspec.Raw] | None:
         """The next message, its body still encoded; None once the other end is closed.

@@ -19,6 +19,9 @@ MAX_LINES = 200
 MAX_LINE_BYTES = 2000
 """Longer lines are cut in pieces."""
 
+LISTEN_S = 0.1
+"""Words are taken in so often. They do not wake the worker themselves: a batch has a mark for each of its jobs."""
+
 CHUNK_BYTES = 1 << 16
 MAX_CHUNKS = 16
 """Most that is read in one go: a child that never stops writing must not keep its worker from minding the time."""
@@ -83,14 +86,11 @@ class Words:
             poll = select.poll()
             try:
                 poll.register(frames, select.POLLIN)
-                if self._open:
-                    poll.register(self._socket, select.POLLIN)
             except ValueError as error:
                 raise ConnectionAbortedError("the conversation was closed") from error
-            ready = {fd for fd, _ in poll.poll(1000.0 * left_s)}
-            if ready - {frames.fileno()}:
-                self.hear()
-            if frames.fileno() in ready:
+            ready = poll.poll(1000.0 * min(left_s, LISTEN_S))
+            self.hear(MAX_CHUNKS)
+            if ready:
                 return
         raise TimeoutError
 

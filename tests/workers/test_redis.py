@@ -67,7 +67,8 @@ def test_a_bell_is_heard_by_who_answers_it_alone(url: str) -> None:
         assert found is not None
         assert found.kind == "done", "who does not answer the bell heard nothing of it"
     placer.close()
-    assert not caller.ring("placement")
+    while caller.ring("placement"):  # the server learns of it when it reads that the connection is closed
+        pass
     caller.close()
 
 
