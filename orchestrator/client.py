@@ -227,6 +227,8 @@ class JobHandle:
                 if left is not None and left <= 0:
                     raise JobTimeout(self.id, timeout or 0.0, state)
                 bell.wait(left if pause_s is None else min(left or pause_s, pause_s))
+                if bell.end is not None:  # the notice says it; the store would say the same
+                    return bell.end
 
     def _state(self) -> tuple[JobState, float | None]:
         """Where the job is, and how long to wait at most before looking again: an outage ends without a bell."""
@@ -248,9 +250,13 @@ class _Bell:
         self._rung = threading.Event()
         self._job_id = job_id
         self._kinds = kinds
+        self.end: JobState | None = None
+        """The job's last state, once that was heard."""
         self._unsubscribe = transport.subscribe(self._hear)
 
     def _hear(self, event: Event | None) -> None:
+        if event is not None and event.job_id == self._job_id and event.kind in _FINAL_KINDS:
+            self.end = JobState(event.kind)
         if event is None or (event.job_id == self._job_id and (self._kinds is None or event.kind in self._kinds)):
             self._rung.set()
 

@@ -15,6 +15,9 @@ from orchestrator.job import Event
 
 log = logging.getLogger("qorch.notifier")
 
+STOPS = frozenset({"cancel_requested", "failing"})
+"""Kinds of events by which whoever runs a part of a job hears that it is to stop; a worker needs no others."""
+
 Listener = Callable[[Event | None], None]
 
 

@@ -45,7 +45,7 @@ from orchestrator.job import (
 )
 from orchestrator.lifecycle import Broken, Completed, Returned, Withdrawn
 from orchestrator.logs import working_on
-from orchestrator.notifier import Notifier
+from orchestrator.notifier import STOPS, Notifier
 from orchestrator.placement import Backlog, Choice, Policy, Request, missed_deadline
 from orchestrator.preparer import Known, Preparer
 from orchestrator.runtime import (
@@ -122,8 +122,8 @@ class Pipeline:
     def submit(self, specs: Sequence[JobSpec], *, project: str | None = None) -> list[Job]:
         """Write jobs down and say that they wait. Their specifications were checked at the door."""
         jobs, events = self.store.add_jobs(specs, project=project or "")
+        self.broker.wake_placement()  # before the notices: the job waits for this
         self._tell(events)
-        self.broker.wake_placement()
         return jobs
 
     def cancel(self, job_id: str) -> None:
@@ -189,10 +189,11 @@ class Pipeline:
             policy = request.spec.policy
             why = Decision(request.job_id, policy, now, scene.model.cursor, batch, load_s, request, choice, decide_s)
             placed.append(Placed(why, parts, stranded[request.job_id][1] if request.job_id in stranded else ()))
-        self._tell(self.store.place(placed) if placed else [])
-        self._tell(self.store.fail(failures) if failures else [])
+        events = self.store.place(placed) if placed else []
         for backend in sorted({part.backend for one in placed for part in one.parts}):
-            self.broker.wake_backend(backend)
+            self.broker.wake_backend(backend)  # before the notices: the jobs wait for this
+        self._tell(events)
+        self._tell(self.store.fail(failures) if failures else [])
         num_moved = sum(bool(one.instead_of) for one in placed)
         self._stuck = max(0, self._stuck - num_moved)
         return len(prepared) < len(jobs) or len(waiting) == most or (num_moved > 0 and len(in_vain) == most)
@@ -355,7 +356,7 @@ class Pipeline:
         """The end of a job is decided, here or elsewhere: end what runs of it here."""
         if event is None:
             self.attend()
-        elif event.kind in ("cancel_requested", "failing"):
+        elif event.kind in STOPS:
             self._held.pull(event.job_id)
 
     def attend(self) -> None:

@@ -3,8 +3,8 @@
 ``qorch-placed``: jobs, each with job_id, policy and shares (backend to shots).
 ``qorch-measured``: jobs, each with job_id, backend, service_s, expected_s, wait_s, fidelity.
 
-One event per transaction of the store, however many jobs it moved. They are notices: while the broker is away they
-are lost, and what they say is in the store.
+They go out a few times a second, together, so that they are never in the way of a job. They are notices: while the
+broker is away they are lost, and what they say is in the store.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from kombu.exceptions import OperationalError
 
 from orchestrator.job import Event
 from orchestrator.notifier import Listener, Notifier
+from workers.consumer import EVENTS_PAUSE_S
 
 PLACED = "qorch-placed"
 MEASURED = "qorch-measured"
@@ -52,6 +53,7 @@ class CeleryEvents:
         self._app = app
         self._worker = worker
         self._waiting: queue.Queue[tuple[str, list[dict[str, Any]]] | None] = queue.Queue(MOST_WAITING)
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._send, name="qorch-celery-events", daemon=True)
         self._thread.start()
 
@@ -69,6 +71,7 @@ class CeleryEvents:
 
     def close(self) -> None:
         """Send what still waits, and end. The notifier is left open."""
+        self._ending.set()
         with suppress(queue.Full):
             self._waiting.put(None, timeout=CLOSE_TIMEOUT_S)
         self._thread.join(CLOSE_TIMEOUT_S)  # a broker that hangs must not keep a worker from ending
@@ -77,11 +80,13 @@ class CeleryEvents:
         """Send what comes. A broker that is away is spoken of once, until it is back."""
         dispatcher: EventDispatcher | None = None
         lost = False
-        while (told := self._waiting.get()) is not None:
-            kind, jobs = told
+        going_on = True
+        while going_on:
+            together, going_on = self._gathered()
             try:
                 dispatcher = dispatcher or self._dispatcher()
-                dispatcher.send(kind, jobs=jobs)
+                for kind, jobs in together.items():
+                    dispatcher.send(kind, jobs=jobs)
                 lost = False
             except AWAY as error:
                 _close(dispatcher)
@@ -92,6 +97,19 @@ class CeleryEvents:
             except Exception:  # a thread that ends would leave its queue to fill up
                 log.exception("a Celery event is lost")
         _close(dispatcher)
+
+    def _gathered(self) -> tuple[dict[str, list[dict[str, Any]]], bool]:
+        """What came since the last time, by type, and whether more will. Sleeps until something comes."""
+        told = self._waiting.get()
+        if told is not None:
+            self._ending.wait(EVENTS_PAUSE_S)  # for company
+        together: dict[str, list[dict[str, Any]]] = {}
+        while told is not None:
+            together.setdefault(told[0], []).extend(told[1])
+            if self._waiting.empty():
+                return together, True
+            told = self._waiting.get_nowait()
+        return together, False
 
     def _dispatcher(self) -> EventDispatcher:
         connection = self._app.connection_for_write(connect_timeout=CONNECT_TIMEOUT_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cache
@@ -35,6 +36,9 @@ WORKER_UP = "worker_up"
 HTTP = "http"
 """Name of the process that serves the HTTP interface of a cluster; no worker may have it."""
 
+SWITCH_S = 0.0005
+"""After so long a thread of a worker lets another one on: Python's own 5 ms are half of what a small job takes."""
+
 log = logging.getLogger("qorch.cluster")
 
 
@@ -48,7 +52,8 @@ class _Parts:
             ServerUnreachable: nothing answers there.   ConfigurationError: the store cannot be opened.
         """
         with ExitStack() as opened:
-            self.bus = RedisBus(redis_server.connect(url), answers=[PLACEMENT_QUEUE] if places else [])
+            bells = [PLACEMENT_QUEUE] if places else []
+            self.bus = RedisBus(redis_server.connect(url), answers=bells, stops_only=bool(worker))
             opened.callback(self.bus.close)
             self.app = make_app(settings, url)
             notifier: Notifier = self.bus
@@ -98,6 +103,7 @@ def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Devic
         name: unique among the workers of the cluster.
         devices: the backends it serves.   places: it decides placements; one worker of a cluster should.
     """
+    sys.setswitchinterval(SWITCH_S)
     worker = f"{name}@{socket.gethostname()}"
     parts = _Parts(url, settings, owner=lease_owner(worker), worker=worker, places=places)
     job_log = JobLog(parts.pipeline.store, parts.pipeline.notifier, worker=worker)

@@ -13,10 +13,11 @@ import redis
 
 from orchestrator.broker import WAKE
 from orchestrator.job import Event
-from orchestrator.notifier import Hub, Listener
+from orchestrator.notifier import STOPS, Hub, Listener
 from orchestrator.records import from_json, to_json
 
 CHANNEL = "qorch.events"
+STOP_CHANNEL = "qorch.stops"
 BELL = "qorch.bell."
 RECONNECT_S = 0.5
 """Pause before a lost connection is tried again."""
@@ -27,16 +28,17 @@ log = logging.getLogger("qorch.bus")
 class RedisBus:
     """Notifier of a cluster."""
 
-    def __init__(self, connection: redis.Redis, *, answers: Sequence[str] = ()) -> None:
+    def __init__(self, connection: redis.Redis, *, answers: Sequence[str] = (), stops_only: bool = False) -> None:
         """Subscribe.
 
         Args:
             connection: live.   answers: queues whose bell this process hears, as events of the kind WAKE.
+            stops_only: of all events those of the kinds STOPS are enough; the rest would cost more than its work.
 
         Raises:
             redis.ConnectionError: nothing answers there.
         """
-        self._channels = [CHANNEL, *(BELL + queue for queue in answers)]
+        self._channels = [STOP_CHANNEL if stops_only else CHANNEL, *(BELL + queue for queue in answers)]
         self.connection = connection
         self._hub = Hub()
         self._closing = threading.Event()
@@ -48,6 +50,9 @@ class RedisBus:
         """See :class:`orchestrator.notifier.Notifier`. A broker that is away loses notices, never jobs."""
         try:
             self.connection.publish(CHANNEL, to_json(list(events)))
+            stops = [event for event in events if event.kind in STOPS]
+            if stops:
+                self.connection.publish(STOP_CHANNEL, to_json(stops))
         except redis.RedisError as error:
             log.warning("%d notices lost, the broker is away: %s", len(events), error)
             return False
@@ -69,7 +74,7 @@ class RedisBus:
         """Stop listening."""
         self._closing.set()
         try:
-            self.connection.publish(CHANNEL, "")  # wakes every listener; this one sees that it is to end
+            self.connection.publish(self._channels[0], "")  # wakes every listener; this one sees that it is to end
         except redis.RedisError:
             log.debug("the broker was gone before its client")
         self._subscription.close()
@@ -86,7 +91,7 @@ class RedisBus:
                 for message in self._subscription.listen():
                     if self._closing.is_set():
                         return
-                    if message["channel"] != CHANNEL:
+                    if message["channel"].startswith(BELL):
                         self._hub.dispatch(Event("", WAKE, 0.0, {"queue": message["channel"].removeprefix(BELL)}))
                     elif message["data"]:
                         for event in from_json(list[Event], message["data"]):
