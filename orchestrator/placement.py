@@ -78,9 +78,17 @@ class Backlog:
     warm_up_s: dict[str, float] = field(default_factory=dict)
     """Backends that are cold everywhere -> seconds until the first run there can begin."""
 
+    def __post_init__(self) -> None:
+        self._owners: dict[str, list[Lane]] = {}
+        for lane in self.lanes:
+            for backend in lane.backends:
+                self._owners.setdefault(backend, []).append(lane)
+
     def _owner(self, backend: str) -> Lane | None:
-        owners = [lane for lane in self.lanes if backend in lane.backends]
-        return min(owners, key=lambda lane: self.load_s.get(lane.worker, 0.0) / lane.slots, default=None)
+        owners = self._owners.get(backend, [])
+        if len(owners) < 2:
+            return owners[0] if owners else None
+        return min(owners, key=lambda lane: self.load_s.get(lane.worker, 0.0) / lane.slots)
 
     def wait_s(self, backend: str) -> float:
         """Expected waiting time of an assignment placed there now, seconds."""

@@ -69,9 +69,14 @@ class EarliestFinish(OneByOne):
     """The earliest expected end, waiting plus service; among equals the cheapest by the job's own objective."""
 
     def pick(self, request: Request, backlog: Backlog, scales: Scales) -> Candidate:
-        def expected(candidate: Candidate) -> tuple[float, float, str]:
-            wait_s = backlog.wait_s(candidate.backend)
-            finish_s = wait_s + candidate.estimate.service_s
-            return finish_s, request.cost(candidate, scales, wait_s), candidate.backend
+        feasible = request.feasible
+        ends_s = [backlog.wait_s(candidate.backend) + candidate.estimate.service_s for candidate in feasible]
+        earliest_s = min(ends_s)
+        equals = [candidate for candidate, end_s in zip(feasible, ends_s, strict=True) if end_s == earliest_s]
+        if len(equals) == 1:
+            return equals[0]
 
-        return min(request.feasible, key=expected)
+        def expected(candidate: Candidate) -> tuple[float, str]:
+            return request.cost(candidate, scales, backlog.wait_s(candidate.backend)), candidate.backend
+
+        return min(equals, key=expected)

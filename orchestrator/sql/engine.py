@@ -85,8 +85,13 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, lasting: bool = True) -> Iterator[Connection]:
         """A transaction that may write. On SQLite it takes the write lock at once, so that it can never deadlock.
+
+        Args:
+            lasting: it must outlast a crash of the database. Where False, PostgreSQL does not wait for its disk: such
+                a transaction may be undone by a crash, together with all that came after it and was not to last
+                either. That is for what is done again in that case, such as a claim.
 
         Raises:
             StoreUnavailable: the database does not answer, or cannot write: its disk may be full.
@@ -94,6 +99,8 @@ class Database:
         with self._answering(), self._engine.connect() as connection:
             connection = connection.execution_options(qorch_write=True)
             with connection.begin():
+                if not lasting and self._engine.dialect.name == "postgresql":
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 yield connection
 
     @contextmanager

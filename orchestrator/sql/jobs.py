@@ -155,7 +155,7 @@ class SqlJobs:
 
     def add_events(self, events: Sequence[Event]) -> list[Event]:
         job_id, counted = events[0].job_id, sql.jobs.c.num_events + len(events)
-        with self._db.write() as tx:
+        with self._db.write(lasting=False) as tx:
             numbered = update(sql.jobs).where(sql.jobs.c.id == job_id).values(num_events=counted)
             last = tx.execute(numbered.returning(sql.jobs.c.num_events)).scalar_one_or_none()
             if last is None:
@@ -178,7 +178,7 @@ class SqlJobs:
             return desk.write()
 
     def told(self, job_ids: Sequence[str]) -> None:
-        with self._db.write() as tx:
+        with self._db.write(lasting=False) as tx:
             tx.execute(update(sql.jobs).where(sql.jobs.c.id.in_(job_ids)).values(told=True))
 
     # ── placement ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -203,7 +203,7 @@ class SqlJobs:
         return [Waiting(job, tuple(parts.get(job.id, ()))) for job in jobs]
 
     def place(self, decided: Sequence[Placed]) -> list[Event]:
-        with self._db.write() as tx:
+        with self._db.write(lasting=False) as tx:
             desk = Desk(tx, self._db.now(tx))
             desk.open(placed.decision.job_id for placed in decided)
             awaited = []
@@ -230,7 +230,7 @@ class SqlJobs:
         self, backends: Sequence[str], *, owner: str, lease_s: float, most: int = 1, window_s: float = 0.0
     ) -> Claim | None:
         asked = {"backends": list(backends), "worker": owner.rpartition("/")[0] or owner, "most": most + 1}
-        with self._db.write() as tx:
+        with self._db.write(lasting=False) as tx:
             rows = _due(tx, asked)
             if not rows:
                 return None
@@ -252,7 +252,7 @@ class SqlJobs:
         theirs = [sql.assignments.c.owner == owner, _RUNNING]
         if held is not None:
             theirs.append(sql.assignments.c.id.in_(held))
-        with self._db.write() as tx:
+        with self._db.write(lasting=False) as tx:
             _lease_until(tx, theirs, self._db.now(tx) + lease_s)
 
     def disown(self, worker: str) -> None:

@@ -87,7 +87,7 @@ class SqlLedger:
     def save_snapshot(self, fold_version: int, cursor: int, model: str) -> None:
         row = {"fold_version": fold_version, "cursor": cursor, "model": model}
         newest = select(sql.snapshots.c.cursor).where(sql.snapshots.c.fold_version == fold_version)
-        with self._db.write() as tx:
+        with self._db.write(lasting=False) as tx:
             insert_once(tx, sql.snapshots, [row], key=["fold_version", "cursor"])
             kept = tx.execute(newest.order_by(sql.snapshots.c.cursor.desc()).limit(2)).scalars().all()
             tx.execute(delete(sql.snapshots).where(sql.snapshots.c.cursor < min(kept)))
@@ -116,12 +116,12 @@ class SqlLedger:
             for program_hash, one in known.items()
             for key, fit in one.fits.items()
         ]
-        with self._db.write() as tx:
+        with self._db.write(lasting=False) as tx:
             insert_once(tx, sql.programs, programs, key=["hash"])
             insert_once(tx, sql.fits, fits, key=["program_hash", "key"])
 
     def announce(self, worker: str, announcements: Sequence[Announcement]) -> None:
-        with self._db.write() as tx:
+        with self._db.write(lasting=False) as tx:
             now = self._db.now(tx)
             tx.execute(delete(sql.roll).where(sql.roll.c.worker == worker))
             rows = [
@@ -139,7 +139,7 @@ class SqlLedger:
                 tx.execute(insert(sql.roll), rows)
 
     def heartbeat(self, worker: str) -> bool:
-        with self._db.write() as tx:
+        with self._db.write(lasting=False) as tx:
             now = self._db.now(tx)
             beaten = update(sql.roll).where(sql.roll.c.worker == worker).values(heartbeat_at=now)
             return bool(tx.execute(beaten.returning(sql.roll.c.backend)).all())
