@@ -17,7 +17,7 @@ from backends.backend import CostCurve, Device, Execution, TranspileOptions
 from backends.energy import CPU_CORE_POWER_W
 from backends.errors import ExecutionFailed
 from backends.pricing import TARIFFS
-from backends.sampling import Pool, Tally, pool, rehearse
+from backends.sampling import Pool, Tally, pool, rehearse, run_by_sampling
 from backends.sdk import sdk_version
 from backends.transpilation import transpile
 from circuits.counts import to_bits
@@ -25,6 +25,8 @@ from circuits.family import Run
 from circuits.seeds import derive
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from qiskit import QuantumCircuit
 
 SINGLE_THREAD = {"max_parallel_threads": 1, "max_parallel_experiments": 1, "max_parallel_shots": 1}
@@ -34,6 +36,9 @@ _ONE_AND_TWO_QUBIT = "id x y z h s sdg t tdg sx sxdg p r rx ry rz u cx cy cz cp 
 _CONTROLLED = "csx cu crx cry crz ccx ccz cswap mcx mcphase unitary"
 _CLIFFORD = "id x y z h s sdg sx sxdg rz cx cy cz swap ecr reset"
 _PERMUTATIONS = frozenset({"x", "cx", "ccx", "mcx", "swap", "cswap"})
+_EXACT = ("statevector", "density_matrix")
+_MOST_DRAWN_QUBITS = 12
+_KEPT = 256
 _FUSION_FROM_QUBITS = 14  # Aer fuses nothing below this width
 
 
@@ -51,6 +56,7 @@ class Aer:
         self._num_qubits = num_qubits
         self._basis_gates = tuple(basis_gates.split())
         self._cost_curve = cost_curve
+        self._kept: dict[int, tuple[QuantumCircuit, QuantumCircuit, Mapping[int, int]]] = {}
 
     def device(self) -> Device:
         """The engine's record. Qiskit is not imported."""
@@ -100,6 +106,57 @@ class Aer:
         started = time.perf_counter()
         tally = run_pools(simulator, prepared, pools, seed=seed, memory=memory)
         return tally.execution(run_s=time.perf_counter() - started, memory=memory, method=self.method)
+
+    def run_seeded(
+        self, prepared: Sequence[QuantumCircuit], runs: Sequence[Run], seeds: Sequence[int], *, memory: bool = False
+    ) -> Execution:
+        """Run prepared circuits, each run with its own seed.
+
+        Aer has one seed a call. Where a state is simulated once and all shots are drawn from it, as on small circuits
+        that measure at their end, we draw them; other runs go to Aer one by one.
+        """
+        if self.method in _EXACT and all(_small(circuit) for circuit in prepared):
+            return run_by_sampling(prepared, runs, self._distribution, seeds=seeds, memory=memory, method=self.method)
+        parts = [self.run(prepared, [run], seed=seed, memory=memory) for run, seed in zip(runs, seeds, strict=True)]
+        return Execution(
+            counts=tuple(part.counts[0] for part in parts),
+            run_s=sum(part.run_s for part in parts),
+            memory=tuple(part.memory[0] for part in parts if part.memory) if memory else None,
+            method=self.method,
+        )
+
+    def _distribution(self, circuit: QuantumCircuit) -> tuple[NDArray[np.float64], Mapping[int, int]]:
+        import numpy as np
+
+        simulator = self._simulator  # whose import gives circuits what _bare needs
+        bare, readout = self._bare(circuit)
+        (experiment,) = _experiments(simulator.run(bare, shots=1, fusion_enable=False))
+        return np.asarray(experiment.data.probabilities, dtype=np.float64), readout
+
+    def _bare(self, circuit: QuantumCircuit) -> tuple[QuantumCircuit, Mapping[int, int]]:
+        """The gates alone, asking for probabilities, and classical bit -> bit of their index. Kept: it is run again."""
+        from circuits.structure import NOT_GATES, measurements
+
+        known = self._kept.get(id(circuit))
+        if known is None or known[0] is not circuit:
+            targets = measurements(circuit)
+            qubits = sorted(set(targets.values()))
+            bare = circuit.copy_empty_like()
+            for item in circuit.data:
+                if item.operation.name not in NOT_GATES:
+                    bare._append(item)
+            bare.save_probabilities(qubits)  # this method comes with Aer
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            place = {qubit: position for position, qubit in enumerate(qubits)}
+            known = self._kept[id(circuit)] = circuit, bare, {clbit: place[qubit] for clbit, qubit in targets.items()}
+        return known[1], known[2]
+
+
+def _small(circuit: QuantumCircuit) -> bool:
+    from circuits.structure import is_dynamic, measurements
+
+    return bool(circuit.num_qubits <= _MOST_DRAWN_QUBITS and not is_dynamic(circuit) and measurements(circuit))
 
 
 def run_pools(

@@ -177,3 +177,14 @@ class Backend(Protocol):
             ExecutionFailed: it will not.
         """
         ...
+
+
+@runtime_checkable
+class SeededBackend(Backend, Protocol):
+    """A backend that takes runs of several users in one call, each with a seed of its own."""
+
+    def run_seeded(
+        self, prepared: Sequence[QuantumCircuit], runs: Sequence[Run], seeds: Sequence[int], *, memory: bool = False
+    ) -> Execution:
+        """As ``run``; what a run gives depends on its own seed and not on the other runs of the call."""
+        ...

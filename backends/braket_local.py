@@ -98,6 +98,13 @@ class BraketLocal:
         self.device()
         return run_by_sampling(prepared, runs, self._distribution, seed=seed, memory=memory, method="statevector")
 
+    def run_seeded(
+        self, prepared: Sequence[QuantumCircuit], runs: Sequence[Run], seeds: Sequence[int], *, memory: bool = False
+    ) -> Execution:
+        """Run prepared circuits, each run with its own seed."""
+        self.device()
+        return run_by_sampling(prepared, runs, self._distribution, seeds=seeds, memory=memory, method="statevector")
+
     def _distribution(self, circuit: QuantumCircuit) -> tuple[NDArray[np.float64], Mapping[int, int]]:
         import numba
         import numpy as np

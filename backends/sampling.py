@@ -111,11 +111,14 @@ def run_by_sampling(
     runs: Sequence[Run],
     distribution: Callable[[QuantumCircuit], tuple[NDArray[np.float64], Mapping[int, int]]],
     *,
-    seed: int,
+    seed: int = 0,
+    seeds: Sequence[int] | None = None,
     memory: bool,
     method: str,
 ) -> Execution:
     """Run on a simulator that gives exact probabilities, drawing the shots here so that a seed means something.
+
+    Runs of one circuit with one set of parameters share the simulation, whatever their seeds.
 
     Args:
         prepared: transpiled circuits.
@@ -123,44 +126,77 @@ def run_by_sampling(
         distribution: a bound circuit's probabilities, float (2**k,), whose index has bit i for the i-th of k qubits,
             and classical bit -> position of the qubit it holds.
         seed: of all shots of this call.
+        seeds: of each run's shots, instead: what it gives does not depend on the others.
         memory: whether to keep the outcome of every shot.
         method: name of the engine.
     """
     import numpy as np
 
     started = time.perf_counter()
-    rng = np.random.default_rng(seed)
+    together = np.random.default_rng(seed)
     tally = Tally()
     for group in pool(prepared, runs):
         circuit = prepared[group.circuit]
-        probabilities, readout = distribution(bind(circuit, group.parameters))
-        tally.deal(group, draw(probabilities, readout, circuit.num_clbits, sum(group.shots), rng))
+        dice = Dice(*distribution(bind(circuit, group.parameters)), circuit.num_clbits)
+        if seeds is None:
+            tally.deal(group, dice.throw(sum(group.shots), together))
+            continue
+        for run, shots in zip(group.runs, group.shots, strict=True):
+            own = np.random.default_rng(seeds[run])
+            if memory:
+                tally.memory[run] = tuple(dice.throw(shots, own))
+                tally.counts[run] = dict(Counter(tally.memory[run]))
+            else:
+                tally.counts[run] = dice.count(shots, own)
     return tally.execution(run_s=time.perf_counter() - started, memory=memory, method=method)
 
 
-def draw(
-    probabilities: NDArray[np.float64],
-    readout: Mapping[int, int],
-    num_clbits: int,
-    shots: int,
-    rng: np.random.Generator,
-) -> list[str]:
-    """Draw shots and write them as bit strings in Qiskit's order. A classical bit that nothing is read into is 0.
+class Dice:
+    """Draws shots from a distribution and writes them in Qiskit's order. A bit that nothing is read into is 0."""
 
-    Args:
-        probabilities: float (2**k,), non-negative; normalised here, since single precision leaves 1e-6.
-        readout: classical bit -> bit of the index.
-        num_clbits: length of the strings.
-        shots: number of draws.
-        rng: source of randomness.
-    """
-    import numpy as np
+    def __init__(self, probabilities: NDArray[np.float64], readout: Mapping[int, int], num_clbits: int) -> None:
+        """Of one circuit.
 
-    cumulative = np.cumsum(probabilities, dtype=np.float64)
-    drawn = np.searchsorted(cumulative, rng.random(shots) * cumulative[-1], side="right")
-    values, inverse = np.unique(drawn, return_inverse=True)
-    characters = np.full((len(values), num_clbits), ord("0"), dtype=np.uint8)
-    for clbit, position in readout.items():
-        characters[:, num_clbits - 1 - clbit] += ((values >> position) & 1).astype(np.uint8)
-    strings = [row.tobytes().decode("ascii") for row in characters]
-    return [strings[index] for index in inverse]
+        Args:
+            probabilities: float (2**k,), non-negative; normalised here, since single precision leaves 1e-6.
+            readout: classical bit -> bit of the index.
+            num_clbits: length of the strings.
+        """
+        import numpy as np
+
+        self._cumulative = np.cumsum(probabilities, dtype=np.float64)
+        self._readout = readout
+        self._num_clbits = num_clbits
+        self._written: dict[int, str] = {}
+
+    def throw(self, shots: int, rng: np.random.Generator) -> list[str]:
+        """Shot by shot."""
+        return [self._write(value) for value in self._draw(shots, rng).tolist()]
+
+    def count(self, shots: int, rng: np.random.Generator) -> Counts:
+        """The same shots, counted."""
+        import numpy as np
+
+        counts: Counts = {}
+        values, numbers = np.unique(self._draw(shots, rng), return_counts=True)
+        for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
+            written = self._write(value)  # values that differ in unread bits alone are one outcome
+            counts[written] = counts.get(written, 0) + number
+        return counts
+
+    def _draw(self, shots: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        import numpy as np
+
+        drawn: NDArray[np.int64] = np.searchsorted(
+            self._cumulative, rng.random(shots) * self._cumulative[-1], side="right"
+        )
+        return drawn
+
+    def _write(self, value: int) -> str:
+        written = self._written.get(value)
+        if written is None:
+            bits = ["0"] * self._num_clbits
+            for clbit, position in self._readout.items():
+                bits[self._num_clbits - 1 - clbit] = str(value >> position & 1)
+            written = self._written[value] = "".join(bits)
+        return written

@@ -24,7 +24,7 @@ from orchestrator.job import Failure
 from orchestrator.records import from_json
 from orchestrator.runtime import ExecuteWork, JudgeWork, PrepareWork
 from workers.frames import Frames
-from workers.words import MARK
+from workers.words import MARK, NOBODY
 
 log = logging.getLogger("qorch.child")
 
@@ -79,11 +79,22 @@ def _execute_many(hands: Any, frames: Frames, works: Sequence[ExecuteWork]) -> N
 
     flusher = threading.Thread(target=flush, daemon=True)
     flusher.start()
-    for number, work in enumerate(works):
-        os.write(sys.stderr.fileno(), b"%b%d\n" % (MARK, number))  # whose words follow
-        frames.put(*_one_of_many(hands, work))
+    for pieces in hands.alike(works):
+        _mark(NOBODY)
+        together = hands.execute_together(works[pieces.start : pieces.stop])
+        for number in pieces:
+            if together is not None:
+                frames.put("part", together[number - pieces.start])
+            else:
+                _mark(b"%d" % number)
+                frames.put(*_one_of_many(hands, works[number]))
     over.set()
     flusher.join()
+
+
+def _mark(piece: bytes) -> None:
+    """Say whose words follow: a piece's, or nobody's."""
+    os.write(sys.stderr.fileno(), b"%b%b\n" % (MARK, piece))
 
 
 def _one_of_many(hands: Any, work: ExecuteWork) -> tuple[str, Any]:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any
 
 from qiskit import QuantumCircuit, qasm3
 
 import backends
-from backends.backend import Backend, Device, Execution, TranspileOptions
+from backends.backend import Backend, Device, Execution, SeededBackend, TranspileOptions
 from backends.calibration import survival
-from backends.errors import UnsupportedCircuit
+from backends.errors import BackendError, UnsupportedCircuit
 from backends.transpilation import rejection, transpile
+from circuits.errors import CircuitError
 from circuits.facts import Features, Judgement
 from circuits.family import AdaptiveFamily, CircuitFamily, Counts, Outcome, Run
 from circuits.features import features
@@ -40,6 +42,13 @@ def _family(program_json: str, limits: Limits) -> CircuitFamily:
 def backend(name: str) -> Backend:
     """The live backend; made once."""
     return backends.load(name)
+
+
+@cache
+def _seeded(name: str) -> SeededBackend | None:
+    """The live backend, if it takes several seeds in one call."""
+    found = backend(name)
+    return found if isinstance(found, SeededBackend) else None
 
 
 @lru_cache(maxsize=KEPT)
@@ -110,18 +119,81 @@ def execute(work: ExecuteWork, progress: Progress) -> Executed:
     compiled = tuple(qasm3.dumps(circuit) for circuit in prepared) if work.return_compiled else None
     if isinstance(family, AdaptiveFamily):
         return _search(family, prepared, work, prepare_s, compiled, progress)
-    execution = backend(work.backend).run(prepared, [Run(work.shots)], seed=work.seed, memory=work.memory)
+    execution = _run_seeded(prepared, [work])
+    return _executed(family, work, execution, 0, prepare_s=prepare_s, run_s=execution.run_s, compiled=compiled)
+
+
+def alike(works: Sequence[ExecuteWork]) -> list[range]:
+    """Indices of these pieces, those that stand together and differ in seed, shots and owner alone in one range."""
+    ranges: list[range] = []
+    for index, work in enumerate(works):
+        if ranges and replace(work, **_own(works[ranges[-1].start])) == works[ranges[-1].start]:
+            ranges[-1] = range(ranges[-1].start, index + 1)
+        else:
+            ranges.append(range(index, index + 1))
+    return ranges
+
+
+def _own(work: ExecuteWork) -> dict[str, Any]:
+    """What may differ between pieces that are alike."""
+    return {"seed": work.seed, "shots": work.shots, "job_id": work.job_id}
+
+
+def execute_together(works: Sequence[ExecuteWork]) -> list[Executed] | None:
+    """Run alike pieces in one call of their backend. None if they have to be run one by one, as by :func:`execute`."""
+    work = works[0]
+    if len(works) == 1 or _seeded(work.backend) is None or work.return_compiled:
+        return None
+    program_json = to_json(work.program)
+    begun = time.perf_counter()
+    try:
+        family = _family(program_json, work.limits)
+        if isinstance(family, AdaptiveFamily):
+            return None
+        prepared = _transpiled(program_json, work.limits, work.backend, work.options)
+        prepare_s = (time.perf_counter() - begun) / len(works)
+        execution = _run_seeded(prepared, works)
+    except (BackendError, CircuitError):  # whose fault it is will be seen when each runs alone
+        return None
+    run_s = execution.run_s / len(works)
+    return [
+        _executed(family, one, execution, index, prepare_s=prepare_s, run_s=run_s, compiled=None)
+        for index, one in enumerate(works)
+    ]
+
+
+def _run_seeded(prepared: Sequence[QuantumCircuit], works: Sequence[ExecuteWork]) -> Execution:
+    """Run one circuit for these pieces; a backend that cannot do it for several gets one alone."""
+    work, runs = works[0], [Run(one.shots) for one in works]
+    seeded = _seeded(work.backend)
+    if seeded is not None:
+        return seeded.run_seeded(prepared, runs, [one.seed for one in works], memory=work.memory)
+    return backend(work.backend).run(prepared, runs, seed=work.seed, memory=work.memory)
+
+
+def _executed(
+    family: CircuitFamily,
+    work: ExecuteWork,
+    execution: Execution,
+    index: int,
+    *,
+    prepare_s: float,
+    run_s: float,
+    compiled: tuple[str, ...] | None,
+) -> Executed:
+    """One piece's part of an execution."""
+    counts = execution.counts[index]
     return Executed(
-        counts=execution.counts[0],
-        judgement=judge(family, execution.counts[0], work.ideal),
+        counts=counts,
+        judgement=judge(family, counts, work.ideal),
         warm_up_s=0.0,
         prepare_s=prepare_s,
-        run_s=execution.run_s,
+        run_s=run_s,
         num_tasks=1,
         num_shots=work.shots,
         method=execution.method,
         device_s=execution.device_s,
-        memory=execution.memory[0] if execution.memory else None,
+        memory=execution.memory[index] if execution.memory else None,
         compiled=compiled,
     )
 

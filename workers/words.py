@@ -13,6 +13,9 @@ from orchestrator import logs
 MARK = b"\x1e"
 """Begins a line by which a child says on which piece of a batch it is at work: its number follows."""
 
+NOBODY = b"-"
+"""Instead of a number: it is at work on several."""
+
 MAX_LINES = 200
 """Lines that are kept of one piece of work."""
 
@@ -105,7 +108,9 @@ class Words:
             return
         if said:
             self._tell(said)
-        if number.isdigit() and int(number) < len(self._pieces):
+        if number == NOBODY:
+            self._about = ()
+        elif number.isdigit() and int(number) < len(self._pieces):
             self._about, self._num_lines = (self._pieces[int(number)],), 0
 
     def _tell(self, line: bytes) -> None:

@@ -18,7 +18,7 @@ from backends.braket_local import BraketLocal
 from backends.cirq_simulator import CirqSimulator
 from backends.conversion import COMMON_BASIS, to_braket, to_cirq
 from backends.errors import UnsupportedCircuit
-from backends.sampling import draw
+from backends.sampling import Dice
 
 GATES = get_standard_gate_name_mapping()
 BACKENDS = (CirqSimulator(), BraketLocal())
@@ -124,7 +124,7 @@ def test_what_cannot_be_converted_is_refused(convert: Callable[[QuantumCircuit],
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=4, max_size=4).filter(lambda p: sum(p) > 0.1), st.integers(0, 99))
 def test_draws_follow_the_probabilities(weights: list[float], seed: int) -> None:
-    shots = draw(np.array(weights), {0: 1, 2: 0}, 3, 500, np.random.default_rng(seed))
+    shots = Dice(np.array(weights), {0: 1, 2: 0}, 3).throw(500, np.random.default_rng(seed))
     assert len(shots) == 500
     for index, weight in enumerate(weights):
         bits = f"{index & 1}0{index >> 1}"

@@ -15,7 +15,7 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import Statevector, random_clifford
 
 from backends import BACKENDS, load
-from backends.backend import Backend, Device, Execution, TranspileOptions
+from backends.backend import Backend, Device, Execution, SeededBackend, TranspileOptions
 from backends.errors import ExecutionFailed, UnknownBackend, UnsupportedCircuit
 from circuits.counts import finite_shot_floor, hellinger_fidelity
 from circuits.family import Run
@@ -223,3 +223,23 @@ def test_device_records_import_neither_sdk_nor_qiskit() -> None:
 def test_an_unknown_name_says_which_there_are() -> None:
     with pytest.raises(UnknownBackend, match=r"fake_hanoi.*Did you mean 'fake_hanoi'"):
         load("fake_hanoy")
+
+
+SEEDED = [name for name in sorted(BACKENDS) if isinstance(load(name), SeededBackend)]
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_runs_with_seeds_of_their_own_do_not_depend_on_each_other(name: str) -> None:
+    """Several users' runs in one call: each gets what it would get alone."""
+    found = backend(name)
+    assert isinstance(found, SeededBackend)
+    prepared = found.prepare([bell()], OPTIONS)
+    wanted, seeds = [Run(100), Run(60), Run(100), Run(100)], [1, 2, 1, 5]
+    together = found.run_seeded(prepared, wanted, seeds).counts
+    assert [sum(counts.values()) for counts in together] == [100, 60, 100, 100]
+    assert together[0] == together[2] != together[3]
+    for run_, seed, counts in zip(wanted, seeds, together, strict=True):
+        assert found.run_seeded(prepared, [run_], [seed]).counts[0] == counts
+    kept = found.run_seeded(prepared, wanted, seeds, memory=True)
+    assert kept.memory is not None
+    assert [dict(Counter(shots)) for shots in kept.memory] == list(together) == list(kept.counts)
