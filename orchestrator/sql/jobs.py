@@ -95,7 +95,6 @@ class SqlJobs:
             desk.open(parent for spec in specs for parent in spec.after)
             _check_parents(desk, specs, project)
             rows = [_job_row(*new, project, desk.now) for new in zip(ids, keys, specs, strict=True)]
-            rows.sort(key=lambda row: row["idempotency_key"] or "")  # two batches with the same keys wait in one order
             insert_once(tx, sql.jobs, rows, key=["idempotency_key"])
             found, earlier = _written(tx, ids, keys)
             cases: list[Case] = []
