@@ -79,17 +79,19 @@ def _execute_many(hands: Any, frames: Frames, works: Sequence[ExecuteWork]) -> N
 
     flusher = threading.Thread(target=flush, daemon=True)
     flusher.start()
-    for pieces in hands.alike(works):
-        _mark(NOBODY)
-        together = hands.execute_together(works[pieces.start : pieces.stop])
-        for number in pieces:
-            if together is not None:
-                frames.put("part", together[number - pieces.start])
-            else:
-                _mark(b"%d" % number)
-                frames.put(*_one_of_many(hands, works[number]))
-    over.set()
-    flusher.join()
+    try:
+        for pieces in hands.alike(works):
+            _mark(NOBODY)
+            together = hands.execute_together(works[pieces.start : pieces.stop])
+            for number in pieces:
+                if together is not None:
+                    frames.put("part", together[number - pieces.start])
+                else:
+                    _mark(b"%d" % number)
+                    frames.put(*_one_of_many(hands, works[number]))
+    finally:  # also when a batch ends as nobody foresaw: the thread must not outlive it
+        over.set()
+        flusher.join()
 
 
 def _mark(piece: bytes) -> None:
