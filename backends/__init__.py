@@ -13,6 +13,7 @@ BACKENDS: dict[str, str] = {
     "aer_density_matrix": "backends.aer:density_matrix",  # ideal, up to 11 qubits
     "aer_mps": "backends.aer:mps",  # ideal, up to 40 weakly entangled qubits
     "aer_stabilizer": "backends.aer:stabilizer",  # ideal, up to 60 qubits, Clifford circuits alone
+    "sparse": "backends.sparse:Sparse",  # ideal, up to 64 qubits, as long as few basis states occur
     "fake_guadalupe": "backends.fake_ibm:guadalupe",  # IBM Falcon r4, 16 qubits, calibration of April 2021
     "fake_hanoi": "backends.fake_ibm:hanoi",  # IBM Falcon r5.11, 27 qubits, calibration of February 2025
     "cirq_simulator": "backends.cirq_simulator:CirqSimulator",  # ideal, up to 20 qubits

@@ -78,6 +78,7 @@ class Device:
         sdk_version: version of the package that does the work.
         warm_up_s: seconds until a process that has not used it yet can run there: imports, just-in-time compilation
             (ours, measured once; the order of magnitude counts).
+        follows_definitions: it runs a gate by its definition, whatever its depth: circuits are not transpiled for it.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Device:
     power_w: float
     sdk_version: str
     warm_up_s: float = 0.0
+    follows_definitions: bool = False
 
     @cached_property
     def target_version(self) -> str:

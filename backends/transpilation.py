@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -117,6 +117,9 @@ def _transpile(device: Device, circuit: QuantumCircuit, options: TranspileOption
         _check_layout(device, circuit, options.initial_layout)
     elif circuit.num_qubits > device.num_qubits:
         circuit = drop_idle_qubits(circuit)
+    if device.follows_definitions:
+        _check_definitions(device, circuit, set())
+        return circuit
     try:
         with _lock:
             fitted: QuantumCircuit = _pass_manager(device, options).run(circuit)
@@ -128,6 +131,23 @@ def _transpile(device: Device, circuit: QuantumCircuit, options: TranspileOption
     if device.max_gates is not None or device.max_active_qubits < device.num_qubits:
         _refuse(circuit, rejection(device, features(fitted)), " once transpiled")
     return fitted
+
+
+def _check_definitions(device: Device, circuit: QuantumCircuit, seen: set[Hashable]) -> None:
+    """Refuse a circuit with a gate that the device neither knows nor can find defined."""
+    from circuits.structure import NOT_GATES, definition_key
+
+    for item in circuit.data:
+        operation = item.operation
+        if operation.name in device.basis_gates or operation.name in NOT_GATES:
+            continue
+        definition = getattr(operation, "definition", None)
+        if definition is None:
+            _refuse(circuit, f"{device.name} knows no gate {operation.name!r} and finds no definition of it")
+        key = definition_key(operation)
+        if key not in seen:
+            seen.add(key)
+            _check_definitions(device, definition, seen)
 
 
 def _refuse(circuit: QuantumCircuit, reason: str | None, when: str = "") -> None:

@@ -22,7 +22,7 @@ class Domain:
     Attributes:
         kind: int, float or str.
         low: smallest value of a number.
-        high: largest value of a number.
+        high: largest value of a number; longest string.
         choices: the allowed values, if they are listed.
         doc: one line for the command line.
     """
@@ -37,6 +37,8 @@ class Domain:
         """The domain in words, for messages and help texts."""
         if self.choices:
             return "one of " + ", ".join(repr(choice) for choice in self.choices)
+        if self.kind is str:
+            return f"a string of at most {self.high:g} characters"
         noun = "an integer" if self.kind is int else "a finite number"
         return f"{noun} in [{self.low:g}, {self.high:g}]"
 
@@ -46,6 +48,8 @@ class Domain:
             return False
         if self.choices:
             return value in self.choices
+        if isinstance(value, str):
+            return len(value) <= self.high
         return isinstance(value, (int, float)) and self.low <= value <= self.high  # false for NaN
 
 
@@ -62,6 +66,11 @@ def real(default: float, *, low: float, high: float, doc: str = "") -> Any:
 def choice(default: Any, *choices: Any, doc: str = "") -> Any:
     """A dataclass field that holds one of ``choices``, all of the type of ``default``."""
     return field(default=default, metadata={"domain": Domain(type(default), choices=choices, doc=doc)})
+
+
+def text(default: str, *, longest: int, doc: str = "") -> Any:
+    """A dataclass field that holds a string; the family itself says what may be in it."""
+    return field(default=default, metadata={"domain": Domain(str, high=longest, doc=doc)})
 
 
 def domains(family: Any) -> dict[str, Domain]:
