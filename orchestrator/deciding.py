@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backends.limits import rejection
@@ -14,10 +14,14 @@ from orchestrator.fleet import Fleet
 from orchestrator.job import Assignment, AssignmentState, Estimate, Failure, JobSpec
 from orchestrator.lifecycle import Rules, movable
 from orchestrator.placement import Backlog, Candidate, Choice, Request, rank, rejections
+from orchestrator.preparation import Fit
 from orchestrator.preparer import Known
 from orchestrator.runtime import RuntimeFailure
 from orchestrator.shares import assignments_of, check_feasible
 from orchestrator.store import Waiting
+
+
+_UNSOUGHT = Fit(cannot="nobody has looked whether it could run there")
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def _request(waiting: Waiting, known: Known, scene: Scene) -> Request:
             estimate,
             wait_s=wait_s,
             waited_s=waited_s,
-            cannot=fits[name].cannot or rejection(device, facts.features),
+            cannot=_fit(fits, name).cannot or rejection(device, facts.features),
             against=[against[name]] if name in against else [],
         )
         candidates.append(Candidate(name, before, estimate, wait_s, device.target_version, why))
@@ -117,8 +121,13 @@ def parts_of(request: Request, choice: Choice, known: Known, scene: Scene) -> li
         return defect("place", error, f"policy {request.spec.policy!r}: ")
 
 
+def _fit(fits: Mapping[str, Fit], backend: str) -> Fit:
+    """How the program fits a backend; nothing is known of one where the job may not go."""
+    return fits.get(backend, _UNSOUGHT)
+
+
 def _sized(spec: JobSpec, known: Known, scene: Scene, backend: str, shots: int) -> tuple[Estimate, Estimate]:
     """Prior and estimate of so many shots there: what does not depend on the shots is paid in full by each share."""
     (facts, fits), device = known, scene.fleet.devices[backend]
-    before = prior(device, fits[backend], shots)
+    before = prior(device, _fit(fits, backend), shots)
     return before, scene.model.estimate(before, device, facts.group, spec.program.content_hash())

@@ -197,6 +197,11 @@ def rejections(
     return tuple(found)
 
 
+def may_go(spec: JobSpec, backend: str) -> bool:
+    """Whether the job itself leaves the backend open."""
+    return not any(_named(spec, backend))
+
+
 def _named(spec: JobSpec, backend: str) -> Iterable[str]:
     if spec.pin and backend not in spec.pin:
         yield f"the job is pinned to {', '.join(sorted(spec.pin))}"

@@ -12,6 +12,7 @@ from backends.backend import Device
 from circuits.program import Program
 from orchestrator.job import Job, JobSpec
 from orchestrator.logs import working_on
+from orchestrator.placement import may_go
 from orchestrator.preparation import Fit, Preparation, ProgramFacts, fit_key, preparation_key
 from orchestrator.runtime import UNSTARTABLE, Leash, PrepareWork, Runtime, RuntimeFailure, WorkReturned
 from orchestrator.settings import Settings
@@ -47,6 +48,7 @@ class Preparer:
     def prepare(self, jobs: Sequence[Job], devices: Mapping[str, Device]) -> list[Known | RuntimeFailure]:
         """Prepare the programs of the first of these jobs, as many as can be before the window closes; at least one.
 
+        A program is fitted to the backends that its job may go to: a wide one may take minutes on another.
         A program seen for the first time takes a while; the jobs behind it are not held up, nor those before it.
 
         Raises:
@@ -54,7 +56,10 @@ class Preparer:
         """
         specs = [job.spec for job in jobs]
         hashes = [preparation_key(spec.program) for spec in specs]
-        keys = [{name: fit_key(device, spec.transpile) for name, device in devices.items()} for spec in specs]
+        keys = [
+            {name: fit_key(device, spec.transpile) for name, device in devices.items() if may_go(spec, name)}
+            for spec in specs
+        ]
         self._recall(hashes, sorted({key for mine in keys for key in mine.values()}))
         found: list[Known | RuntimeFailure] = []
         new: dict[str, Preparation] = {}
@@ -91,7 +96,7 @@ class Preparer:
     ) -> Known | RuntimeFailure:
         with self._lock:
             known = self._kept.get(program_hash)
-        missing = tuple(device for name, device in devices.items() if known is None or keys[name] not in known.fits)
+        missing = tuple(devices[name] for name, key in keys.items() if known is None or key not in known.fits)
         if known is None or missing:
             work = PrepareWork(spec.program, self._settings.program_limits, missing, spec.transpile)
             try:
