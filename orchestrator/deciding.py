@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from backends.limits import rejection
@@ -13,15 +13,12 @@ from orchestrator.errors import NoFeasibleBackend, PlacementError
 from orchestrator.fleet import Fleet
 from orchestrator.job import Assignment, AssignmentState, Estimate, Failure, JobSpec
 from orchestrator.lifecycle import Rules, movable
-from orchestrator.placement import Backlog, Candidate, Choice, Request, rank, rejections
+from orchestrator.placement import Backlog, Candidate, Choice, Request, rank, rejections, ruled_out
 from orchestrator.preparation import Fit
 from orchestrator.preparer import Known
 from orchestrator.runtime import RuntimeFailure
 from orchestrator.shares import assignments_of, check_feasible
 from orchestrator.store import Waiting
-
-
-_UNSOUGHT = Fit(cannot="nobody has looked whether it could run there")
 
 
 @dataclass(frozen=True)
@@ -68,24 +65,20 @@ def _request(waiting: Waiting, known: Known, scene: Scene) -> Request:
     job, (facts, fits) = waiting.job, known
     spec = job.spec if job.to_place == job.spec.shots else replace(job.spec, shots=job.to_place)
     waited_s = max(0.0, scene.now - job.submitted_at)
-    against = dict(scene.fleet.closed)
+    closed = dict(scene.fleet.closed)
     for part in waiting.parts:
         gone = part.state is AssignmentState.REPLACED  # one that was tried again there with success is none of these
         if gone and part.failure is not None and part.failure.kind != "backend_lost":
-            against[part.backend] = f"the job has failed there: {part.failure.message}"
+            closed[part.backend] = f"the job has failed there: {part.failure.message}"
     candidates = []
     for name, device in scene.fleet.devices.items():
         before, estimate = _sized(spec, known, scene, name, spec.shots)
         wait_s = scene.backlog.wait_s(name)
-        why = rejections(
-            spec,
-            name,
-            estimate,
-            wait_s=wait_s,
-            waited_s=waited_s,
-            cannot=_fit(fits, name).cannot or rejection(device, facts.features),
-            against=[against[name]] if name in against else [],
-        )
+        against = [closed[name]] if name in closed else []
+        why = (*ruled_out(spec, name), *against)
+        if name in fits:
+            cannot = fits[name].cannot or rejection(device, facts.features)
+            why = rejections(spec, name, estimate, wait_s=wait_s, waited_s=waited_s, cannot=cannot, against=against)
         candidates.append(Candidate(name, before, estimate, wait_s, device.target_version, why))
     deadline_s = spec.limits.deadline_s
     request = Request(
@@ -121,13 +114,8 @@ def parts_of(request: Request, choice: Choice, known: Known, scene: Scene) -> li
         return defect("place", error, f"policy {request.spec.policy!r}: ")
 
 
-def _fit(fits: Mapping[str, Fit], backend: str) -> Fit:
-    """How the program fits a backend; nothing is known of one where the job may not go."""
-    return fits.get(backend, _UNSOUGHT)
-
-
 def _sized(spec: JobSpec, known: Known, scene: Scene, backend: str, shots: int) -> tuple[Estimate, Estimate]:
     """Prior and estimate of so many shots there: what does not depend on the shots is paid in full by each share."""
     (facts, fits), device = known, scene.fleet.devices[backend]
-    before = prior(device, _fit(fits, backend), shots)
+    before = prior(device, fits.get(backend, Fit()), shots)  # where the job may not go, nobody has looked
     return before, scene.model.estimate(before, device, facts.group, spec.program.content_hash())

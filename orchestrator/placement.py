@@ -190,19 +190,15 @@ def rejections(
         cannot: what the backend itself says against the circuit, if anything.
         against: what is known already: an operator closed it, or the job has failed there.
     """
-    found = [*_named(spec, backend), *against]
+    found = [*ruled_out(spec, backend), *against]
     if cannot is not None:
         return (*found, cannot)  # without a circuit that fits, its estimate means nothing
     found.extend(_limited(spec.limits, estimate, wait_s, waited_s))
     return tuple(found)
 
 
-def may_go(spec: JobSpec, backend: str) -> bool:
-    """Whether the job itself leaves the backend open."""
-    return not any(_named(spec, backend))
-
-
-def _named(spec: JobSpec, backend: str) -> Iterable[str]:
+def ruled_out(spec: JobSpec, backend: str) -> Iterable[str]:
+    """Why the job itself leaves this backend no chance; nothing is known then of how it would fit there."""
     if spec.pin and backend not in spec.pin:
         yield f"the job is pinned to {', '.join(sorted(spec.pin))}"
     if spec.allow and backend not in spec.allow:

@@ -12,7 +12,7 @@ from backends.backend import Device
 from circuits.program import Program
 from orchestrator.job import Job, JobSpec
 from orchestrator.logs import working_on
-from orchestrator.placement import may_go
+from orchestrator.placement import ruled_out
 from orchestrator.preparation import Fit, Preparation, ProgramFacts, fit_key, preparation_key
 from orchestrator.runtime import UNSTARTABLE, Leash, PrepareWork, Runtime, RuntimeFailure, WorkReturned
 from orchestrator.settings import Settings
@@ -57,7 +57,11 @@ class Preparer:
         specs = [job.spec for job in jobs]
         hashes = [preparation_key(spec.program) for spec in specs]
         keys = [
-            {name: fit_key(device, spec.transpile) for name, device in devices.items() if may_go(spec, name)}
+            {
+                name: fit_key(device, spec.transpile)
+                for name, device in devices.items()
+                if not any(ruled_out(spec, name))
+            }
             for spec in specs
         ]
         self._recall(hashes, sorted({key for mine in keys for key in mine.values()}))
