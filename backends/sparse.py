@@ -20,7 +20,7 @@ from backends.backend import CostCurve, Device, Execution, TranspileOptions
 from backends.energy import CPU_CORE_POWER_W
 from backends.errors import ExecutionFailed
 from backends.pricing import TARIFFS
-from backends.sampling import Pool, Tally, pool, rehearse
+from backends.sampling import Pool, Tally, pool
 from backends.sdk import sdk_version
 from backends.transpilation import transpile
 from circuits.family import Run
@@ -82,8 +82,19 @@ class Sparse:
         )
 
     def warm_up(self) -> None:
-        """Let numba load its kernels, or compile them if this machine never has, and run a circuit of two qubits."""
-        rehearse(self)
+        """Let numba load its kernels, or compile them if this machine never has, and each of them run once."""
+        from qiskit import QuantumCircuit
+        from qiskit.circuit import Parameter
+
+        angle = Parameter("angle")
+        circuit = QuantumCircuit(2, 2)
+        circuit.h(0)
+        circuit.t(0)
+        circuit.h(0)
+        circuit.rx(angle, 1)
+        circuit.cx(0, 1)
+        circuit.measure([0, 1], [0, 1])
+        self.run(self.prepare([circuit], TranspileOptions()), [Run(1, 0, {"angle": 0.0})], seed=0)
 
     def prepare(self, circuits: Sequence[QuantumCircuit], options: TranspileOptions) -> list[QuantumCircuit]:
         """Check that every gate is known or defined; circuits stay as they are."""

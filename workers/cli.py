@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from workers import cli_fleet, cli_jobs, cli_ops, cli_server
+from workers import cli_fleet, cli_jobs, cli_ops, cli_raytrace, cli_server
 from workers.cli_frame import Frame, print_json
 from workers.cli_options import Common, takes
 
@@ -32,6 +32,7 @@ PANELS = {
         cli_jobs.why,
         cli_ops.logs,
     ),
+    "Workloads": (cli_raytrace.raytrace,),
     "What there is": (cli_fleet.backends, cli_fleet.policies, cli_fleet.costs, cli_server.metrics, cli_fleet.doctor),
     "Cluster": (cli_fleet.up, cli_fleet.worker, cli_server.serve),
     "Operations": (

@@ -58,18 +58,20 @@ class Rays:
 
 @lru_cache(maxsize=64)
 def random_scene(num_primitives: int, grid_bits: int, seed: int, frame: int = 0) -> tuple[Box, ...]:
-    """Boxes with independent uniform corners, each drifting by up to one grid unit a frame and axis (ours).
+    """Boxes with uniform corners, each drifting by up to one grid unit a frame and axis (ours).
 
-    A box that would leave the grid is reflected at its faces.
+    Along each axis no two corners share a coordinate, as long as there are enough: which of two boxes at one depth a
+    search finds is chance. A box that would leave the grid is reflected at its faces.
     """
     generator = random.Random(f"scene {num_primitives} {grid_bits} {seed}")
     size = 2**grid_bits
-    boxes = []
-    for _ in range(num_primitives):
-        corners = [sorted((generator.randrange(size), generator.randrange(size))) for _ in range(3)]
-        moved = [_drift(low, high, size, frame * generator.choice((-1, 0, 1))) for low, high in corners]
-        boxes.append(Box(*(end for interval in moved for end in interval)))
-    return tuple(boxes)
+    sides = []
+    for _ in range(3):
+        wanted = 2 * num_primitives
+        ends = generator.sample(range(size), wanted) if wanted <= size else generator.choices(range(size), k=wanted)
+        intervals = (sorted(pair) for pair in zip(ends[::2], ends[1::2], strict=True))
+        sides.append([_drift(low, high, size, frame * generator.choice((-1, 0, 1))) for low, high in intervals])
+    return tuple(Box(*x, *y, *z) for x, y, z in zip(*sides, strict=True))
 
 
 def read_scene(text: str, grid_bits: int) -> dict[int, Box]:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Generator, Sequence
 from fractions import Fraction
+from itertools import count
 
 import numpy as np
 import pytest
@@ -219,7 +220,8 @@ def finish(loop: Generator[Round, Sequence[Counts], Outcome], reply: Callable[[R
 
 def drive(family: RayTracing, shots: int, seed: int) -> Outcome:
     prepared = SPARSE.prepare(family.circuits(), TranspileOptions())
-    return finish(family.rounds(shots, seed), lambda turn: SPARSE.run(prepared, turn.runs, seed=seed).counts)
+    seeds = count(1_000 * seed)  # rounds that shared one would repeat each other's bad luck
+    return finish(family.rounds(shots, seed), lambda turn: SPARSE.run(prepared, turn.runs, seed=next(seeds)).counts)
 
 
 @pytest.mark.parametrize("camera", CAMERAS)
