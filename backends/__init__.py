@@ -16,6 +16,7 @@ BACKENDS: dict[str, str] = {
     "sparse": "backends.sparse:Sparse",  # ideal, up to 64 qubits, as long as few basis states occur
     "fake_guadalupe": "backends.fake_ibm:guadalupe",  # IBM Falcon r4, 16 qubits, calibration of April 2021
     "fake_hanoi": "backends.fake_ibm:hanoi",  # IBM Falcon r5.11, 27 qubits, calibration of February 2025
+    "cpu": "backends.cpu:Cpu",  # no circuits: the classical algorithm of families that have one
     "cirq_simulator": "backends.cirq_simulator:CirqSimulator",  # ideal, up to 20 qubits
     "braket_local": "backends.braket_local:BraketLocal",  # ideal, up to 20 qubits
 }

@@ -63,7 +63,7 @@ class Device:
 
     Attributes:
         name: the backend's key in ``backends.BACKENDS``.
-        kind: "simulator", "emulated_qpu" (a device's calibration behind a simulator) or "qpu".
+        kind: "simulator", "emulated_qpu" (a device's calibration behind a simulator), "qpu", or "cpu" (no circuits).
         num_qubits: size of the target; for a simulator, the largest circuit it takes.
         max_active_qubits: most qubits that one transpiled circuit may use, where that is less than ``num_qubits``.
         basis_gates: gates it runs without decomposition.

@@ -99,3 +99,17 @@ class AdaptiveFamily(CircuitFamily, Protocol):
     def ideal_outcome_score(self) -> float:
         """The score of the outcome of a run without noise, > 0."""
         ...
+
+
+@runtime_checkable
+class SolvableFamily(AdaptiveFamily, Protocol):
+    """A family whose answer a classical algorithm can give as well."""
+
+    @property
+    def num_operations(self) -> int:
+        """Elementary steps of that algorithm, for an estimate of its time."""
+        ...
+
+    def solve(self) -> Outcome:
+        """The outcome that circuits would lead to, without circuits."""
+        ...

@@ -165,6 +165,10 @@ Choice = Mapping[str, float]
 """Backend -> share of the shots; shares are > 0 and add up to 1."""
 
 
+CLASSICAL = "cpu"
+"""The backend that runs no circuits, see ``backends.cpu``."""
+
+
 class Policy(Protocol):
     """Decides where a batch of jobs goes. Same input, same choice: chance comes from the jobs' seeds."""
 
@@ -205,6 +209,8 @@ def ruled_out(spec: JobSpec, backend: str) -> Iterable[str]:
         yield f"the job allows only {', '.join(spec.allow)}"
     if backend in spec.exclude:
         yield "the job excludes it"
+    if backend == CLASSICAL and backend not in (*spec.allow, *spec.pin):
+        yield "it would answer without a circuit: a job has to allow it by name"
 
 
 def _limited(limits: Limits, estimate: Estimate, wait_s: float, waited_s: float) -> Iterable[str]:

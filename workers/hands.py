@@ -20,7 +20,7 @@ from backends.errors import BackendError, UnsupportedCircuit
 from backends.transpilation import rejection, transpile
 from circuits.errors import CircuitError
 from circuits.facts import Features, Judgement
-from circuits.family import AdaptiveFamily, CircuitFamily, Counts, Outcome, Run
+from circuits.family import AdaptiveFamily, CircuitFamily, Counts, Outcome, Run, SolvableFamily
 from circuits.features import features
 from circuits.fidelity import ideal_distribution, judge, judge_outcome, mixture_fidelity
 from circuits.program import Limits, Program, is_scored
@@ -86,6 +86,10 @@ def _fit(
     device: Device,
     options: TranspileOptions,
 ) -> Fit:
+    if device.kind == "cpu":
+        if isinstance(family, SolvableFamily):
+            return Fit(num_gates=family.num_operations, fidelity=1.0)
+        return Fit(cannot=f"{device.name} runs no circuits, and this program knows no classical algorithm")
     cannot = rejection(device, known)
     if cannot is not None:
         return Fit(cannot=cannot)
@@ -114,6 +118,8 @@ def execute(work: ExecuteWork, progress: Progress) -> Executed:
     program_json = to_json(work.program)
     family = _family(program_json, work.limits)
     begun = time.perf_counter()
+    if isinstance(family, SolvableFamily) and backend(work.backend).device().kind == "cpu":
+        return _solved(family, begun)
     prepared = _transpiled(program_json, work.limits, work.backend, work.options)
     prepare_s = time.perf_counter() - begun
     compiled = tuple(qasm3.dumps(circuit) for circuit in prepared) if work.return_compiled else None
@@ -121,6 +127,16 @@ def execute(work: ExecuteWork, progress: Progress) -> Executed:
         return _search(family, prepared, work, prepare_s, compiled, progress)
     execution = _run_seeded(prepared, [work])
     return _executed(family, work, execution, 0, prepare_s=prepare_s, run_s=execution.run_s, compiled=compiled)
+
+
+def _solved(family: SolvableFamily, begun: float) -> Executed:
+    """The classical algorithm's answer."""
+    outcome = family.solve()
+    run_s = time.perf_counter() - begun
+    judgement = judge_outcome(family, outcome)
+    return Executed(
+        {}, judgement, 0.0, 0.0, run_s, num_tasks=1, num_shots=0, method="classical", outcome=_plain(outcome)
+    )
 
 
 def alike(works: Sequence[ExecuteWork]) -> list[range]:

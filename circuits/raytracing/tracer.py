@@ -182,7 +182,25 @@ class RayTracing:
             yield from self._search(secondary, shadows, len(self._camera_views) * self._deepest, work, nearest)
             lit = shadows.depth == MISS
             right[seen.met] &= lit == (traced(secondary).depth == MISS)
-        return Outcome(float(np.mean(right)), self._value(seen, lit, right, work), work.num_rounds)
+        value = self._value(seen, lit) | {
+            "num_wrong_pixels": int(np.sum(~right)),
+            "num_queries": work.num_queries,
+            "expected_queries": self.expected_queries(shots),
+            "num_circuits": work.num_circuits,
+            "num_classical_samples": work.num_samples,
+        }
+        return Outcome(float(np.mean(right)), value, work.num_rounds)
+
+    @property
+    def num_operations(self) -> int:
+        """Tests of a ray against a box, all of them."""
+        return self.width * self.height * len(self.scene) * (2 if self._lights else 1)
+
+    def solve(self) -> Outcome:
+        """The classical tracer's picture."""
+        seen = surface(self._primary, self._truth.depth, self._truth.item)
+        lit = traced(self._secondary(seen)).depth == MISS if self._lights else None
+        return Outcome(1.0, self._value(seen, lit) | {"num_wrong_pixels": 0}, 0)
 
     def expected_queries(self, shots: int) -> float:
         """Expected queries of the whole tile, the proofs that nothing was missed included. Exact but for delta."""
@@ -232,9 +250,9 @@ class RayTracing:
         circuits = first + bundle.view[rays] * self._deepest + iterations - 1
         return [Run(shots, circuit, bound) for circuit, bound in zip(circuits.tolist(), values, strict=True)]
 
-    def _value(self, seen: Surface, lit: NDArray[np.bool_] | None, right: NDArray[np.bool_], work: _Work) -> Any:
+    def _value(self, seen: Surface, lit: NDArray[np.bool_] | None) -> dict[str, Any]:
         ids = np.array(list(self._own) or range(len(self.scene)))
-        light: list[bool | None] = [None] * len(right)
+        light: list[bool | None] = [None] * len(seen.depth)
         for ray, value in zip(seen.met.tolist(), [] if lit is None else lit.tolist(), strict=lit is not None):
             light[ray] = value
         columns = (
@@ -250,11 +268,6 @@ class RayTracing:
         return {
             "depth": self._image([None if hit is None else hit[1] for hit in hits]),
             "hits": self._image(hits),
-            "num_wrong_pixels": int(np.sum(~right)),
-            "num_queries": work.num_queries,
-            "expected_queries": self.expected_queries(work.shots),
-            "num_circuits": work.num_circuits,
-            "num_classical_samples": work.num_samples,
         }
 
     def _partial(self, known: Searches) -> list[list[Any]] | None:

@@ -12,7 +12,7 @@ from orchestrator import Client
 from orchestrator.settings import Settings
 from workers.launch import running
 
-FLEET = ("aer_statevector", "aer_mps", "aer_stabilizer", "fake_guadalupe", "cirq_simulator")
+FLEET = ("aer_statevector", "aer_mps", "aer_stabilizer", "fake_guadalupe", "cirq_simulator", "sparse", "cpu")
 
 
 def free_port() -> int:
