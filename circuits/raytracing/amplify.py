@@ -56,7 +56,7 @@ def grover_circuit(oracle: Oracle, iterations: int) -> QuantumCircuit:
     address = range(num_address(oracle))
     circuit = QuantumCircuit(oracle.test.num_qubits, len(address), name=f"raytracing_{iterations}")
     circuit.h(address)
-    gate = _iteration(oracle).to_gate()
+    gate = iteration(oracle).to_gate()
     for _ in range(iterations):
         circuit.append(gate, circuit.qubits, copy=False)
     circuit.measure(address, address)
@@ -106,7 +106,7 @@ def load(circuit: QuantumCircuit, address: Sequence[int], target: Sequence[int],
 
 
 @lru_cache(maxsize=64)
-def _iteration(oracle: Oracle) -> QuantumCircuit:
+def iteration(oracle: Oracle) -> QuantumCircuit:
     """A sign on every box that is hit, then the reflection about the uniform superposition."""
     test, address = oracle.test, range(num_address(oracle))
     circuit = QuantumCircuit(test.num_qubits, name="grover_iteration")

@@ -9,8 +9,9 @@ tracer is in oracle queries alone; a scene given as a list costs as many gates a
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,15 @@ class RayTracing:
     @cached_property
     def _own(self) -> dict[int, Box]:
         return read_scene(self.boxes, self.grid_bits)
+
+    def tiles(self, number: int) -> list[RayTracing]:
+        """The same picture in about as many bands of rows, from the top; fewer if there are fewer rows."""
+        ends = np.linspace(0, self.height, min(number, self.height) + 1).round().astype(int).tolist()
+        return [replace(self, y0=self.y0 + first, height=last - first) for first, last in pairwise(ends)]
+
+    def frames(self, number: int) -> list[RayTracing]:
+        """This picture and the next ones of its sequence."""
+        return [replace(self, frame=self.frame + index) for index in range(number)]
 
     def circuits(self) -> Sequence[QuantumCircuit]:
         """Grover circuits of 1, 2, ... iterations, of one view after the other. None of them depends on the ray."""

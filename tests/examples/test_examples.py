@@ -16,7 +16,12 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def ran(script: Path, folder: Path, *arguments: str) -> str:
     environment = os.environ | {"QORCH_DATA_DIR": str(folder / "data"), "COLUMNS": "80"}
     done = subprocess.run(
-        [sys.executable, str(script), *arguments], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, str(script), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -27,7 +32,7 @@ def ran(script: Path, folder: Path, *arguments: str) -> str:
     [
         ("01_first_job", "fidelity 1.000"),
         ("02_share_the_shots", "3000 shots"),
-        ("03_watch_a_search", "right pixels: 100%"),
+        ("03_ray_tracing", "\n0 wrong pixels"),
         ("04_why_there", "4 measured"),
     ],
 )
@@ -39,7 +44,7 @@ def test_every_example_is_tried() -> None:
     assert sorted(path.stem for path in EXAMPLES.glob("0*.py")) == [
         "01_first_job",
         "02_share_the_shots",
-        "03_watch_a_search",
+        "03_ray_tracing",
         "04_why_there",
     ]
 

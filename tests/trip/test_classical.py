@@ -21,4 +21,4 @@ def test_a_job_goes_there_where_it_names_it(client: Client) -> None:
     (cpu,) = [each for each in decision.request.candidates if each.backend == "cpu"]
     assert "allow it by name" in cpu.rejections[0]
     with pytest.raises(JobFailed, match="no classical algorithm"):
-        client.submit("OPENQASM 2.0;include \"qelib1.inc\";qreg q[1];x q[0];", allow=["cpu"]).result(60.0)
+        client.submit('OPENQASM 2.0;include "qelib1.inc";qreg q[1];x q[0];', allow=["cpu"]).result(60.0)
