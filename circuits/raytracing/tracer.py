@@ -48,6 +48,7 @@ HIT = ("primitive", "depth", "x", "y", "z", "normal_x", "normal_y", "normal_z", 
 """What each entry of an outcome's ``hits`` holds: the box's id, the depth along the view, the grid point at or before
 the hit and the outward normal, in the world; whether the light reaches it, None without a light."""
 
+_COUNTED = ("num_wrong_pixels", "num_queries", "expected_queries", "num_circuits", "num_classical_samples")
 _SHOWN_PIXELS = 1024
 """A larger tile's progress is told without the image."""
 
@@ -192,14 +193,9 @@ class RayTracing:
             yield from self._search(secondary, shadows, len(self._camera_views) * self._deepest, work, nearest)
             lit = shadows.depth == MISS
             right[seen.met] &= lit == (traced(secondary).depth == MISS)
-        value = self._value(seen, lit) | {
-            "num_wrong_pixels": int(np.sum(~right)),
-            "num_queries": work.num_queries,
-            "expected_queries": self.expected_queries(shots),
-            "num_circuits": work.num_circuits,
-            "num_classical_samples": work.num_samples,
-        }
-        return Outcome(float(np.mean(right)), value, work.num_rounds)
+        wrong, asked = int(np.sum(~right)), (work.num_queries, self.expected_queries(shots))
+        counted = dict(zip(_COUNTED, (wrong, *asked, work.num_circuits, work.num_samples), strict=True))
+        return Outcome(float(np.mean(right)), self._value(seen, lit) | counted, work.num_rounds)
 
     @property
     def num_operations(self) -> int:
@@ -210,7 +206,7 @@ class RayTracing:
         """The classical tracer's picture."""
         seen = surface(self._primary, self._truth.depth, self._truth.item)
         lit = traced(self._secondary(seen)).depth == MISS if self._lights else None
-        return Outcome(1.0, self._value(seen, lit) | {"num_wrong_pixels": 0}, 0)
+        return Outcome(1.0, self._value(seen, lit) | dict.fromkeys(_COUNTED, 0), 0)
 
     def expected_queries(self, shots: int) -> float:
         """Expected queries of the whole tile, the proofs that nothing was missed included. Exact but for delta."""

@@ -15,14 +15,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def ran(script: Path, folder: Path, *arguments: str) -> str:
     environment = os.environ | {"QORCH_DATA_DIR": str(folder / "data"), "COLUMNS": "80"}
-    done = subprocess.run(
-        [sys.executable, str(script), *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-    )
+    words = [sys.executable, str(script), *arguments]
+    done = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
