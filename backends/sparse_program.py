@@ -11,6 +11,7 @@ import cmath
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -25,6 +26,7 @@ from circuits.structure import measurements
 if TYPE_CHECKING:
     from qiskit.circuit import Operation
 
+Complex = NDArray[np.complex128]
 Floats = NDArray[np.float64]
 Qubits: TypeAlias = tuple[int, ...]
 Angle: TypeAlias = "float | ParameterExpression"
@@ -52,6 +54,20 @@ class Branch:
     qubit: int
     matrix: Callable[..., Any]
     angles: tuple[Angle, ...] = ()
+
+    def matrices(self, columns: Mapping[str, Floats]) -> Complex:
+        """Of every row, or one for all.      complex128 (1 or num_rows, 2, 2)."""
+        return self._of(columns) if self.angles else self._fixed
+
+    @cached_property
+    def _fixed(self) -> Complex:
+        return self._of({})
+
+    def _of(self, columns: Mapping[str, Floats]) -> Complex:
+        angles = [values(angle, columns) for angle in self.angles]
+        size = max((angle.size for angle in angles), default=1)
+        rows = zip(*(np.resize(angle, size) for angle in angles), strict=True) if angles else [()]
+        return np.array([self.matrix(*row) for row in rows], dtype=np.complex128)
 
 
 Step: TypeAlias = Permute | Turn | Branch

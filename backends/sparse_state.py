@@ -129,7 +129,7 @@ class State:
         return flips
 
     def _branch(self, step: Branch, columns: Mapping[str, Floats], max_lanes: int) -> None:
-        matrices = self._matrices(step, columns)
+        matrices = step.matrices(columns)
         bit = coordinate(self.planes, step.qubit, self._row_bytes)
         plane = self.planes[step.qubit]
         if bit >= 0:
@@ -147,12 +147,6 @@ class State:
             self.merge()
             if self.num_lanes > max_lanes:
                 raise TooDenseError
-
-    def _matrices(self, step: Branch, columns: Mapping[str, Floats]) -> Complex:
-        angles = [values(angle, columns) for angle in step.angles]
-        size = max((angle.size for angle in angles), default=1)
-        rows = zip(*(np.resize(angle, size) for angle in angles), strict=True) if angles else [()]
-        return np.array([step.matrix(*row) for row in rows], dtype=np.complex128)
 
     def _constant(self, plane: Bits) -> bool:
         """Whether the qubit has one value in all lanes of each row."""
