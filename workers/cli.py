@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from workers import cli_fleet, cli_jobs, cli_ops, cli_raytrace, cli_server
+from workers import cli_autoencoder, cli_fleet, cli_jobs, cli_ops, cli_raytrace, cli_server
 from workers.cli_frame import Frame, print_json
 from workers.cli_options import Common, takes
 
@@ -54,6 +54,10 @@ tokens.command("add")(takes(cli_server.token_add))
 tokens.command("list")(takes(cli_server.token_list))
 tokens.command("revoke")(takes(cli_server.token_revoke))
 app.add_typer(tokens, name="token", rich_help_panel="Cluster")
+
+autoencoders = typer.Typer(help="Quantum autoencoders: train an encoder.")
+autoencoders.command("train")(takes(cli_autoencoder.train))
+app.add_typer(autoencoders, name="autoencoder", rich_help_panel="Workloads")
 
 
 def main() -> None:

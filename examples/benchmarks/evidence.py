@@ -19,18 +19,20 @@ PACKAGES = ("qiskit", "qiskit-aer", "numpy", "celery", "redis", "sqlalchemy")
 
 
 @contextmanager
-def results(name: str, columns: Sequence[str], *, seeds: str, folder: Path = RESULTS) -> Iterator[Any]:
-    """A CSV writer into ``folder/name.csv``; read it with ``comment="#"``."""
+def results(
+    name: str, columns: Sequence[str], *, seeds: str, folder: Path = RESULTS, packages: Sequence[str] = PACKAGES
+) -> Iterator[Any]:
+    """A CSV writer into ``folder/name.csv``; read it with ``comment="#"``. It names the versions of the packages."""
     folder.mkdir(parents=True, exist_ok=True)
     asked = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     machine = f"{platform.machine()}, {os.cpu_count()} shared cores, Python {platform.python_version()}"
-    packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    versions = ", ".join(f"{package} {version(package)}" for package in packages)
     with (folder / f"{name}.csv").open("w", newline="") as file:
         for key, value in (
             ("command", " ".join(["python", Path(sys.argv[0]).as_posix(), *sys.argv[1:]])),
             ("commit", asked.stdout.strip() or "unknown"),
             ("date", f"{datetime.now(UTC):%Y-%m-%d}"),
-            ("machine", f"{machine}; {packages}"),
+            ("machine", f"{machine}; {versions}"),
             ("seeds", seeds),
         ):
             file.write(f"# {key}: {value}\n")
