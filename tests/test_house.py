@@ -43,6 +43,11 @@ def test_a_registry_loads_no_member(room: str) -> None:
     assert loaded_by(f"import {room}").isdisjoint({"qiskit", "cirq", "braket", "torch", "celery", "sqlalchemy"})
 
 
+def test_a_trained_encoder_runs_without_what_trained_it() -> None:
+    statement = "from circuits.autoencoder import Autoencoder; Autoencoder().build()"
+    assert loaded_by(statement).isdisjoint({"torch", "pennylane"})
+
+
 def test_the_one_door_upward_exists() -> None:
     from orchestrator.client import CONNECT
 

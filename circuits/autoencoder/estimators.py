@@ -134,4 +134,5 @@ def decode_fidelities(encoded: Array, num_latent: int) -> Array:
     """
     branches = encoded.reshape(len(encoded), -1, 2**num_latent)
     overlaps = np.einsum("bjl,bl->bj", branches, branches[:, 0])
-    return np.minimum(np.sum(overlaps**2, axis=1), 1.0)
+    recovered: Array = np.sum(overlaps**2, axis=1)
+    return np.minimum(recovered, 1.0)

@@ -84,7 +84,8 @@ class Autoencoder:
         if self.states == "hubbard":
             return hubbard_ground_state(self.num_qubits, self.interaction)
         if self.states == "digits":
-            return digits()[1][self.image]
+            image: Array = digits()[1][self.image]
+            return image
         return tfim_ground_state(self.num_qubits, self.field)
 
 

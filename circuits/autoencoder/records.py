@@ -48,7 +48,7 @@ class Figures:
     @property
     def gap(self) -> float:
         """What is missing to the bound on the training states."""
-        return self.bound - self.train_mean
+        return max(0.0, self.bound - self.train_mean)  # below zero only by rounding
 
 
 @dataclass(frozen=True)

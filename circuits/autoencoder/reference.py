@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.autoencoder.ansatz import brickwork, trash_qubits
-from circuits.autoencoder.states import checked_states, ky_fan, spectrum
+from circuits.autoencoder.states import checked_states, ky_fan, num_qubits_of, spectrum
 from circuits.errors import DependencyNotInstalled, InvalidParameter
 
 try:
@@ -77,13 +77,12 @@ def trash_qnode(encoder: Encoder, num_qubits: int, num_latent: int, *, cost: str
         observable = qml.dot(weights, [qml.Identity(trash[0]), *(qml.PauliZ(wire) for wire in trash)])
     wires = range(num_qubits)
 
-    @qml.qnode(qml.device("lightning.qubit", wires=num_qubits), diff_method="adjoint")
     def fidelity(parameters: Any, state: Any) -> Any:
         qml.StatePrep(state, wires=wires[::-1])  # the first wire is the highest index bit there
         encoder(parameters, wires)
         return qml.expval(observable)
 
-    return fidelity
+    return qml.QNode(fidelity, qml.device("lightning.qubit", wires=num_qubits), diff_method="adjoint")
 
 
 def cost_and_gradient(qnode: Any, parameters: Array, states: NDArray[Any], weights: Array) -> tuple[float, Array]:
@@ -120,7 +119,7 @@ def train_qnode(
     from scipy.optimize import minimize
 
     rows = checked_states(states, "states", real=False)
-    num_qubits = rows.shape[1].bit_length() - 1
+    num_qubits = num_qubits_of(rows)
     if not 1 <= num_latent < num_qubits:
         raise InvalidParameter(f"num_latent: wanted an integer in [1, {num_qubits - 1}], got {num_latent}")
     values, vectors = spectrum(rows, num_latent)

@@ -50,7 +50,12 @@ class Ensemble:
     @property
     def num_qubits(self) -> int:
         """Qubits that hold a state."""
-        return self.train.shape[1].bit_length() - 1
+        return num_qubits_of(self.train)
+
+
+def num_qubits_of(states: NDArray[Any]) -> int:
+    """Qubits of states whose last axis has 2^n amplitudes."""
+    return int(states.shape[-1]).bit_length() - 1
 
 
 # ── models ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -66,7 +71,8 @@ def tfim_ground_state(num_qubits: int, field: float) -> Array:
     matrix = np.diag(diagonal)
     for qubit in range(num_qubits):
         matrix[index, index ^ (1 << qubit)] -= field
-    return np.abs(_lowest(matrix))  # Perron-Frobenius: all amplitudes share one sign
+    state: Array = np.abs(_lowest(matrix))  # Perron-Frobenius: all amplitudes share one sign
+    return state
 
 
 def hubbard_ground_state(num_qubits: int, interaction: float) -> Array:
@@ -85,7 +91,8 @@ def hubbard_ground_state(num_qubits: int, interaction: float) -> Array:
     state = np.zeros(2**num_qubits)
     state[sector] = _lowest(hopping + interaction * np.diag(doubled))
     largest = int(np.argmax(np.abs(np.round(state, 9))))  # rounded: equal ones must not swap places
-    return state * np.sign(state[largest])
+    sign = 1.0 if state[largest] > 0 else -1.0
+    return sign * state
 
 
 @lru_cache
@@ -121,14 +128,19 @@ def digits() -> tuple[Array, Array]:
     resource = files("circuits").joinpath("data", "digits_0_1.npz")
     with np.load(io.BytesIO(resource.read_bytes()), allow_pickle=False) as file:
         train, test = (file[part].astype(np.float64) for part in ("train", "test"))
-    return tuple(part / np.linalg.norm(part, axis=1, keepdims=True) for part in (train, test))  # type: ignore[return-value]
+    return _normalised(train), _normalised(test)
+
+
+def _normalised(states: Array) -> Array:
+    norms: Array = np.linalg.norm(states, axis=1, keepdims=True)
+    return states / norms
 
 
 # ── ensembles by name ─────────────────────────────────────────────────────────────────────────────────────────────────
 def _grid(state: Callable[[int, float], Array], span: tuple[float, float], num_qubits: int) -> tuple[Array, Array]:
     """States at equidistant points, and at points in between that the first grid never meets."""
     train, test = np.linspace(*span, NUM_TRAIN), np.linspace(*span, 2 * NUM_TEST + 1)[1::2]
-    return tuple(np.array([state(num_qubits, float(at)) for at in grid]) for grid in (train, test))  # type: ignore[return-value]
+    return np.array([state(num_qubits, float(at)) for at in train]), np.array([state(num_qubits, at) for at in test])
 
 
 @dataclass(frozen=True)

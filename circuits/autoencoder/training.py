@@ -2,9 +2,9 @@
 
 The mean trash fidelity is linear in the ensemble's density matrix, so the encoder is trained on its leading
 eigenvectors, with their eigenvalues as weights: at most 2^k states however large the ensemble is. Three things make it
-reach the Ky Fan bound (ours): small angles and a cost that goes from local (each trash qubit by itself; [Cerezo et al.
-2021, Nat. Commun. 12 1791] for why) to global; weights lambda^alpha with alpha rising to 1, since the tail of a steep
-spectrum is otherwise never learnt; many starts, of which fewer go on after each stage.
+reach the Ky Fan bound (ours): small angles and a cost that goes from local (each trash qubit by itself) to global [why:
+Cerezo et al. 2021, Nature Communications 12 1791]; weights lambda^alpha with alpha rising to 1, since the tail of a
+steep spectrum is otherwise never learnt; many starts, of which fewer go on after each stage.
 
 Starts are explored together by Adam on batched torch; those that go on are refined one by one by L-BFGS (scipy). Every
 unit of work is a pure function of the angles before it, so a training that is taken up from a :class:`Checkpoint` ends
@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -70,6 +69,7 @@ class Config:
         num_qubits, num_latent, num_layers: shape of the encoder.
         seed: of the first angles.
         num_starts: random starts.
+        stages: how they are refined.
     """
 
     states: str
@@ -79,6 +79,12 @@ class Config:
     num_layers: int
     seed: int
     num_starts: int
+    stages: tuple[Stage, ...] = STAGES
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Qubits, latent qubits, layers."""
+        return self.num_qubits, self.num_latent, self.num_layers
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class Checkpoint:
 
     Attributes:
         config: which training.
-        stage: index into ``STAGES``; -1 before the first exploration.
+        stage: index into the config's stages; -1 before the exploration.
         waiting: angles that this stage has still to refine, best first.
         refined: angles that it has refined.
         train_s: wall time so far.
@@ -104,7 +110,7 @@ class Checkpoint:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
-        return self.stage == len(STAGES)
+        return self.stage == len(self.config.stages)
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,13 @@ def default_layers(states: str, num_qubits: int) -> int:
 
 
 def configure(
-    ensemble: Ensemble, num_latent: int, *, seed: int = 1, num_layers: int | None = None, num_starts: int = 8
+    ensemble: Ensemble,
+    num_latent: int,
+    *,
+    seed: int = 1,
+    num_layers: int | None = None,
+    num_starts: int = 8,
+    stages: tuple[Stage, ...] = STAGES,
 ) -> Config:
     """The training of one encoder.
 
@@ -145,7 +157,7 @@ def configure(
     ):
         if not low <= value <= high:
             raise InvalidParameter(f"{name}: wanted an integer in [{low}, {high}], got {value}")
-    return Config(ensemble.name, ensemble.version, ensemble.num_qubits, num_latent, layers, seed, num_starts)
+    return Config(ensemble.name, ensemble.version, ensemble.num_qubits, num_latent, layers, seed, num_starts, stages)
 
 
 def train(
@@ -183,26 +195,25 @@ def train(
             keep(now)
     (angles,) = now.waiting
     reached = figures(ensemble, config.num_latent, config.num_layers, np.array(angles))
-    shape = (config.num_qubits, config.num_latent, config.num_layers)
-    encoder = Encoder(config.states, config.version, *shape, config.seed, config.num_starts, reached, angles)
+    encoder = Encoder(config.states, config.version, *config.shape, config.seed, config.num_starts, reached, angles)
     return encoder, now
 
 
 def advance(problem: Problem, before: Checkpoint, tell: Tell) -> Checkpoint:
     """Do one unit of work: explore all starts, or refine one; and when a stage is done, choose who goes on."""
     began_s, began_process_s = time.perf_counter(), time.process_time()
-    stage, waiting, refined = before.stage, before.waiting, before.refined
+    stages, stage, waiting, refined = before.config.stages, before.stage, before.waiting, before.refined
     steps = _Steps(before, tell)
     if stage < 0:
         waiting, refined = (), tuple(map(tuple, explore(problem, steps).tolist()))
     else:
-        angles = refine(problem, np.array(waiting[0]), STAGES[stage], steps)
+        angles = refine(problem, np.array(waiting[0]), stages[stage], steps)
         waiting, refined = waiting[1:], (*refined, tuple(angles.tolist()))
     if not waiting:
-        alpha = FIRST_ALPHA if stage < 0 else STAGES[stage].alpha
+        alpha = FIRST_ALPHA if stage < 0 else stages[stage].alpha
         ranked = sorted(refined, key=lambda each: problem.costs(np.array([each]), alpha)[0])
         stage += 1
-        waiting, refined = tuple(ranked[: STAGES[stage].num_kept if stage < len(STAGES) else 1]), ()
+        waiting, refined = tuple(ranked[: stages[stage].num_kept if stage < len(stages) else 1]), ()
     return replace(
         before,
         stage=stage,
@@ -218,7 +229,7 @@ class Problem:
 
     def __init__(self, ensemble: Ensemble, config: Config) -> None:
         self.config = config
-        self.firsts = brickwork(config.num_qubits, config.num_latent, config.num_layers)
+        self.firsts = brickwork(*config.shape)
         self.values, vectors = spectrum(ensemble.train, config.num_latent)
         self.vectors = torch.tensor(vectors, dtype=torch.float64)
         index = np.arange(2**config.num_qubits)
@@ -256,7 +267,7 @@ class Problem:
 def explore(problem: Problem, steps: Callable[[str, float], None]) -> Array:
     """Adam over all starts at once, from small angles and the local cost to the global one; (starts, num_angles)."""
     config = problem.config
-    shape = (config.num_starts, num_angles(config.num_qubits, config.num_latent, config.num_layers))
+    shape = (config.num_starts, num_angles(*config.shape))
     first = np.random.default_rng(config.seed).normal(0.0, SPREAD_RAD, shape)
     angles = torch.tensor(first, requires_grad=True)
     optimizer = torch.optim.Adam([angles])
@@ -296,10 +307,12 @@ class _Steps:
     """Counts the steps of one unit of work onto those before it, and tells."""
 
     def __init__(self, before: Checkpoint, tell: Tell) -> None:
-        kept = [min(stage.num_kept, before.config.num_starts) for stage in STAGES]
-        kept = [min(pair) for pair in pairwise([before.config.num_starts, *kept])]
-        units = [ADAM_STEPS, *(count * stage.num_steps for count, stage in zip(kept, STAGES, strict=True))]
-        within = len(before.refined) * STAGES[before.stage].num_steps if before.stage >= 0 else 0
+        stages, num_going_on = before.config.stages, before.config.num_starts
+        units = [ADAM_STEPS]
+        for stage in stages:
+            num_going_on = min(num_going_on, stage.num_kept)
+            units.append(num_going_on * stage.num_steps)
+        within = len(before.refined) * stages[before.stage].num_steps if before.stage >= 0 else 0
         self._done = sum(units[: before.stage + 1]) + within
         self._total = sum(units)
         self._tell = tell
@@ -311,11 +324,12 @@ class _Steps:
 
 def _fits(checkpoint: Checkpoint) -> bool:
     """Whether a checkpoint can be gone on from."""
-    config = checkpoint.config
-    wanted = num_angles(config.num_qubits, config.num_latent, config.num_layers)
+    wanted = num_angles(*checkpoint.config.shape)
     angles = (*checkpoint.waiting, *checkpoint.refined)
     whole = all(len(each) == wanted and np.all(np.isfinite(each)) for each in angles)
-    begun = -1 <= checkpoint.stage <= len(STAGES) and (checkpoint.stage < 0) == (not checkpoint.waiting)
+    begun = -1 <= checkpoint.stage <= len(checkpoint.config.stages) and (checkpoint.stage < 0) == (
+        not checkpoint.waiting
+    )
     return whole and begun and (not checkpoint.finished or len(checkpoint.waiting) == 1)
 
 

@@ -41,7 +41,7 @@ def test_unknown_family_names_the_known_ones() -> None:
         ("autoencoder", {"field": math.nan}, "field"),
         ("autoencoder", {"field": math.inf}, "field"),
         ("autoencoder", {"num_latent": 6}, "num_latent"),
-        ("autoencoder", {"num_qubits": 7}, "num_qubits"),
+        ("autoencoder", {"num_qubits": 5}, "num_qubits"),
         ("raytracing", {"num_primitives": 7}, "num_primitives"),
         ("raytracing", {"x0": 15, "width": 2}, "width"),
         ("raytracing", {"delta": None}, "delta"),

@@ -28,6 +28,7 @@ def ran(script: Path, folder: Path, *arguments: str) -> str:
         ("02_share_the_shots", "3000 shots"),
         ("03_ray_tracing", "\n0 wrong pixels"),
         ("04_why_there", "4 measured"),
+        ("05_autoencoder", "Ky Fan bound"),
     ],
 )
 def test_an_example_shows_what_it_promises(name: str, words: str, tmp_path: Path) -> None:
@@ -40,6 +41,7 @@ def test_every_example_is_tried() -> None:
         "02_share_the_shots",
         "03_ray_tracing",
         "04_why_there",
+        "05_autoencoder",
     ]
 
 
