@@ -28,7 +28,7 @@ Encoder = Callable[[Any, Sequence[int]], None]
 """(parameters, wires) -> applies gates on the wires, as the body of a QNode does."""
 
 STAGES = (("local", 0.2, 40), ("global", 0.2, 100), ("global", 0.5, 100), ("global", 1.0, 200))
-"""Cost, power of the eigenvalues, L-BFGS iterations; why so: :mod:`circuits.autoencoder.training`."""
+"""See :func:`train_qnode`; why so: :mod:`circuits.autoencoder.training`."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ def train_qnode(
     states: NDArray[Any],
     num_latent: int,
     *,
+    stages: Sequence[tuple[str, float, int]] = STAGES,
     tell: Callable[[int, float], None] = lambda *_: None,
 ) -> TrainedQNode:
     """Train an encoder of your own.
@@ -111,6 +112,7 @@ def train_qnode(
         parameters: to start from; small ones are a good choice.    float64, any shape
         states: to train on, index bit i is qubit i.                float64 or complex128 (batch, 2^n)
         num_latent: qubits kept, 1 <= num_latent < n.
+        stages: cost ("local" or "global"), power of the eigenvalues as weights, L-BFGS iterations; in turn.
         tell: hears the number of the step and its cost.
 
     Raises:
@@ -124,7 +126,7 @@ def train_qnode(
         raise InvalidParameter(f"num_latent: wanted an integer in [1, {num_qubits - 1}], got {num_latent}")
     values, vectors = spectrum(rows, num_latent)
     found, shape, step = np.asarray(parameters, dtype=np.float64), np.shape(parameters), 0
-    for cost, alpha, num_steps in STAGES:
+    for cost, alpha, num_steps in stages:
         qnode = trash_qnode(encoder, num_qubits, num_latent, cost=cost)
         weights = values**alpha / np.sum(values**alpha)
 

@@ -56,7 +56,14 @@ def test_an_encoder_of_ones_own_is_trained_on_complex_states() -> None:
     mixed = rng.normal(size=(5, 2)) @ pair
     mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
     heard: list[float] = []
-    found = train_qnode(encoder, 0.1 * rng.normal(size=(4, 3, 2)), mixed, 1, tell=lambda _, cost: heard.append(cost))
+    found = train_qnode(
+        encoder,
+        0.1 * rng.normal(size=(4, 3, 2)),
+        mixed,
+        1,
+        stages=(("local", 0.5, 10), ("global", 1.0, 60)),
+        tell=lambda _, cost: heard.append(cost),
+    )
     assert found.bound == pytest.approx(1.0)
     assert found.parameters.shape == (4, 3, 2)
     assert found.train_fidelities.mean() > 0.99
