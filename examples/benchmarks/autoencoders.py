@@ -10,6 +10,7 @@ beforehand, not chosen by what it reaches. It can be interrupted: the same comma
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def trained(states: str, num_qubits: int, num_latent: int, seed: int, work: Path
     config = configure(data, num_latent, seed=seed)
     kept = work / f"{states}_{num_qubits}_{num_latent}_{seed}.json"
     before = read_record(kept, Checkpoint) if kept.exists() else None
-    with Progress(transient=True) as bar:
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task(kept.stem)
         return train(
             data,
