@@ -69,8 +69,8 @@ def row(encoder: Encoder, end: Checkpoint) -> list[object]:
 def page(found: Sequence[tuple[Encoder, Checkpoint]]) -> str:
     """The table in Markdown; over several seeds the mean of each figure, and from the worst to the best test mean."""
     lines = [
-        "Trash fidelities, means over the seeds of autoencoders.csv. In brackets the worst state; for unseen states also the",
-        "range of the mean from seed to seed. decoded: fidelity of unseen states once decoded. s: processor time.",
+        "Trash fidelities, means over the seeds of autoencoders.csv. In brackets the worst state; for unseen states",
+        "also the range of the mean from seed to seed. decoded: fidelity of unseen states once decoded. s: processor time.",
         "",
         "| states | n → k | SWAP qubits | CX | bound | train mean (worst) | gap | unseen mean (worst) | decoded | s |",
         "|---|---|---|---|---|---|---|---|---|---|",
