@@ -70,7 +70,7 @@ def page(found: Sequence[tuple[Encoder, Checkpoint]]) -> str:
     """The table in Markdown; over several seeds the mean of each figure, and from the worst to the best test mean."""
     lines = [
         "Trash fidelities, means over the seeds of autoencoders.csv. In brackets the worst state; for unseen states",
-        "also the range of the mean from seed to seed. decoded: fidelity of unseen states once decoded. s: processor time.",
+        "also the range of the mean from seed to seed. decoded: fidelity of the decoded state. s: processor time.",
         "",
         "| states | n → k | SWAP qubits | CX | bound | train mean (worst) | gap | unseen mean (worst) | decoded | s |",
         "|---|---|---|---|---|---|---|---|---|---|",
