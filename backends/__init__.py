@@ -14,6 +14,7 @@ BACKENDS: dict[str, str] = {
     "aer_mps": "backends.aer:mps",  # ideal, up to 40 weakly entangled qubits
     "aer_stabilizer": "backends.aer:stabilizer",  # ideal, up to 60 qubits, Clifford circuits alone
     "sparse": "backends.sparse:Sparse",  # ideal, up to 64 qubits, as long as few basis states occur
+    "stim": "backends.stim:Stim",  # ideal, up to 1000 qubits, Clifford circuits without feed-forward
     "fake_guadalupe": "backends.fake_ibm:guadalupe",  # IBM Falcon r4, 16 qubits, calibration of April 2021
     "fake_hanoi": "backends.fake_ibm:hanoi",  # IBM Falcon r5.11, 27 qubits, calibration of February 2025
     "cpu": "backends.cpu:Cpu",  # no circuits: the classical algorithm of families that have one

@@ -69,7 +69,7 @@ class Device:
         basis_gates: gates it runs without decomposition.
         coupling: undirected pairs that share a two-qubit gate; None means all-to-all.
         clifford_only: it runs Clifford circuits alone.
-        dynamic: it runs measurements in mid-circuit, resets and classical control.
+        dynamic: it runs measurements in mid-circuit, resets and, unless ``feed_forward`` is False, classical control.
         max_gates: most gates after transpilation; None means no limit of its own.
         calibration: published errors; None for an ideal simulator.
         cost_curve: prior of the run time of a simulated member; None for a real QPU.
@@ -79,6 +79,7 @@ class Device:
         warm_up_s: seconds until a process that has not used it yet can run there: imports, just-in-time compilation
             (ours, measured once; the order of magnitude counts).
         follows_definitions: it runs a gate by its definition, whatever its depth: circuits are not transpiled for it.
+        feed_forward: a dynamic device also does what depends on measured bits.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Device:
     sdk_version: str
     warm_up_s: float = 0.0
     follows_definitions: bool = False
+    feed_forward: bool = True
 
     @cached_property
     def target_version(self) -> str:

@@ -1,9 +1,11 @@
-"""Outbound conversion: a transpiled QuantumCircuit to Cirq and to Braket. One hub, one table for each spoke.
+"""Outbound conversion: a transpiled QuantumCircuit to Cirq, Braket and stim. One hub, one table for each spoke.
 
 The hub is a static circuit over ``COMMON_BASIS``; transpiling to it first makes every gate one entry of a table, so no
 text is written or parsed. Qubit i becomes ``LineQubit(i)`` in Cirq and qubit i in Braket. Barriers and delays are
 dropped, and so are measurements: what is measured is told apart, because the three SDKs disagree about bit order,
 measurement keys and registers. Qubits that do nothing are left out; global phase is lost.
+
+stim is the exception: its circuits are Clifford, may measure and reset in mid-circuit, and keep their measurements.
 """
 
 from __future__ import annotations
@@ -22,17 +24,37 @@ _NAMES = "id x y z h s sdg t tdg sx rx ry rz p cx cy cz cp swap iswap rxx ryy rz
 COMMON_BASIS = tuple(_NAMES.split())
 """Qiskit's names of the gates that all spokes have."""
 
+STIM_GATES = {
+    "id": "I",
+    "x": "X",
+    "y": "Y",
+    "z": "Z",
+    "h": "H",
+    "s": "S",
+    "sdg": "S_DAG",
+    "sx": "SQRT_X",
+    "sxdg": "SQRT_X_DAG",
+    "cx": "CX",
+    "cy": "CY",
+    "cz": "CZ",
+    "swap": "SWAP",
+    "iswap": "ISWAP",
+    "measure": "M",
+    "reset": "R",
+}
+"""Qiskit's name -> stim's."""
+
 _SILENT = frozenset({"barrier", "delay", "measure"})
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A circuit in another SDK, without measurements.
+    """A circuit in another SDK, without measurements except in stim.
 
     Attributes:
         circuit: the SDK's own object.
         qubits: indices of the qubits in it, ascending; each of them occurs in ``circuit``.
-        readout: classical bit -> position in ``qubits`` of what it holds.
+        readout: classical bit -> position in ``qubits`` of what it holds; in stim, number of its last measurement.
     """
 
     circuit: Any
@@ -70,6 +92,38 @@ def to_braket(circuit: QuantumCircuit) -> Converted:
         return Circuit([Instruction(table[name](*params), qubits) for name, params, qubits in steps])
 
     return _convert(circuit, build)
+
+
+def to_stim(circuit: QuantumCircuit) -> Converted:
+    """Convert to a ``stim.Circuit`` that measures; ``readout`` tells the record behind each classical bit.
+
+    Raises:
+        UnsupportedCircuit: classical control, or an instruction outside ``STIM_GATES``.
+    """
+    import stim
+
+    from circuits.structure import active_qubits
+
+    qubits, bits = active_qubits(circuit), circuit.qubits
+    place = {bits[qubit]: str(position) for position, qubit in enumerate(qubits)}
+    clbits = {bit: position for position, bit in enumerate(circuit.clbits)}
+    lines: list[str] = []
+    readout: dict[int, int] = {}
+    num_measurements = 0
+    for item in circuit.data:
+        name = item.name
+        if name in ("barrier", "delay"):
+            continue
+        if name not in STIM_GATES:
+            raise UnsupportedCircuit(
+                f"circuit {circuit.name!r}: wanted instructions of {' '.join(STIM_GATES)}, got {name!r}: transpile it "
+                "for stim, or choose a backend with feed-forward"
+            )
+        if name == "measure":
+            readout[clbits[item.clbits[0]]] = num_measurements
+            num_measurements += 1
+        lines.append(" ".join((STIM_GATES[name], *(place[qubit] for qubit in item.qubits))))
+    return Converted(stim.Circuit("\n".join(lines)), tuple(qubits), readout)
 
 
 _Step = tuple[str, list[float], list[int]]

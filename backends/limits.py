@@ -41,6 +41,11 @@ def rejection(device: Device, features: Features) -> str | None:
             f"{name} runs static circuits alone, this one measures in mid-circuit, resets or branches: "
             "choose a dynamic backend"
         )
+    if features.feed_forward and not device.feed_forward:
+        return (
+            f"{name} measures and resets in mid-circuit but knows no classical control, this circuit branches on "
+            "measured bits: choose a dynamic backend with feed-forward"
+        )
     if device.max_gates is not None and features.num_gates > device.max_gates:
         return f"{name} takes at most {device.max_gates} gates, this circuit has {features.num_gates}: shorten it"
     return None

@@ -41,6 +41,7 @@ def target_version(device: Device) -> str:
         device.dynamic,
         device.max_gates,
         device.calibration,
+        device.feed_forward,
     )
     return hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:16]
 
@@ -86,7 +87,7 @@ def build_target(device: Device) -> Target:
     target.add_instruction(Delay(Parameter("duration")), everywhere)
     if "reset" not in device.basis_gates:
         target.add_instruction(Reset(), everywhere)  # static circuits, too, may reset a fresh qubit: it is removed
-    if device.dynamic:
+    if device.dynamic and device.feed_forward:
         for name, operation in _control_flow().items():
             target.add_instruction(operation, name=name)
     return target

@@ -23,6 +23,7 @@ class Features:
         num_parameters: free parameters.
         dynamic: measurement in mid-circuit, reset of a used qubit, or control flow.
         clifford: every gate is Clifford, so a stabilizer simulator can run it.
+        feed_forward: control flow: what is done depends on measured bits; such a circuit is dynamic, too.
     """
 
     num_qubits: int
@@ -38,6 +39,7 @@ class Features:
     num_parameters: int
     dynamic: bool
     clifford: bool
+    feed_forward: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,15 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp, Operation, ParameterExpression
 
 from circuits.facts import Features
-from circuits.structure import NOT_GATES, active_qubits, definition_key, is_composite, is_dynamic, iterations
+from circuits.structure import (
+    NOT_GATES,
+    active_qubits,
+    definition_key,
+    has_feed_forward,
+    is_composite,
+    is_dynamic,
+    iterations,
+)
 
 _CLIFFORD = frozenset(
     {"id", "x", "y", "z", "h", "s", "sdg", "sx", "sxdg", "cx", "cy", "cz", "swap", "iswap", "dcx", "ecr"}
@@ -69,6 +77,7 @@ def features(circuit: QuantumCircuit) -> Features:
         num_parameters=circuit.num_parameters,
         dynamic=is_dynamic(circuit),
         clifford=tally.clifford,
+        feed_forward=has_feed_forward(circuit),
     )
 
 

@@ -15,7 +15,7 @@ from qiskit.quantum_info import Operator
 
 from circuits.errors import InvalidProgram
 from circuits.features import features
-from circuits.structure import definition_key, is_composite, unroll_loops, walk
+from circuits.structure import definition_key, has_feed_forward, is_composite, unroll_loops, walk
 
 if TYPE_CHECKING:
     from circuits.program import Limits
@@ -51,9 +51,8 @@ def to_openqasm(circuit: QuantumCircuit, limits: Limits) -> tuple[str, str]:
         names = ", ".join(sorted(parameter.name for parameter in circuit.parameters)[:5])
         raise InvalidProgram(f"wanted a circuit without free parameters, got {names}; call assign_parameters first")
     measured = circuit if _is_measured(circuit) else circuit.measure_all(inplace=False)
-    dynamic = any(isinstance(item.operation, ControlFlowOp) or item.operation.name == "store" for item in measured.data)
     try:
-        if dynamic:
+        if has_feed_forward(measured):
             return "openqasm3", qasm3.dumps(_lower(measured))
         flat = QuantumCircuit(measured.num_qubits, measured.num_clbits)
         flat.compose(_lower(measured), flat.qubits, flat.clbits, inplace=True)

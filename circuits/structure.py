@@ -70,17 +70,22 @@ def _breaks(loop: ForLoopOp) -> bool:
     return any(item.operation.name in ("break_loop", "continue_loop") for item, _ in walk(loop.blocks[0]))
 
 
+def has_feed_forward(circuit: QuantumCircuit) -> bool:
+    """Whether it has control flow or classical variables."""
+    return any(isinstance(item.operation, ControlFlowOp) or item.operation.name == "store" for item in circuit.data)
+
+
 def is_dynamic(circuit: QuantumCircuit) -> bool:
     """Whether it has control flow, or a reset or a gate on a qubit that was used or measured before.
 
     A reset of an untouched qubit changes nothing and does not count; neither does measuring a qubit twice in a row.
     """
+    if has_feed_forward(circuit):
+        return True
     touched: set[object] = set()
     measured: set[object] = set()
     for item in circuit.data:
         name = item.operation.name
-        if isinstance(item.operation, ControlFlowOp) or name == "store":
-            return True
         if name in ("barrier", "delay"):
             continue
         if name in ("reset", "initialize") and not touched.isdisjoint(item.qubits):

@@ -52,6 +52,7 @@ SWEEPS = (
     Sweep("aer_mps", (4, 10, 20, 30, 40), (1, 100, 1000), (0.0, 0.02, 0.05, 0.1), per_shot="gates"),
     Sweep("aer_stabilizer", (4, 20, 40, 60), (1, 100, 1000), (0.0, 0.02, 0.05), per_shot="gates"),
     Sweep("sparse", (4, 8, 12, 16, 20), (1, 1000), (1.0,)),
+    Sweep("stim", (4, 40, 400, 1000), (1, 1000, 100_000), (0.0,), per_shot="gates"),
     Sweep("cirq_simulator", (4, 8, 12, 16, 20), (1, 1000), (1.0,)),
     Sweep("braket_local", (4, 8, 12, 16, 20), (1, 1000), (1.0,)),
     Sweep("fake_guadalupe", (2, 4, 6, 8, 9, 10), (1, 1000), (2.0,)),

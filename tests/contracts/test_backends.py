@@ -176,11 +176,29 @@ def test_dynamic_circuits_run_or_are_refused_as_announced(name: str) -> None:
     with circuit.if_test((circuit.clbits[0], 1)):
         circuit.x(1)
     circuit.measure(1, 1)
-    if backend(name).device().dynamic:
+    if backend(name).device().dynamic and backend(name).device().feed_forward:
         counts = run(name, circuit, Run(100)).counts[0]
         assert max(counts, key=counts.__getitem__) == "11"
     else:
         with pytest.raises(UnsupportedCircuit, match="dynamic"):
+            backend(name).prepare([circuit], OPTIONS)
+
+
+@EVERY
+def test_measuring_and_resetting_in_mid_circuit_runs_or_is_refused_as_announced(name: str) -> None:
+    circuit = QuantumCircuit(2, 3)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    circuit.reset(0)
+    circuit.measure(0, 1)
+    circuit.x(0)
+    circuit.cx(0, 1)
+    circuit.measure(1, 2)
+    if backend(name).device().dynamic:
+        counts = run(name, circuit, Run(100)).counts[0]
+        assert max(counts, key=counts.__getitem__) == "101"
+    else:
+        with pytest.raises(UnsupportedCircuit, match="static circuits alone"):
             backend(name).prepare([circuit], OPTIONS)
 
 
@@ -214,7 +232,7 @@ def test_device_records_import_neither_sdk_nor_qiskit() -> None:
         "import sys, json, backends\n"
         "early = sorted(m for m in ('numpy', 'msgspec') if m in sys.modules)\n"
         "[(b.device(), b.device().target_version) for b in map(backends.load, backends.BACKENDS)]\n"
-        "heavy = 'qiskit qiskit_aer qiskit_ibm_runtime cirq braket numba scipy torch'.split()\n"
+        "heavy = 'qiskit qiskit_aer qiskit_ibm_runtime cirq braket stim numba scipy torch'.split()\n"
         "print(json.dumps([early, [m for m in heavy if m in sys.modules]]))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
