@@ -129,11 +129,7 @@ def steane_round(bench: Bench) -> None:
     """Two verified blocks: one takes up the bit flips of the data, the other their phase flips."""
     circuit = bench.circuit
     for half in (0, 1):
-        block, witness = (bench.take(range(start, start + 7)) for start in (14 * half, 14 * half + 7))
-        for each in (block, witness):
-            circuit.compose(encoder(), qubits=each, inplace=True)
-        circuit.cx(block, witness)  # carries bit flips, the errors of a logical |0> that would reach the data
-        bench.measure(witness)
+        block = verified_zero(bench, 14 * half)
         if half == 0:
             circuit.h(block)
             circuit.cx(DATA, block)
@@ -143,10 +139,28 @@ def steane_round(bench: Bench) -> None:
         bench.measure(block)
 
 
+def verified_zero(bench: Bench, first: int) -> list[int]:
+    """A logical |0> on seven ancillas, and its witness measured on seven more, from slot ``first`` on; the former.
+
+    The witness takes up bit flips, the errors of a logical |0> that could spread when it is used.
+    """
+    block, witness = (bench.take(range(start, start + NUM_DATA)) for start in (first, first + NUM_DATA))
+    for each in (block, witness):
+        bench.circuit.compose(encoder(), qubits=each, inplace=True)
+    bench.circuit.cx(block, witness)
+    bench.measure(witness)
+    return block
+
+
+def refused(witness: Rows) -> NDArray[np.bool_]:
+    """Whether a witness shows any error; witness: bool (7, shots). Returns bool (shots,)."""
+    found: NDArray[np.bool_] = parity(witness) | np.any(syndrome_rows(witness), axis=0)
+    return found
+
+
 def observe_steane(rows: Rows, half: int) -> Observed:
     """Bits: witness and block of the bit flips, then of the phase flips; seven each."""
-    witnesses = (rows[0:7], rows[14:21])
-    rejected = np.any([*map(parity, witnesses), *(np.any(syndrome_rows(each), axis=0) for each in witnesses)], axis=0)
+    rejected = refused(rows[0:7]) | refused(rows[14:21])
     block = rows[14 * half + 7 : 14 * half + 14]
     return Observed(syndrome_rows(block), np.zeros_like(rejected), rejected)
 
