@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from backends.backend import CostCurve, Device, Execution, TranspileOptions
 from backends.conversion import STIM_GATES, Converted, to_stim
@@ -77,8 +77,8 @@ class Stim:
     ) -> Execution:
         """Run prepared circuits; conversion is part of the time."""
 
-        def throw(sampler: _Sampler, group: Pool, number: int, tally: Tally) -> None:
-            shots = sampler.shots(sum(group.shots), derive(seed, "call", number))
+        def throw(sampler: _Sampler, group: Pool, tally: Tally) -> None:
+            shots = sampler.shots(sum(group.shots), derive(seed, "call", group.runs[0]))
             if memory or len(group.runs) > 1:
                 tally.deal(group, sampler.write(shots))
             else:
@@ -91,7 +91,7 @@ class Stim:
     ) -> Execution:
         """Run prepared circuits, each run with its own seed; they share conversion and reference shot."""
 
-        def throw(sampler: _Sampler, group: Pool, number: int, tally: Tally) -> None:
+        def throw(sampler: _Sampler, group: Pool, tally: Tally) -> None:
             for run, num_shots in zip(group.runs, group.shots, strict=True):
                 shots = sampler.shots(num_shots, seeds[run])
                 if memory:
@@ -101,13 +101,20 @@ class Stim:
 
         return self._run(prepared, runs, throw, memory=memory)
 
-    def _run(self, prepared: Sequence[QuantumCircuit], runs: Sequence[Run], throw: Any, *, memory: bool) -> Execution:
+    def _run(
+        self,
+        prepared: Sequence[QuantumCircuit],
+        runs: Sequence[Run],
+        throw: Callable[[_Sampler, Pool, Tally], None],
+        *,
+        memory: bool,
+    ) -> Execution:
         self.device()  # raises the install command rather than an ImportError
         started = time.perf_counter()
         tally = Tally()
-        for number, group in enumerate(pool(prepared, runs)):
+        for group in pool(prepared, runs):
             circuit = prepared[group.circuit]
-            throw(_Sampler(to_stim(circuit), circuit.num_clbits), group, number, tally)
+            throw(_Sampler(to_stim(circuit), circuit.num_clbits), group, tally)
         return tally.execution(run_s=time.perf_counter() - started, memory=memory, method=_METHOD)
 
 

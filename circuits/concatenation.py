@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 
 from circuits.errors import InvalidParameter
+from circuits.parameters import integer, real, validate
 
 QUBITS_PER_LEVEL = 91
 """7 data qubits and 3 x 28 ancillas.        [paper, above eq. 39]"""
@@ -30,6 +31,48 @@ class GateCounts:
     num_1q: float
     num_idle: float
     num_measurements: float
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a memory of logical qubits costs, and what the paper expects of it.
+
+    Attributes:
+        k: levels of concatenation.
+        qubits: logical qubits.
+        depth: logical depth; with ``qubits`` it makes up the locations N_L.
+        p: chance that a physical gate fails.
+        threshold: eps_thr; the paper's is 2e-4.
+    """
+
+    k: int = integer(1, low=0, high=8, doc="levels of concatenation")
+    qubits: int = integer(1, low=1, high=10**6, doc="logical qubits")
+    depth: int = integer(1, low=1, high=10**9, doc="logical depth")
+    p: float = real(1e-4, low=0.0, high=1.0, doc="chance that a physical gate fails")
+    threshold: float = real(2e-4, low=1e-9, high=1.0, doc="threshold of the code")
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+    @property
+    def physical_qubits(self) -> int:
+        """91^k for each logical qubit."""
+        return physical_qubits(self.qubits, self.k)
+
+    @property
+    def gates(self) -> GateCounts:
+        """Physical gates in parallel while the logical qubits idle, by the matrix power."""
+        return physical_gates(GateCounts(0, 0, self.qubits, 0), self.k)
+
+    @property
+    def gates_leading_term(self) -> GateCounts:
+        """The same by eq. (42)."""
+        return physical_gates_leading(self.qubits, self.k)
+
+    @property
+    def success_probability(self) -> float:
+        """Eq. (10)."""
+        return success_probability(self.qubits * self.depth, self.p, self.k, self.threshold)
 
 
 def physical_qubits(num_logical: int, level: int) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from workers import cli_autoencoder, cli_fleet, cli_jobs, cli_ops, cli_raytrace, cli_server
+from workers import cli_autoencoder, cli_fleet, cli_jobs, cli_ops, cli_raytrace, cli_server, cli_steane
 from workers.cli_frame import Frame, print_json
 from workers.cli_options import Common, takes
 
@@ -58,6 +58,10 @@ app.add_typer(tokens, name="token", rich_help_panel="Cluster")
 autoencoders = typer.Typer(help="Quantum autoencoders: train an encoder.")
 autoencoders.command("train")(takes(cli_autoencoder.train))
 app.add_typer(autoencoders, name="autoencoder", rich_help_panel="Workloads")
+steane = typer.Typer(help="Steane's code: how well it keeps a logical qubit, and what it costs.")
+steane.command("memory")(takes(cli_steane.memory))
+steane.command("resources")(takes(cli_steane.resources))
+app.add_typer(steane, name="steane", rich_help_panel="Workloads")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -85,18 +86,19 @@ def _steps(circuit: QuantumCircuit, span: range, outer: Sequence[int], outer_bit
 def with_noise(program: Sequence[Step], error: float) -> tuple[Step, ...]:
     """Places become stim's noise of probability ``error``, and neighbours one stretch."""
     made: list[Step] = []
-    for step in program:
-        if isinstance(step, Branch):
-            made.append(replace(step, body=with_noise(step.body, error)))
-            continue
-        if isinstance(step, Place):
-            noise = stim.Circuit()
-            noise.append(CHANNELS[step.channel][0], step.qubits, error)
-            step = Stretch(noise, ())
-        if made and isinstance(made[-1], Stretch):
-            step = Stretch(made[-1].circuit + step.circuit, made[-1].clbits + step.clbits)
-            made.pop()
-        made.append(step)
+    for straight, group in groupby(program, lambda step: not isinstance(step, Branch)):
+        if straight:
+            circuit = stim.Circuit()
+            clbits: list[int] = []
+            for step in group:
+                if isinstance(step, Place):
+                    circuit.append(CHANNELS[step.channel][0], step.qubits, error)
+                elif isinstance(step, Stretch):
+                    circuit += step.circuit
+                    clbits += step.clbits
+            made.append(Stretch(circuit, tuple(clbits)))
+        else:
+            made += [replace(step, body=with_noise(step.body, error)) for step in group if isinstance(step, Branch)]
     return tuple(made)
 
 
@@ -123,7 +125,8 @@ def run(program: Sequence[Step], simulator: stim.FlipSimulator, bits: Rows, rng:
 def _holds(branch: Branch, node: Any, bits: Rows) -> NDArray[np.bool_]:
     """Value of a condition in every shot."""
     if isinstance(node, expr.Var):
-        return bits[branch.clbits[node.var]]
+        row: NDArray[np.bool_] = bits[branch.clbits[node.var]]
+        return row
     if isinstance(node, expr.Unary) and node.op is expr.Unary.Op.LOGIC_NOT:
         return ~_holds(branch, node.operand, bits)
     if isinstance(node, expr.Binary) and node.op in _LOGIC:
@@ -136,9 +139,7 @@ def _aside(
     body: Sequence[Step], simulator: stim.FlipSimulator, bits: Rows, chosen: NDArray[np.intp], rng: np.random.Generator
 ) -> None:
     """Let the chosen shots run a body in a simulator of their own."""
-    part = stim.FlipSimulator(
-        batch_size=len(chosen), num_qubits=simulator.num_qubits, seed=int(rng.integers(2**62))
-    )
+    part = stim.FlipSimulator(batch_size=len(chosen), num_qubits=simulator.num_qubits, seed=int(rng.integers(2**62)))
     before = [frames[:, chosen] for frames in _frames(simulator)]
     turn(part, [old ^ new for old, new in zip(_frames(part), before, strict=True)])
     own = bits[:, chosen]

@@ -119,9 +119,13 @@ class Blocks:
         """One round of the verified scheme on a block, and the correction it calls for."""
         for half in (0, 1):
             self._prepare(ANCILLA)
-            for name, touched in (("h", [ANCILLA]), ("cx", [block, ANCILLA])) if half == 0 else (
-                ("cx", [ANCILLA, block]),
-                ("h", [ANCILLA]),
+            for name, touched in (
+                (("h", [ANCILLA]), ("cx", [block, ANCILLA]))
+                if half == 0
+                else (
+                    ("cx", [ANCILLA, block]),
+                    ("h", [ANCILLA]),
+                )
             ):
                 self._do(name, touched, noisy=True)
             seen = syndrome_rows(self._read(ANCILLA, noisy=True))
@@ -139,7 +143,9 @@ class Blocks:
         xs, zs = [], []
         missing = self._shots
         while missing > 0:
-            drawn = stim.FlipSimulator(batch_size=missing + missing // 8 + 256, num_qubits=3 * NUM_DATA, seed=self._any_seed())
+            drawn = stim.FlipSimulator(
+                batch_size=missing + missing // 8 + 256, num_qubits=3 * NUM_DATA, seed=self._any_seed()
+            )
             drawn.do(_factory(self._error))
             x, z, witness, *_ = drawn.to_numpy(output_xs=True, output_zs=True, output_measure_flips=True)
             passed = np.flatnonzero(~refused(witness))[:missing]

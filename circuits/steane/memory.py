@@ -14,12 +14,15 @@ import numpy as np
 from circuits.counts import clopper_pearson, to_bits
 from circuits.parameters import choice, integer, real, validate
 from circuits.seeds import derive
-from circuits.steane.code import Rows
+from circuits.steane.code import NUM_DATA, Rows
 from circuits.steane.extraction import SCHEMES, decode
 from circuits.steane.family import memory_circuit, rows_of
 
-BATCHES = {"stim": 2**16, "aer": 2_000}
+BATCHES = {"stim": 2**16, "aer": 1_000}
 """Shots simulated together: after each batch the tally so far can be shown, and the experiment interrupted."""
+
+MOST_BITS = 2**26
+"""Measured in one batch, a byte each: many rounds make smaller batches."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Memory:
     """
 
     p: float = real(1e-3, low=0.0, high=1.0, doc="chance that a gate, reset or measurement fails")
-    rounds: int = integer(4, low=1, high=1000, doc="rounds of syndrome extraction")
+    rounds: int = integer(4, low=1, high=100, doc="rounds of syndrome extraction")
     shots: int = integer(100_000, low=1, high=10**10, doc="shots simulated")
     basis: str = choice("z", "z", "x", doc="basis of the logical state")
     scheme: str = choice("steane", *SCHEMES, doc="how syndromes are extracted")
@@ -97,7 +100,8 @@ class Memory:
     def batches(self) -> Iterator[Tally]:
         """What each batch of shots gave. The same seed gives the same tallies."""
         simulate = ENGINES[self.engine](self)
-        size = BATCHES[self.engine]
+        num_bits = SCHEMES[self.scheme].num_bits * self.rounds + NUM_DATA
+        size = max(1, min(BATCHES[self.engine], MOST_BITS // num_bits))
         for number, start in enumerate(range(0, self.shots, size)):
             yield simulate(min(size, self.shots - start), derive(self.seed, "batch", number))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("qiskit", "qiskit-aer", "numpy", "celery", "redis", "sqlalchemy")
+PACKAGES = ("qiskit", "qiskit-aer", "stim", "numpy", "celery", "redis", "sqlalchemy")
 
 
 @contextmanager
