@@ -69,8 +69,8 @@ def _steps(circuit: QuantumCircuit, span: range, outer: Sequence[int], outer_bit
         if name == "barrier":
             continue
         if isinstance(operation, ControlFlowOp):
-            (block,) = operation.blocks if name == "if_else" else (None,)
-            if block is None or not isinstance(operation.condition, expr.Expr):
+            block, *otherwise = operation.blocks
+            if name != "if_else" or otherwise or not isinstance(operation.condition, expr.Expr):
                 raise InvalidProgram(f"wanted branches on an expression without an else, got {name!r}")
             body = _steps(block, range(len(block.data)) if number in span else range(0), qubits, clbits)
             made.append(Branch(operation.condition, clbit_of, body))

@@ -21,7 +21,7 @@ class Scaling:
     Attributes:
         slope: b; 2 for a code that corrects every single fault, 4 at level 2, 1 for one that does not.
         slope_interval: of it.
-        crossing: p at which f = p, the pseudo-threshold if the points lie around it; None at slope 1.
+        crossing: p at which f = p, the pseudo-threshold if the points lie around it; None unless the slope is above 1.
         crossing_interval: of it.
     """
 
@@ -50,25 +50,25 @@ def scaling(points: Sequence[tuple[float, Tally]], seed: int = 0) -> Scaling:
     rates = np.array([tally.error_per_round for _, tally in points], dtype=np.float64)
     drawn = np.random.default_rng(seed).poisson(failures, size=(NUM_RESAMPLES, len(x)))
     drawn = np.maximum(np.vstack([failures, drawn]), 0.5)
-    slopes, crossings = _fit(x, np.log(rates * drawn / failures), failures)
-    low, high = np.quantile(slopes[1:], [0.025, 0.975])
-    sharp = bool(low > 1.0)
-    crossing_low, crossing_high = np.quantile(crossings[1:], [0.025, 0.975])
-    return Scaling(
-        float(slopes[0]),
-        (float(low), float(high)),
-        float(crossings[0]) if sharp else None,
-        (float(crossing_low), float(crossing_high)) if sharp else None,
-    )
+    slopes, intercepts = _fit(x, np.log(rates * drawn / failures), failures)
+    slope, slope_interval = float(slopes[0]), _interval(slopes[1:])
+    if slope_interval[0] <= 1.0:
+        return Scaling(slope, slope_interval, None, None)
+    steep = np.maximum(slopes, 1.0 + 1e-9)  # the few resamples below
+    crossings = np.exp(np.minimum(intercepts / (1.0 - steep), 0.0))
+    return Scaling(slope, slope_interval, float(crossings[0]), _interval(crossings[1:]))
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _fit(
     x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Slope b and crossing exp(a/(1 - b)) of each row of y; x, weights: (points,), y: (resamples, points)."""
+    """Slope b and ln a of each row of y; x, weights: (points,), y: (resamples, points)."""
     share = weights / weights.sum()
     centred = x - x @ share
     slopes: NDArray[np.float64] = (y * share) @ centred / (share @ centred**2)
-    intercepts = y @ share - slopes * (x @ share)
-    with np.errstate(divide="ignore", over="ignore"):
-        return slopes, np.exp(intercepts / (1.0 - slopes))
+    return slopes, y @ share - slopes * (x @ share)

@@ -29,6 +29,7 @@ def ran(script: Path, folder: Path, *arguments: str) -> str:
         ("03_ray_tracing", "\n0 wrong pixels"),
         ("04_why_there", "4 measured"),
         ("05_autoencoder", "Ky Fan bound"),
+        ("06_steane", "kept 1.000"),
     ],
 )
 def test_an_example_shows_what_it_promises(name: str, words: str, tmp_path: Path) -> None:
@@ -42,6 +43,7 @@ def test_every_example_is_tried() -> None:
         "03_ray_tracing",
         "04_why_there",
         "05_autoencoder",
+        "06_steane",
     ]
 
 
