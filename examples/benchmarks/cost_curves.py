@@ -1,16 +1,17 @@
 """Measure how long the simulated backends take, and fit the constants of their ``CostCurve``.
 
-    python examples/benchmarks/cost_curves.py
+    python examples/benchmarks/cost_curves.py [BACKEND …]
 
-One thread. Each row of ``results/cost_curves.csv`` is the median, the fastest and the slowest of up to seven runs of
-layered circuits (rotations and nearest-neighbour CX; H
-and CX where only Clifford circuits run). The fit minimises squared relative errors with non-negative constants; it is
+One thread. Each row of ``results/cost_curves.csv``, or of ``cost_curves_BACKEND.csv`` for those named, is the median,
+the fastest and the slowest of up to seven runs of layered circuits (rotations and nearest-neighbour CX; H and CX where
+only Clifford circuits run). The fit minimises squared relative errors with non-negative constants; it is
 printed with its median and worst factor. The exponent is given by theory, or the best of a grid where theory
 gives none (matrix product states depend on entanglement, which the curve does not see).
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -125,8 +126,9 @@ def columns(rows: Sequence[Row], exponent: float, per_shot: str) -> tuple[list[s
 def main() -> None:
     """Measure, write, fit, print."""
     header = ["backend", "qubits", "gates", "shots", "median_run_s", "fastest_run_s", "slowest_run_s"]
-    with results("cost_curves", header, seeds="run number 0..6") as table:
-        for sweep in SWEEPS:
+    names = sys.argv[1:]
+    with results("_".join(["cost_curves", *names]), header, seeds="run number 0..6") as table:
+        for sweep in (sweep for sweep in SWEEPS if not names or sweep.backend in names):
             backend = load(sweep.backend)
             backend.warm_up()
             rows = measure(backend, sweep.widths, sweep.shots)
