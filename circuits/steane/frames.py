@@ -25,6 +25,8 @@ from circuits.steane.code import Rows
 from circuits.steane.noise import CHANNELS, Place, around
 
 _NAMES = {"measure": "M", "reset": "R"} | {name: name.upper() for name in ("h", "x", "y", "z", "s", "cx", "cz")}
+_FLIPS = {"x": "X_ERROR(1)", "y": "Y_ERROR(1)", "z": "Z_ERROR(1)"}
+"""A Pauli gate turns no frame where every shot has it; in a branch the noiseless run, which takes none, has not."""
 _LOGIC = {expr.Binary.Op.LOGIC_OR: np.logical_or, expr.Binary.Op.LOGIC_AND: np.logical_and}
 
 
@@ -57,8 +59,10 @@ def steps(circuit: QuantumCircuit, span: range) -> tuple[Step, ...]:
     return _steps(circuit, span, list(range(circuit.num_qubits)), list(range(circuit.num_clbits)))
 
 
-def _steps(circuit: QuantumCircuit, span: range, outer: Sequence[int], outer_bits: Sequence[int]) -> tuple[Step, ...]:
-    """As :func:`steps`; ``outer`` and ``outer_bits`` say which of the whole circuit's bits the body's are."""
+def _steps(
+    circuit: QuantumCircuit, span: range, outer: Sequence[int], outer_bits: Sequence[int], *, inside: bool = False
+) -> tuple[Step, ...]:
+    """As :func:`steps`; ``outer`` and ``outer_bits`` say which of the whole circuit's bits a branch's body has."""
     qubit_of = dict(zip(circuit.qubits, outer, strict=True))
     clbit_of = dict(zip(circuit.clbits, outer_bits, strict=True))
     made: list[Step] = []
@@ -72,13 +76,14 @@ def _steps(circuit: QuantumCircuit, span: range, outer: Sequence[int], outer_bit
             block, *otherwise = operation.blocks
             if name != "if_else" or otherwise or not isinstance(operation.condition, expr.Expr):
                 raise InvalidProgram(f"wanted branches on an expression without an else, got {name!r}")
-            body = _steps(block, range(len(block.data)) if number in span else range(0), qubits, clbits)
+            body = _steps(block, range(len(block.data)) if number in span else range(0), qubits, clbits, inside=True)
             made.append(Branch(operation.condition, clbit_of, body))
             continue
         if name not in _NAMES:
             raise InvalidProgram(f"wanted instructions of {' '.join(_NAMES)}, got {name!r}")
         before, after = around(name, qubits) if number in span else (None, None)
-        middle = Stretch(stim.Circuit(f"{_NAMES[name]} {' '.join(map(str, qubits))}"), clbits)
+        words = _FLIPS.get(name, _NAMES[name]) if inside else _NAMES[name]
+        middle = Stretch(stim.Circuit(f"{words} {' '.join(map(str, qubits))}"), clbits)
         made += [step for step in (before, middle, after) if step is not None]
     return tuple(made)
 

@@ -1,19 +1,22 @@
 """Measure how well Steane's code keeps a logical qubit: three schemes, two levels, two engines.
 
     python examples/benchmarks/steane.py          # about a quarter of an hour on one core; --quick: one minute
+    python examples/benchmarks/steane.py --resume # keeps the points that the CSV already has
 
 Writes ``results/steane.csv`` (every point: counts, Clopper-Pearson interval, time), ``results/steane.md`` (tables,
 slopes, pseudo-thresholds, single-fault audit, Aer against stim) and ``results/steane.png``. Ctrl-C keeps the points
-that are done and writes no report.
+that are done, for ``--resume``, and writes no report.
 """
 
 from __future__ import annotations
 
+import csv
 import math
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from evidence import RESULTS, results
@@ -105,13 +108,16 @@ def main() -> None:
     quick = "--quick" in sys.argv
     folder = RESULTS / "quick" if quick else RESULTS
     points = []
+    known = done_before(folder / "steane.csv") if "--resume" in sys.argv else {}
     todo = list(experiments(0.02 if quick else 1.0))
     with results(
         "steane", COLUMNS.split(","), seeds=f"derived from {SEED} for each experiment", folder=folder
     ) as table:
         for number, (level, scheme, engine, made) in enumerate(todo, start=1):
-            begun = time.perf_counter()
-            point = Point(level, scheme, engine, made.basis, made.p, made.run(), time.perf_counter() - begun)
+            point = known.get((level, scheme, engine, made.basis, made.p))
+            if point is None:
+                begun = time.perf_counter()
+                point = Point(level, scheme, engine, made.basis, made.p, made.run(), time.perf_counter() - begun)
             points.append(point)
             table.writerow(point.row())
             print(f"{number}/{len(todo)}", *point.row(), flush=True)
@@ -121,6 +127,27 @@ def main() -> None:
     (folder / "steane.md").write_text(report + "\n")
     print(report)
     draw(points, folder / "steane.png")
+
+
+def done_before(path: Path) -> dict[tuple[int, str, str, str, float], Point]:
+    """The points of an earlier run."""
+    if not path.exists():
+        return {}
+    with path.open() as file:
+        rows = csv.DictReader(line for line in file if not line.startswith("#"))
+        points = [
+            Point(
+                int(row["level"]),
+                row["scheme"],
+                row["engine"],
+                row["basis"],
+                float(row["p"]),
+                Tally(int(row["shots"]), int(row["accepted"]), int(row["failures"]), int(row["rounds"])),
+                float(row["run_s"]),
+            )
+            for row in rows
+        ]
+    return {(point.level, point.scheme, point.engine, point.basis, point.p): point for point in points}
 
 
 def chosen(
