@@ -36,7 +36,7 @@ FROM_P = {"steane": 1e-4, "flag": 1e-4, "bare": 3e-4}
 LEVEL_2 = ((3.5e-4, 2**20), (5e-4, 2**19), (7e-4, 2**18), (1e-3, 2**17), (1.4e-3, 2**16), (2e-3, 2**15))
 ON_AER = (3e-3, 10_000)
 LOW = (1e-4, 1e-3)  # where slopes are fitted
-AROUND = (6e-4, 1.5e-3)  # where pseudo-thresholds are
+AROUND = {"steane": (6e-4, 1.5e-3), "flag": (1.2e-3, 2.5e-3), "bare": LOW}  # where pseudo-thresholds are
 AROUND_2 = (4e-4, 1.1e-3)
 COLUMNS = "level,scheme,engine,basis,p,rounds,shots,accepted,failures,error_per_round,low,high,acceptance,run_s"
 
@@ -193,7 +193,7 @@ def sections(points: list[Point]) -> Iterator[str]:
 def _scaling_row(points: list[Point], level: int, scheme: str, basis: str) -> str:
     low = scaling(chosen(points, level, scheme, basis, LOW))
     slope = f"{low.slope:.3f} ({low.slope_interval[0]:.3f} to {low.slope_interval[1]:.3f})"
-    near = scaling(chosen(points, level, scheme, basis, AROUND if level == 1 else AROUND_2))
+    near = scaling(chosen(points, level, scheme, basis, AROUND[scheme] if level == 1 else AROUND_2))
     crossing = "none"
     if near.crossing is not None and near.crossing_interval is not None and near.slope > 1.2:
         crossing = f"{near.crossing:.3e} ({near.crossing_interval[0]:.3e} to {near.crossing_interval[1]:.3e})"
@@ -207,7 +207,7 @@ def eq_10(points: list[Point]) -> Iterator[str]:
     yield "| basis | p | measured, level 2 | acceptance | eq. (10), eps_thr = 2e-4 | eq. (10), measured eps_thr |"
     yield "|---|---|---|---|---|---|"
     for basis in "zx":
-        threshold = scaling(chosen(points, 1, "steane", basis, AROUND)).crossing
+        threshold = scaling(chosen(points, 1, "steane", basis, AROUND["steane"])).crossing
         for p, tally in chosen(points, 2, "steane", basis):
             low, high = tally.interval()
             model = [1.0 - success_probability(1, p, 2, each) for each in (2e-4, threshold or 1.0)]
