@@ -32,7 +32,7 @@ _METHOD = "pauli_frames"
 _MOST_BITS = 2**26  # measured by one call to stim, a byte each
 # Constants of the curve: ours, measured with examples/benchmarks/cost_curves.py.
 _COST_CURVE = CostCurve(
-    overhead_s=5.5e-5, shot_s=8.3e-8, fixed_gate_s=1.7e-6, gate_s=0.0, qubit_exponent=0.0, shot_gate_s=5.3e-10
+    overhead_s=5.6e-5, shot_s=8.7e-8, fixed_gate_s=1.8e-6, gate_s=0.0, qubit_exponent=0.0, shot_gate_s=5.5e-10
 )
 
 
