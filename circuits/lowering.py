@@ -26,6 +26,9 @@ COMMON_GATES = (
 )  # fmt: skip
 """Gates that OpenQASM 2 with qelib1.inc, OpenQASM 3 with stdgates.inc and the other SDKs' readers share."""
 
+MAX_MATRIX_QUBITS = 6
+"""Widest matrix that is written as gates: its number of gates grows as 4**n, and the seconds that takes faster (ours)."""
+
 
 def to_openqasm(circuit: QuantumCircuit, limits: Limits) -> tuple[str, str]:
     """Language and text of a circuit: OpenQASM 2 if it is free of control flow, else OpenQASM 3.
@@ -149,7 +152,7 @@ def check_names(circuit: QuantumCircuit, seen: set[Hashable]) -> None:
     Raises:
         InvalidProgram: there is one, in the circuit or in a definition that it uses.
     """
-    standard = _standard()
+    standard = standard_gates()
     for item, _ in walk(circuit):
         operation = item.operation
         if isinstance(operation, ControlFlowOp) or getattr(operation, "definition", None) is None:
@@ -170,7 +173,7 @@ def check_names(circuit: QuantumCircuit, seen: set[Hashable]) -> None:
 
 
 @cache
-def _standard() -> Mapping[str, Instruction]:
+def standard_gates() -> Mapping[str, Instruction]:
     """Qiskit's standard gates by name, made once: making them takes longer than reading a small circuit."""
     gates: Mapping[str, Instruction] = get_standard_gate_name_mapping()
     return gates

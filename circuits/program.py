@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from circuits import CIRCUITS, load
+from circuits.dialects import READERS
 from circuits.errors import CircuitError, InvalidProgram
 from circuits.openqasm import check_text, detect_language, read
 
@@ -88,9 +90,10 @@ class Program:
     def from_any(cls, source: object, *, limits: Limits = DEFAULT_LIMITS) -> Program:
         """Whatever a user holds, as a program.
 
-        Accepts a Qiskit ``QuantumCircuit``, an instance of a registered family, OpenQASM 2 or 3 text, a
-        ``pathlib.Path`` to such text, or a program. A circuit without any measurement is measured on all its qubits.
-        Text is checked as far as that needs no SDK; ``load`` does the rest.
+        Accepts a circuit of Qiskit, Cirq or Braket, a tape or QNode of PennyLane (one with arguments: ``from_qnode``),
+        an instance of a registered family, OpenQASM 2 or 3 text, a ``pathlib.Path`` to such text, or a program. A
+        circuit without any measurement is measured on all its qubits; ``circuits.dialects`` states the order of qubits
+        and bits. Text is checked as far as that needs no SDK; ``load`` does the rest.
 
         Raises:
             InvalidProgram: none of these, or it has free parameters, or it exceeds a limit.
@@ -104,19 +107,45 @@ class Program:
         name = _family_name(source)
         if name is not None and is_dataclass(source) and not isinstance(source, type):
             return cls("family", family=name, parameters=asdict(source))
-        qiskit = sys.modules.get("qiskit")  # a circuit can only exist once its SDK was imported
-        if qiskit is not None and isinstance(source, qiskit.QuantumCircuit):
-            from circuits.lowering import to_openqasm
-
-            language, text = to_openqasm(source, limits)
-            check_text(language, text, limits)
-            if language == "openqasm3":
-                read(language, text, limits)  # not all that Qiskit writes can be read back: better told now than later
-            return cls(language, text=text)
+        reader = _reader(source)
+        if reader is not None:
+            return cls._from_circuit(lambda: reader(source, limits), limits)
         raise InvalidProgram(
-            "wanted a Qiskit QuantumCircuit, a circuit family, OpenQASM text or a pathlib.Path to it, got"
-            f" {type(source).__module__}.{type(source).__qualname__}; convert it to one of these"
+            "wanted a circuit of Qiskit, PennyLane, Cirq or Braket, a circuit family, OpenQASM text or a pathlib.Path to"
+            f" it, got {type(source).__module__}.{type(source).__qualname__}; convert it to one of these"
         )
+
+    @classmethod
+    def from_qnode(cls, qnode: object, *args: Any, limits: Limits = DEFAULT_LIMITS, **keywords: Any) -> Program:
+        """The circuit that a PennyLane QNode makes of these arguments.
+
+        What it returns must be counts, probabilities or samples; its own device names and orders the wires and is not
+        used otherwise, nor are its shots.
+
+        Raises:
+            InvalidProgram: it is no QNode, its function fails, or the circuit cannot be sent.
+        """
+        reader = _reader(qnode)
+        if type(qnode).__name__ != "QNode" or reader is None:
+            raise InvalidProgram(f"wanted a PennyLane QNode, got {type(qnode).__qualname__}; from_any takes the rest")
+        return cls._from_circuit(lambda: reader(qnode, limits, args, keywords), limits)
+
+    @classmethod
+    def _from_circuit(cls, make: Callable[[], QuantumCircuit], limits: Limits) -> Program:
+        """The program of a circuit that an SDK's reader makes, whatever it meets on the way."""
+        from circuits.lowering import to_openqasm
+
+        try:
+            language, text = to_openqasm(make(), limits)
+        except CircuitError:
+            raise
+        except Exception as error:  # noqa: BLE001  # objects of a user's making fail in ways of their own
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise InvalidProgram(f"the circuit cannot be read: {reason}; write it as plain gates") from error
+        check_text(language, text, limits)
+        if language == "openqasm3":
+            read(language, text, limits)  # not all that Qiskit writes can be read back: better told now than later
+        return cls(language, text=text)
 
     @classmethod
     def _from_text(cls, text: str, limits: Limits) -> Program:
@@ -196,6 +225,19 @@ class UserCircuit:
 def is_scored(family: object) -> bool:
     """Whether a family knows what a good result is. A user's circuit is judged by its Hellinger fidelity instead."""
     return not isinstance(family, UserCircuit)
+
+
+def _reader(source: object) -> Callable[..., QuantumCircuit] | None:
+    """What makes a Qiskit circuit of it. Imports no SDK but the one that the object is of."""
+    for kind in type(source).__mro__:
+        if (kind.__module__.partition(".")[0], kind.__name__) == ("qiskit", "QuantumCircuit"):
+            return lambda circuit, limits: circuit
+        for (package, name), path in READERS.items():
+            if kind.__name__ == name and f"{kind.__module__}.".startswith(f"{package}."):
+                module, _, function = path.partition(":")
+                reader: Callable[..., QuantumCircuit] = getattr(import_module(module), function)
+                return reader
+    return None
 
 
 def _family_name(source: object) -> str | None:
