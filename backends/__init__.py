@@ -20,6 +20,7 @@ BACKENDS: dict[str, str] = {
     "cpu": "backends.cpu:Cpu",  # no circuits: the classical algorithm of families that have one
     "cirq_simulator": "backends.cirq_simulator:CirqSimulator",  # ideal, up to 20 qubits
     "braket_local": "backends.braket_local:BraketLocal",  # ideal, up to 20 qubits
+    "pennylane_lightning": "backends.pennylane_lightning:PennyLaneLightning",  # ideal, up to 22 qubits
 }
 
 

@@ -95,7 +95,10 @@ class Aer:
 
     def prepare(self, circuits: Sequence[QuantumCircuit], options: TranspileOptions) -> list[QuantumCircuit]:
         """Transpile; gates that Aer knows, controlled ones of any width among them, stay as they are."""
-        return transpile(self.device(), circuits, options)
+        from circuits.structure import drop_idle_qubits, is_branching
+
+        fitted = transpile(self.device(), circuits, options)
+        return [drop_idle_qubits(circuit) if is_branching(circuit) else circuit for circuit in fitted]
 
     def run(
         self, prepared: Sequence[QuantumCircuit], runs: Sequence[Run], *, seed: int, memory: bool = False
@@ -167,7 +170,10 @@ def run_pools(
     seed: int,
     memory: bool,
 ) -> Tally:
-    """Run pools on an Aer simulator: one call for each number of shots and fusion setting.
+    """Run pools on an Aer simulator: one call for each number of shots, fusion and truncation setting.
+
+    Aer drops what comes after a qubit's last measurement ("truncation"); the target of a jump may be among it, and such
+    a circuit is then refused. So circuits with branches and loops are run as they are.
 
     Args:
         simulator: an ``AerSimulator``.
@@ -179,21 +185,25 @@ def run_pools(
     Raises:
         ExecutionFailed: Aer refused or failed; the message is its own.
     """
+    from circuits.structure import is_branching
+
     every_shot = memory or any(len(group.runs) > 1 for group in pools)
-    calls: dict[tuple[int, bool], dict[int, list[Pool]]] = {}
+    calls: dict[tuple[int, bool, bool], dict[int, list[Pool]]] = {}
     for group in pools:
-        key = (sum(group.shots), fuses(prepared[group.circuit]))
+        circuit = prepared[group.circuit]
+        key = (sum(group.shots), fuses(circuit), not is_branching(circuit))
         calls.setdefault(key, {}).setdefault(group.circuit, []).append(group)
     tally = Tally()
-    for number, ((shots, fusion), by_circuit) in enumerate(calls.items()):
-        binds = [_columns(prepared[circuit], groups) for circuit, groups in by_circuit.items()]
+    for number, ((shots, fusion, truncation), by_circuit) in enumerate(calls.items()):
+        binds = [_columns(prepared[index], groups) for index, groups in by_circuit.items()]
         job = simulator.run(
-            [prepared[circuit] for circuit in by_circuit],
+            [prepared[index] for index in by_circuit],
             parameter_binds=binds if any(binds) else None,
             shots=shots,
             seed_simulator=derive(seed, "call", number),
             memory=every_shot,
             fusion_enable=fusion,
+            enable_truncation=truncation,
         )
         asked = [group for groups in by_circuit.values() for group in groups]
         for group, experiment in zip(asked, _experiments(job), strict=True):

@@ -1,16 +1,16 @@
-"""Outbound conversion: a transpiled QuantumCircuit to Cirq, Braket and stim. One hub, one table for each spoke.
+"""Outbound conversion: a transpiled QuantumCircuit to Cirq, Braket, PennyLane and stim. One hub, one table a spoke.
 
 The hub is a static circuit over ``COMMON_BASIS``; transpiling to it first makes every gate one entry of a table, so no
-text is written or parsed. Qubit i becomes ``LineQubit(i)`` in Cirq and qubit i in Braket. Barriers and delays are
-dropped, and so are measurements: what is measured is told apart, because the three SDKs disagree about bit order,
-measurement keys and registers. Qubits that do nothing are left out; global phase is lost.
+text is written or parsed; the tables are those of ``circuits.dialects``. Qubit i becomes ``LineQubit(i)`` in Cirq,
+qubit i in Braket and wire i in PennyLane. Barriers and delays are dropped, and so are measurements: what is measured is
+told apart, because the SDKs disagree about bit order, measurement keys and registers. Qubits that do nothing are left
+out; global phase is lost.
 
 stim is the exception: its circuits are Clifford, may measure and reset in mid-circuit, and keep their measurements.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -70,7 +70,9 @@ def to_cirq(circuit: QuantumCircuit) -> Converted:
     """
     import cirq
 
-    table = _cirq_table()
+    from circuits.dialects.cirq import gates
+
+    table = gates()
 
     def build(steps: list[_Step]) -> Any:
         return cirq.Circuit(table[name](*params).on(*map(cirq.LineQubit, qubits)) for name, params, qubits in steps)
@@ -86,7 +88,9 @@ def to_braket(circuit: QuantumCircuit) -> Converted:
     """
     from braket.circuits import Circuit, Instruction
 
-    table = _braket_table()
+    from circuits.dialects.braket import gates
+
+    table = gates()
 
     def build(steps: list[_Step]) -> Any:
         return Circuit([Instruction(table[name](*params), qubits) for name, params, qubits in steps])
@@ -126,6 +130,24 @@ def to_stim(circuit: QuantumCircuit) -> Converted:
     return Converted(stim.Circuit("\n".join(lines)), tuple(qubits), readout)
 
 
+def to_pennylane(circuit: QuantumCircuit) -> Converted:
+    """Convert to a PennyLane ``QuantumScript``, without return values.
+
+    Raises:
+        UnsupportedCircuit: dynamic, with free parameters, or with a gate outside ``COMMON_BASIS``.
+    """
+    from pennylane.tape import QuantumScript
+
+    from circuits.dialects.pennylane import gates
+
+    table = gates()
+
+    def build(steps: list[_Step]) -> Any:
+        return QuantumScript([table[name](*params, wires=qubits) for name, params, qubits in steps])
+
+    return _convert(circuit, build)
+
+
 _Step = tuple[str, list[float], list[int]]
 """Gate, angles in radians, qubits."""
 
@@ -158,71 +180,3 @@ def _convert(circuit: QuantumCircuit, build: Callable[[list[_Step]], Any]) -> Co
     place = {qubit: position for position, qubit in enumerate(qubits)}
     readout = {clbit: place[qubit] for clbit, qubit in measurements(circuit).items()}
     return Converted(build(steps), tuple(qubits), readout)
-
-
-def _cirq_table() -> dict[str, Callable[..., Any]]:
-    """Qiskit's name -> angles -> Cirq's gate."""
-    import cirq
-
-    fixed = {
-        "id": cirq.I,
-        "x": cirq.X,
-        "y": cirq.Y,
-        "z": cirq.Z,
-        "h": cirq.H,
-        "s": cirq.S,
-        "sdg": cirq.S**-1,
-        "t": cirq.T,
-        "tdg": cirq.T**-1,
-        "sx": cirq.X**0.5,
-        "cx": cirq.CX,
-        "cy": cirq.ControlledGate(cirq.Y),
-        "cz": cirq.CZ,
-        "swap": cirq.SWAP,
-        "iswap": cirq.ISWAP,
-        "ccx": cirq.CCX,
-        "cswap": cirq.CSWAP,
-    }
-    return {name: lambda gate=gate: gate for name, gate in fixed.items()} | {
-        "rx": cirq.rx,
-        "ry": cirq.ry,
-        "rz": cirq.rz,
-        "p": lambda angle: cirq.ZPowGate(exponent=angle / math.pi),
-        "cp": lambda angle: cirq.CZPowGate(exponent=angle / math.pi),
-        "rxx": lambda angle: cirq.XXPowGate(exponent=angle / math.pi, global_shift=-0.5),
-        "ryy": lambda angle: cirq.YYPowGate(exponent=angle / math.pi, global_shift=-0.5),
-        "rzz": lambda angle: cirq.ZZPowGate(exponent=angle / math.pi, global_shift=-0.5),
-    }
-
-
-def _braket_table() -> dict[str, Callable[..., Any]]:
-    """Qiskit's name -> angles -> Braket's gate."""
-    from braket.circuits import gates
-
-    return {
-        "id": gates.I,
-        "x": gates.X,
-        "y": gates.Y,
-        "z": gates.Z,
-        "h": gates.H,
-        "s": gates.S,
-        "sdg": gates.Si,
-        "t": gates.T,
-        "tdg": gates.Ti,
-        "sx": gates.V,
-        "rx": gates.Rx,
-        "ry": gates.Ry,
-        "rz": gates.Rz,
-        "p": gates.PhaseShift,
-        "cx": gates.CNot,
-        "cy": gates.CY,
-        "cz": gates.CZ,
-        "cp": gates.CPhaseShift,
-        "swap": gates.Swap,
-        "iswap": gates.ISwap,
-        "rxx": gates.XX,
-        "ryy": gates.YY,
-        "rzz": gates.ZZ,
-        "ccx": gates.CCNot,
-        "cswap": gates.CSwap,
-    }

@@ -26,8 +26,18 @@ COMMON_GATES = (
 )  # fmt: skip
 """Gates that OpenQASM 2 with qelib1.inc, OpenQASM 3 with stdgates.inc and the other SDKs' readers share."""
 
-MAX_MATRIX_QUBITS = 6
-"""Widest matrix that is written as gates: its number of gates grows as 4**n, and the seconds that takes faster (ours)."""
+MAX_MATRIX_QUBITS = 7
+"""Widest matrix that is written as gates: about 4**n of them; 7 qubits take five seconds and 0.66 MB of text (measured)."""
+
+WIDEST = {
+    "unitary": MAX_MATRIX_QUBITS,
+    "isometry": MAX_MATRIX_QUBITS,
+    "multiplexer": MAX_MATRIX_QUBITS,
+    "initialize": 13,
+    "state_preparation": 13,
+    "diagonal": 13,
+}
+"""Most qubits of what is synthesised from a table that doubles with each of them."""
 
 
 def to_openqasm(circuit: QuantumCircuit, limits: Limits) -> tuple[str, str]:
@@ -42,6 +52,7 @@ def to_openqasm(circuit: QuantumCircuit, limits: Limits) -> tuple[str, str]:
     """
     if circuit.num_qubits == 0:
         raise InvalidProgram("wanted a circuit with at least one qubit, got none")
+    _check_sound(circuit, set())
     expanded = _expanded(circuit, {})
     if expanded > limits.max_gates:
         raise InvalidProgram(
@@ -82,7 +93,7 @@ def admit(circuit: QuantumCircuit, limits: Limits) -> QuantumCircuit:
     if not _is_measured(circuit):
         circuit.measure_all()  # in place: a copy would expand every definition that was looked at
     check_names(circuit, set())
-    _check_finite(circuit, set())
+    _check_sound(circuit, set())
     found = features(circuit)
     for name, got, limit in (
         ("active qubits", found.num_qubits, limits.max_qubits),
@@ -119,16 +130,24 @@ def _lower(circuit: QuantumCircuit) -> QuantumCircuit:
     return transpile(circuit, basis_gates=[*COMMON_GATES, *(names & heads)], optimization_level=0)
 
 
-def _check_finite(circuit: QuantumCircuit, seen: set[Hashable]) -> None:
-    """Refuse NaN and infinity, in gate definitions too; each definition is looked at once."""
+def _check_sound(circuit: QuantumCircuit, seen: set[Hashable]) -> None:
+    """Refuse NaN and infinity, and what takes exponentially many gates, before anybody tries to write it out.
+
+    Gate definitions are looked at, too, each once.
+    """
     for item, _ in walk(circuit):
         operation = item.operation
         if isinstance(operation, ControlFlowOp):
             continue
+        most = WIDEST.get(getattr(operation, "base_gate", operation).name)
+        if most is not None and len(item.qubits) > most:
+            raise InvalidProgram(
+                f"{operation.name}: wanted at most {most} qubits, got {len(item.qubits)}; write it as smaller gates"
+            )
         _check_angles(operation.name, operation.params)
         if is_composite(operation) and (key := definition_key(operation)) not in seen:
             seen.add(key)
-            _check_finite(operation.definition, seen)
+            _check_sound(operation.definition, seen)
 
 
 def _expanded(circuit: QuantumCircuit, known: dict[Hashable, float]) -> float:

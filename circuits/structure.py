@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator
 from functools import lru_cache
 
 from qiskit import QuantumCircuit
-from qiskit.circuit import CircuitInstruction, ControlFlowOp, ForLoopOp, Operation
+from qiskit.circuit import BoxOp, CircuitInstruction, ControlFlowOp, ForLoopOp, Operation
 from qiskit.circuit.library import get_standard_gate_name_mapping
 
 NOT_GATES = frozenset({"barrier", "delay", "measure", "reset", "store", "break_loop", "continue_loop", "global_phase"})
@@ -45,18 +45,20 @@ def iterations(operation: ControlFlowOp) -> int:
 
 
 def unroll_loops(circuit: QuantumCircuit) -> QuantumCircuit:
-    """The circuit with its for loops written out, in branches too; loops with break or continue stay.
+    """The circuit with its for loops and boxes written out, in branches too; loops with break or continue stay.
 
-    Qiskit lists a loop's variable among the circuit's free parameters and most SDKs know no loops at all.
+    Qiskit lists a loop's variable among the circuit's free parameters, and most SDKs know neither loops nor boxes.
     """
-    if not any(isinstance(item.operation, ForLoopOp) for item, _ in walk(circuit)):
+    if not any(isinstance(item.operation, ForLoopOp | BoxOp) for item, _ in walk(circuit)):
         return circuit
     flat = circuit.copy_empty_like()
     for item in circuit.data:
         operation = item.operation
         if isinstance(operation, ControlFlowOp):
             operation = operation.replace_blocks([unroll_loops(block) for block in operation.blocks])
-        if isinstance(operation, ForLoopOp) and not _breaks(operation):
+        if isinstance(operation, BoxOp):
+            flat.compose(operation.blocks[0], item.qubits, item.clbits, inplace=True, copy=False)
+        elif isinstance(operation, ForLoopOp) and not _breaks(operation):
             values, variable, body = operation.params
             for value in values:
                 bound = body if variable not in body.parameters else body.assign_parameters({variable: value})
@@ -73,6 +75,11 @@ def _breaks(loop: ForLoopOp) -> bool:
 def has_feed_forward(circuit: QuantumCircuit) -> bool:
     """Whether it has control flow or classical variables."""
     return any(isinstance(item.operation, ControlFlowOp) or item.operation.name == "store" for item in circuit.data)
+
+
+def is_branching(circuit: QuantumCircuit) -> bool:
+    """Whether it has control flow."""
+    return any(isinstance(item.operation, ControlFlowOp) for item in circuit.data)
 
 
 def is_dynamic(circuit: QuantumCircuit) -> bool:

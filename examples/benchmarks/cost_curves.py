@@ -56,6 +56,7 @@ SWEEPS = (
     Sweep("stim", (4, 40, 400, 1000), (1, 1000, 100_000), (0.0,), per_shot="gates"),
     Sweep("cirq_simulator", (4, 8, 12, 16, 20), (1, 1000), (1.0,)),
     Sweep("braket_local", (4, 8, 12, 16, 20), (1, 1000), (1.0,)),
+    Sweep("pennylane_lightning", (4, 8, 12, 16, 20, 22), (1, 1000), (1.0,)),
     Sweep("fake_guadalupe", (2, 4, 6, 8, 9, 10), (1, 1000), (2.0,)),
     Sweep("fake_hanoi", (2, 4, 6, 8, 9, 10), (1, 1000), (2.0,)),
     Sweep("fake_guadalupe", (11, 12, 13, 14), (1, 20, 100), (0.0,), per_shot="both"),  # trajectories
