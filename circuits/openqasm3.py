@@ -16,6 +16,7 @@ from qiskit import QuantumCircuit
 from qiskit_qasm3_import import convert
 
 from circuits.errors import InvalidProgram
+from circuits.openqasm3_folding import fold
 
 if TYPE_CHECKING:
     from circuits.program import Limits
@@ -43,6 +44,7 @@ def parse(text: str, limits: Limits) -> QuantumCircuit:
         tree = openqasm3.parse(text)
     except openqasm3.parser.QASM3ParsingError as error:
         raise InvalidProgram(_syntax_error(error)) from error
+    tree = fold(tree, limits.max_gates // EXPANSION_COST)
     _Survey(limits).block(tree.statements, 1)
     circuit: QuantumCircuit = convert(tree)
     return _without_loop_variables(circuit) if circuit.num_parameters else circuit

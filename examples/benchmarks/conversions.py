@@ -1,0 +1,335 @@
+"""Convert all of MQT Bench, and the trap files of the tests, along every path; write the table of what converts to what.
+
+    pip install mqt.bench==2.3.0
+    python examples/benchmarks/conversions.py [--most-qubits 20] [--only ghz qft]
+
+Every benchmark is made at every size that loads. In: as Qiskit circuit, as OpenQASM 2 and 3 text that Qiskit writes, and as
+an object of Cirq, Braket and PennyLane. Out: to the circuit of each SDK behind a backend. A static conversion is ok if the
+state it gives, simulated by the SDK it went to, overlaps with Qiskit's by 1 - 1e-9 up to global phase; a dynamic one if
+2 000 shots on Aer with one seed give the same counts. Else it was rejected, with our reason, or it failed. "none" means that
+there was nothing to convert: the other SDK's own exporter cannot write that circuit. ``results/conversions.csv`` has one row
+each; ``CONVERSIONS.md`` sums them up. Interrupting it keeps the rows so far.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from evidence import results
+from qiskit import QuantumCircuit, qasm2, qasm3, transpile
+from qiskit.exceptions import QiskitError
+from qiskit_aer import AerSimulator
+
+from backends import load
+from backends.backend import TranspileOptions
+from backends.conversion import to_braket, to_cirq, to_pennylane
+from backends.errors import BackendError
+from circuits.counts import hellinger_fidelity
+from circuits.errors import CircuitError
+from circuits.program import Program
+from circuits.structure import NOT_GATES, drop_idle_qubits, is_dynamic
+
+ROOT = Path(__file__).parents[2]
+TRAPS = ROOT / "tests" / "circuits" / "traps"
+ENOUGH = 1.0 - 1e-9
+WAYS_IN = ("qiskit", "openqasm2", "openqasm3", "cirq", "braket", "pennylane")
+WAYS_OUT = ("aer", "cirq", "braket", "pennylane")
+OPTIONS = TranspileOptions(optimization_level=0)
+Array = np.ndarray[Any, np.dtype[np.complex128]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One conversion.
+
+    Attributes:
+        outcome: "ok", "rejected", "failed" or "none".
+        overlap: of the states, or Hellinger fidelity of the counts of a dynamic circuit; empty if there is none.
+        time_ms: wall time of the conversion alone; inward it includes writing and reading the program's text.
+    """
+
+    benchmark: str
+    num_qubits: int
+    way: str
+    outcome: str
+    overlap: str = ""
+    time_ms: str = ""
+    reason: str = ""
+
+
+def state(circuit: QuantumCircuit) -> Array:
+    """Final state of the gates on the active qubits; complex (2**k,), qubit 0 in index bit 0."""
+    small = drop_idle_qubits(circuit)
+    bare = small.copy_empty_like()
+    for item in small.data:
+        if item.operation.name not in NOT_GATES:
+            bare.append(item)
+    bare = transpile(bare, AerSimulator(method="statevector"), optimization_level=0)
+    bare.save_statevector()
+    return np.asarray(AerSimulator(method="statevector", max_parallel_threads=1).run(bare).result().get_statevector())
+
+
+def counts(circuit: QuantumCircuit) -> dict[str, int]:
+    """Shots of a dynamic circuit."""
+    fitted = transpile(circuit, AerSimulator(), optimization_level=0)
+    options = {"seed_simulator": 7, "max_parallel_threads": 1, "enable_truncation": False}
+    found = AerSimulator(method="statevector", **options).run(fitted, shots=2_000).result().get_counts()
+    return {key.replace(" ", ""): number for key, number in found.items()}
+
+
+def of_cirq(circuit: Any) -> Array:
+    """Final state of a Cirq circuit, as Cirq simulates it."""
+    import cirq
+
+    order = sorted(circuit.all_qubits(), reverse=True)
+    return np.asarray(cirq.Simulator(dtype=np.complex128).simulate(circuit, qubit_order=order).final_state_vector)
+
+
+def of_braket(circuit: Any) -> Array:
+    """Final state of a Braket circuit, as its local simulator gives it."""
+    from braket.devices import LocalSimulator
+
+    found = LocalSimulator("braket_sv").run(circuit.copy().state_vector(), shots=0).result().values[0]
+    return reversed_bits(np.asarray(found))
+
+
+def of_pennylane(tape: Any) -> Array:
+    """Final state of a tape, as lightning gives it."""
+    import pennylane as qml
+
+    device = qml.device("lightning.qubit", wires=sorted(tape.wires, reverse=True))
+    return np.asarray(device.execute(qml.tape.QuantumScript(tape.operations, [qml.state()])))
+
+
+def reversed_bits(amplitudes: Array) -> Array:
+    """The same state with the order of its qubits turned round."""
+    return amplitudes.reshape([2] * (len(amplitudes).bit_length() - 1)).T.reshape(-1)
+
+
+SPOKES: dict[str, tuple[str, Callable[..., Any], Callable[[Any], Array]]] = {
+    "cirq": ("cirq_simulator", to_cirq, of_cirq),
+    "braket": ("braket_local", to_braket, of_braket),
+    "pennylane": ("pennylane_lightning", to_pennylane, of_pennylane),
+}
+"""Name -> backend, conversion, and the SDK's own final state."""
+
+
+def overlap(one: Array, other: Array) -> float:
+    """Absolute value of the inner product; 0 if the sizes differ."""
+    return float(abs(np.vdot(one, other))) if one.shape == other.shape else 0.0
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a benchmark's conversions are held against."""
+
+    name: str
+    circuit: QuantumCircuit
+    dynamic: bool
+    ideal: Any
+
+    def agreement(self, circuit: QuantumCircuit) -> float:
+        """Overlap of the states, or fidelity of the counts."""
+        if self.dynamic:
+            return hellinger_fidelity(counts(circuit), self.ideal)
+        return overlap(state(circuit), self.ideal)
+
+
+def reference(name: str, circuit: QuantumCircuit) -> Reference:
+    """A circuit with its ideal."""
+    dynamic = is_dynamic(circuit)
+    if not any(item.operation.name == "measure" for item in circuit.data) and not dynamic:
+        circuit = circuit.measure_all(inplace=False)
+    return Reference(name, circuit, dynamic, counts(circuit) if dynamic else state(circuit))
+
+
+def inward(known: Reference) -> Iterator[Row]:
+    """Every way in: made by the SDK named, sent as text, read again."""
+    for way in WAYS_IN:
+        try:
+            source = foreign(way, known.circuit)
+        except (BackendError, QiskitError, TypeError) as error:
+            yield row(known, f"in {way}", "none", reason=error)
+            continue
+        yield attempt(known, f"in {way}", lambda source=source: Program.from_any(source).load().build(), known.agreement)
+
+
+def foreign(way: str, circuit: QuantumCircuit) -> Any:
+    """The circuit as something that a user of another SDK holds."""
+    if way == "qiskit":
+        return circuit
+    if way == "openqasm2":
+        return qasm2.dumps(circuit)
+    if way == "openqasm3":
+        return qasm3.dumps(circuit)
+    backend, convert, _ = SPOKES[way]
+    return convert(load(backend).prepare([circuit], OPTIONS)[0]).circuit
+
+
+def outward(known: Reference) -> Iterator[Row]:
+    """Every way out, from the program as a worker reads it."""
+    try:
+        circuit = Program.from_any(known.circuit).load().build()
+    except CircuitError as error:
+        yield from (row(known, f"out {way}", "none", reason=error) for way in WAYS_OUT)
+        return
+    aer = load("aer_statevector")
+    yield attempt(known, "out aer", lambda: aer.prepare([circuit], OPTIONS)[0], known.agreement)
+    for way, (name, convert, simulated) in SPOKES.items():
+        yield attempt(
+            known,
+            f"out {way}",
+            lambda name=name, convert=convert: convert(load(name).prepare([circuit], OPTIONS)[0]).circuit,
+            lambda found, simulated=simulated: overlap(simulated(found), known.ideal),
+        )
+
+
+def attempt(known: Reference, way: str, convert: Callable[[], Any], check: Callable[[Any], float]) -> Row:
+    """Convert, check, and say how it went."""
+    started = time.perf_counter()
+    try:
+        found = convert()
+    except (CircuitError, BackendError) as error:
+        return row(known, way, "rejected", reason=error)
+    except Exception as error:  # noqa: BLE001  # this is what the table is to show
+        return row(known, way, "failed", reason=error)
+    time_ms = 1e3 * (time.perf_counter() - started)
+    agreement = check(found)
+    outcome = "ok" if agreement >= ENOUGH else "failed"
+    return row(known, way, outcome, overlap=f"{agreement:.12f}", time_ms=f"{time_ms:.2f}")
+
+
+def row(known: Reference, way: str, outcome: str, *, reason: object = "", **fields: str) -> Row:
+    """One line of the table."""
+    words = " ".join(str(reason).split())[:160]
+    return Row(known.name, known.circuit.num_qubits, way, outcome, reason=words, **fields)
+
+
+def benchmarks(most_qubits: int, only: Sequence[str]) -> Iterator[tuple[str, QuantumCircuit]]:
+    """All that loads, smallest first."""
+    try:
+        from mqt.bench import BenchmarkLevel, get_benchmark
+        from mqt.bench.benchmarks import get_available_benchmark_names
+    except ImportError as error:
+        raise SystemExit("this needs MQT Bench: pip install mqt.bench==2.3.0") from error
+    for size in range(2, most_qubits + 1):
+        for name in only or get_available_benchmark_names():
+            try:
+                circuit = get_benchmark(name, level=BenchmarkLevel.ALG, circuit_size=size)
+            except Exception:  # noqa: BLE001, PERF203, S112  # in many ways it says that it has no such size
+                continue
+            if circuit.num_qubits <= most_qubits:
+                yield name, circuit
+
+
+def traps() -> Iterator[Row]:
+    """The trap files: read, or refused."""
+    for path in sorted(TRAPS.glob("*.qasm")):
+        way = "in " + ("openqasm3" if "OPENQASM 3" in path.read_text() else "openqasm2")
+        known = Reference(f"trap {path.stem}", QuantumCircuit(), False, None)
+        yield attempt(known, way, lambda path=path: Program.from_any(path).load().build(), lambda _: 1.0)
+
+
+def page(rows: Sequence[Row]) -> str:
+    """The table in Markdown: one line a benchmark, one column a way."""
+    ways = [f"in {way}" for way in WAYS_IN] + [f"out {way}" for way in WAYS_OUT]
+    chosen = [each for each in rows if not each.benchmark.startswith("trap ")]
+    names = sorted({each.benchmark for each in chosen})
+    lines = [
+        "# What converts to what",
+        "",
+        f"Written by `examples/benchmarks/conversions.py` from {len(chosen)} conversions of {len(names)} benchmarks of MQT",
+        "Bench 2.3.0 at every size that loads; the rows are in",
+        "[conversions.csv](examples/benchmarks/results/conversions.csv). A cell is `ok/tried`; `–` means that no such",
+        "circuit exists there: the other SDK cannot express it. All that is not ok was rejected, with a reason, unless a",
+        "cell says `failed`. ok: overlap of the states ≥ 1 − 1e-9 up to global phase, or equal counts where dynamic.",
+        "",
+        "| benchmark | qubits | " + " | ".join(ways) + " |",
+        "|---" * (len(ways) + 2) + "|",
+    ]
+    for name in names:
+        own = [each for each in chosen if each.benchmark == name]
+        sizes = sorted({each.num_qubits for each in own})
+        cells = [_cell([each for each in own if each.way == way]) for way in ways]
+        lines.append(f"| {name} | {sizes[0]}–{sizes[-1]} | " + " | ".join(cells) + " |")
+    for title, value in (("all", _cell), ("worst 1 − overlap", _worst), ("median ms", _median)):
+        lines.append(f"| **{title}** | | " + " | ".join(value([r for r in chosen if r.way == way]) for way in ways) + " |")
+    lines += ["", "## Reasons given", ""]
+    reasons: dict[str, int] = {}
+    for each in chosen:
+        if each.outcome in ("rejected", "failed"):
+            said = f"{each.way}, {each.outcome}: {_general(each.reason)}"
+            reasons[said] = reasons.get(said, 0) + 1
+    lines += [f"- {number} × {said}" for said, number in sorted(reasons.items())] or ["None."]
+    lines += ["", "## Trap files", "", "| file | outcome | reason |", "|---|---|---|"]
+    lines += [
+        f"| {each.benchmark.removeprefix('trap ')} | {each.outcome} | {each.reason.replace('|', '/')} |"
+        for each in rows
+        if each.benchmark.startswith("trap ")
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(rows: Sequence[Row]) -> str:
+    tried = [each for each in rows if each.outcome != "none"]
+    failed = sum(each.outcome == "failed" for each in tried)
+    if not tried:
+        return "–"
+    return f"{sum(each.outcome == 'ok' for each in tried)}/{len(tried)}" + (f", {failed} failed" if failed else "")
+
+
+def _worst(rows: Sequence[Row]) -> str:
+    return f"{max((1.0 - float(each.overlap) for each in rows if each.overlap), default=0.0):.0e}"
+
+
+def _median(rows: Sequence[Row]) -> str:
+    times_ms = [float(each.time_ms) for each in rows if each.time_ms]
+    return f"{median(times_ms):.1f}" if times_ms else "–"
+
+
+def _general(reason: str) -> str:
+    """A reason without the circuit's name and numbers."""
+    return reason.split(": ", 1)[-1] if reason.startswith("circuit ") else reason
+
+
+def main() -> None:
+    """Convert, write, sum up."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--most-qubits", type=int, default=20)
+    parser.add_argument("--only", nargs="*", default=[], help="names of benchmarks; no page is written then")
+    options = parser.parse_args()
+    rows: list[Row] = []
+    for name in ("braket_local", "cirq_simulator", "pennylane_lightning"):
+        load(name).warm_up()
+    header = list(Row.__annotations__)
+    with results("conversions" + "_some" * bool(options.only), header, seeds="7 (shots of dynamic circuits)") as table:
+        try:
+            for name, circuit in benchmarks(options.most_qubits, options.only):
+                started = time.perf_counter()
+                known = reference(name, circuit)
+                new = [*inward(known), *outward(known)]
+                rows += new
+                table.writerows(map(astuple, new))
+                oks = sum(each.outcome == "ok" for each in new)
+                time_s = time.perf_counter() - started
+                print(f"{name} {circuit.num_qubits}: {oks} of {len(new)} ok, {time_s:.1f} s", flush=True)
+        except KeyboardInterrupt:
+            print("interrupted: what follows sums up the rows so far", flush=True)
+        rows += traps()
+        table.writerows(astuple(each) for each in rows if each.benchmark.startswith("trap "))
+    for each in rows:
+        if each.outcome == "failed":
+            print("FAILED", *astuple(each))
+    if not options.only:
+        (ROOT / "CONVERSIONS.md").write_text(page(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
