@@ -27,7 +27,7 @@ COMMON_GATES = (
 """Gates that OpenQASM 2 with qelib1.inc, OpenQASM 3 with stdgates.inc and the other SDKs' readers share."""
 
 MAX_MATRIX_QUBITS = 7
-"""Widest matrix that is written as gates: about 4**n of them; 7 qubits take five seconds and 0.66 MB of text (measured)."""
+"""Widest matrix that is written as gates: about 4**n of them; 7 qubits take 5 s and 0.66 MB of text (measured)."""
 
 WIDEST = {
     "unitary": MAX_MATRIX_QUBITS,

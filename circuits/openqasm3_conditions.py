@@ -29,21 +29,26 @@ class _UnknownError(Exception):
     """The condition holds something else; the converter will say what it thinks of that."""
 
 
-def decided(node: ast.BranchingStatement, sizes: Mapping[str, int | None]) -> ast.BranchingStatement:
-    """The same branch, asking for one bit at a time; as it is if the converter knows its condition.
+def bits_read(condition: Any, sizes: Mapping[str, int | None]) -> list[Bit]:
+    """Bits that a condition reads, each once; none if the converter knows it, or if nothing here does.
 
     Args:
-        node: the branch.
+        condition: of a branch.
         sizes: of every register of bits; None for a single bit.
     """
+    if _is_plain(condition):
+        return []
     try:
-        bits = [] if _is_plain(node.condition) else list(dict.fromkeys(_bits(node.condition, sizes)))
-        if not 1 <= len(bits) <= MAX_CONDITION_BITS:
-            return node
-        tree = _tree(node, bits, {}, sizes)
+        bits = list(dict.fromkeys(_bits(condition, sizes)))
+        _value(condition, dict.fromkeys(bits, 0), sizes)
     except _UnknownError:
-        return node
-    return tree[0] if tree and isinstance(tree[0], ast.BranchingStatement) and len(tree) == 1 else _always(tree, bits[0])
+        return []
+    return bits if len(bits) <= MAX_CONDITION_BITS else []
+
+
+def decided(node: ast.BranchingStatement, bits: Sequence[Bit], sizes: Mapping[str, int | None]) -> list[Any]:
+    """What a branch does, asking for one bit at a time."""
+    return _tree(node, bits, {}, sizes)
 
 
 def _tree(
@@ -57,11 +62,6 @@ def _tree(
     if one == other:
         return one
     return [ast.BranchingStatement(_is_set(bit), one, other)]
-
-
-def _always(block: list[Any], bit: Bit) -> ast.BranchingStatement:
-    """A branch that is taken whatever the bit."""
-    return ast.BranchingStatement(_is_set(bit), block, block)
 
 
 def _is_set(bit: Bit) -> Any:
@@ -116,9 +116,9 @@ def _value(node: Any, known: Mapping[Bit, int], sizes: Mapping[str, int | None])
             return sum(known[bit] << place for place, bit in enumerate(_bits(node, sizes)))
         case ast.UnaryExpression() if node.op.name == "!":
             return int(not _value(node.expression, known, sizes))
-        case ast.UnaryExpression() if node.op.name == "~":
+        case ast.UnaryExpression() if node.op.name == "~" and _is_operand(node.expression):
             width = len(list(_bits(node.expression, sizes)))
-            return _value(node.expression, known, sizes) ^ (2**width - 1)
+            return _value(node.expression, known, sizes) ^ ((1 << width) - 1)
         case ast.UnaryExpression() if node.op.name == "-":
             return -_value(node.expression, known, sizes)
         case ast.BinaryExpression() if node.op.name in _BINARY:
@@ -130,7 +130,7 @@ def _value(node: Any, known: Mapping[Bit, int], sizes: Mapping[str, int | None])
 
 def _cast(kind: Any, value: int) -> int:
     """A value as a bool, or as a whole number of the width that the type names (two's complement if it has a sign)."""
-    size = getattr(kind, "size", None)
+    size: Any = getattr(kind, "size", None)
     if isinstance(kind, ast.BoolType):
         return int(value != 0)
     if not isinstance(kind, ast.IntType | ast.UintType | ast.BitType):
@@ -139,6 +139,6 @@ def _cast(kind: Any, value: int) -> int:
         return value
     if not isinstance(size, ast.IntegerLiteral) or not 1 <= size.value <= 64:
         raise _UnknownError
-    value %= 2**size.value
-    signed = isinstance(kind, ast.IntType) and value >= 2 ** (size.value - 1)
-    return value - 2**size.value if signed else value
+    width = int(size.value)
+    value %= 2**width
+    return value - 2**width if isinstance(kind, ast.IntType) and value >= 2 ** (width - 1) else value

@@ -2,7 +2,8 @@
 
 The converter takes plain integers alone as sizes and indices, and compares single bits with true and false alone. So
 integer constants are replaced by their values, sums and products of integers are computed, ``bit == 1`` becomes
-``bit == true``, and a for loop that uses its variable is written out turn by turn, unless it breaks.
+``bit == true``, other conditions are taken apart (``openqasm3_conditions``), and a for loop that uses its variable is
+written out turn by turn, unless it breaks.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from openqasm3 import ast
 
 from circuits.errors import InvalidProgram
-from circuits.openqasm3_conditions import decided
+from circuits.openqasm3_conditions import bits_read, decided
 
 _ARITHMETIC = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 _LARGEST = 2**63
@@ -58,14 +59,10 @@ class _Folder:
             case ast.QuantumGate():
                 fields = ("modifiers", "arguments", "qubits")
                 return _changed(node, **{name: self.fold(getattr(node, name), values) for name in fields})
-            case ast.ForInLoop():
-                return self._loop(node, values)
             case ast.BinaryExpression() | ast.UnaryExpression():
                 return self._bit_compared(_computed(self._parts(node, values)))
             case ast.ClassicalDeclaration(type=ast.BitType()):
                 return self._declaration(self._parts(node, values))
-            case ast.BranchingStatement():
-                return decided(self._parts(node, values), self.sizes)
             case ast.QASMNode():
                 return self._parts(node, values)
         return node
@@ -98,14 +95,16 @@ class _Folder:
         folded: list[Any] = []
         for node in nodes:
             if isinstance(node, ast.ConstantDeclaration):
-                node = _changed(node, init_expression=self.fold(node.init_expression, values))  # noqa: PLW2901
+                node = _changed(node, init_expression=self.fold(node.init_expression, values))
                 value = node.init_expression
                 if isinstance(node.type, ast.IntType | ast.UintType) and isinstance(value, ast.IntegerLiteral):
                     values[node.identifier.name] = value.value
                     continue
                 folded.append(node)
             elif isinstance(node, ast.ForInLoop):
-                folded += self.fold(node, values)
+                folded += self._loop(node, values)
+            elif isinstance(node, ast.BranchingStatement):
+                folded += self._branch(self._parts(node, values))
             else:
                 folded.append(self.fold(node, values))
         return folded
@@ -123,14 +122,25 @@ class _Folder:
             return [_changed(node, set_declaration=span, block=self.fold(node.block, inside))]
         written: list[Any] = []
         for value in turns:
-            self.num_statements += 1 + len(node.block)
-            if self.num_statements > self.max_statements:
-                raise InvalidProgram(
-                    f"line {node.span.start_line}: wanted at most {self.max_statements} gates from loops over indices;"
-                    " use fewer turns"
-                )
+            self._spend(1 + len(node.block), node)
             written += self.fold(node.block, {**values, name: value})
         return written
+
+    def _branch(self, node: Any) -> list[Any]:
+        """A branch as it is, or as branches on single bits."""
+        bits = bits_read(node.condition, self.sizes)
+        if not bits:
+            return [node]
+        self._spend(2 ** len(bits) * (1 + len(node.if_block) + len(node.else_block)), node)
+        return decided(node, bits, self.sizes)
+
+    def _spend(self, number: int, node: Any) -> None:
+        self.num_statements += number
+        if self.num_statements > self.max_statements:
+            raise InvalidProgram(
+                f"line {node.span.start_line}: wanted at most {self.max_statements} statements from loops over indices"
+                " and conditions written out; use fewer turns"
+            )
 
 
 def _changed(node: Any, **fields: Any) -> Any:
@@ -142,35 +152,35 @@ def _changed(node: Any, **fields: Any) -> Any:
 def _computed(node: Any) -> Any:
     """An expression of integers as its value, where that is exact and small."""
     sides = [node.expression] if isinstance(node, ast.UnaryExpression) else [node.lhs, node.rhs]
-    if not all(isinstance(side, ast.IntegerLiteral) for side in sides):
-        return node
-    numbers, name = [side.value for side in sides], node.op.name
+    numbers, name = _integers(sides), node.op.name
     value: int | None = None
+    if numbers is None:
+        return node
     if len(numbers) == 1 and name == "-":
         value = -numbers[0]
     elif len(numbers) == 2 and name in _ARITHMETIC:
         value = _ARITHMETIC[name](*numbers)
     elif len(numbers) == 2 and name == "/" and numbers[1] and numbers[0] % numbers[1] == 0:
         value = numbers[0] // numbers[1]
-    if value is None or abs(value) >= _LARGEST:
-        return node
-    literal = ast.IntegerLiteral(value)
-    literal.span = node.span
-    return literal
+    return node if value is None or abs(value) >= _LARGEST else ast.IntegerLiteral(value)
 
 
 def _turns(span: Any) -> Sequence[int] | None:
     """Values of a loop's variable; None if they are not all known, or there is an error for others to name."""
-    parts = span.values if isinstance(span, ast.DiscreteSet) else None
-    if isinstance(span, ast.RangeDefinition):
-        parts = [span.start, span.end, *([] if span.step is None else [span.step])]
-    if parts is None or not all(isinstance(part, ast.IntegerLiteral) for part in parts):
-        return None
-    numbers = [part.value for part in parts]
     if isinstance(span, ast.DiscreteSet):
-        return numbers
-    start, end, step = (*numbers, 1)[:3]
-    return None if step == 0 else range(start, end + (1 if step > 0 else -1), step)
+        return _integers(span.values)
+    if not isinstance(span, ast.RangeDefinition):
+        return None
+    numbers = _integers([span.start, span.end, ast.IntegerLiteral(1) if span.step is None else span.step])
+    if numbers is None or numbers[2] == 0:
+        return None
+    start, end, step = numbers
+    return range(start, end + (1 if step > 0 else -1), step)
+
+
+def _integers(nodes: Sequence[Any]) -> list[int] | None:
+    """Values of integer literals; None if one is something else."""
+    return [node.value for node in nodes] if all(isinstance(node, ast.IntegerLiteral) for node in nodes) else None
 
 
 def _walk(node: Any) -> Iterator[Any]:

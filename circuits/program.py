@@ -111,8 +111,8 @@ class Program:
         if reader is not None:
             return cls._from_circuit(lambda: reader(source, limits), limits)
         raise InvalidProgram(
-            "wanted a circuit of Qiskit, PennyLane, Cirq or Braket, a circuit family, OpenQASM text or a pathlib.Path to"
-            f" it, got {type(source).__module__}.{type(source).__qualname__}; convert it to one of these"
+            "wanted a circuit of Qiskit, PennyLane, Cirq or Braket, a circuit family, OpenQASM text or a pathlib.Path"
+            f" to it, got {type(source).__module__}.{type(source).__qualname__}; convert it to one of these"
         )
 
     @classmethod
@@ -139,7 +139,7 @@ class Program:
             language, text = to_openqasm(make(), limits)
         except CircuitError:
             raise
-        except Exception as error:  # noqa: BLE001  # objects of a user's making fail in ways of their own
+        except Exception as error:  # objects of a user's making fail in ways of their own
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             raise InvalidProgram(f"the circuit cannot be read: {reason}; write it as plain gates") from error
         check_text(language, text, limits)
@@ -230,8 +230,6 @@ def is_scored(family: object) -> bool:
 def _reader(source: object) -> Callable[..., QuantumCircuit] | None:
     """What makes a Qiskit circuit of it. Imports no SDK but the one that the object is of."""
     for kind in type(source).__mro__:
-        if (kind.__module__.partition(".")[0], kind.__name__) == ("qiskit", "QuantumCircuit"):
-            return lambda circuit, limits: circuit
         for (package, name), path in READERS.items():
             if kind.__name__ == name and f"{kind.__module__}.".startswith(f"{package}."):
                 module, _, function = path.partition(":")

@@ -11,6 +11,7 @@ written with:
 """
 
 READERS: dict[tuple[str, str], str] = {
+    ("qiskit", "QuantumCircuit"): "circuits.dialects.qiskit:read",
     ("pennylane", "QuantumScript"): "circuits.dialects.pennylane:read",
     ("pennylane", "QNode"): "circuits.dialects.pennylane:read_qnode",
     ("cirq", "AbstractCircuit"): "circuits.dialects.cirq:read",

@@ -1,8 +1,8 @@
 """Amazon Braket: its words for Qiskit's gates, and its circuits read.
 
-Qubits come by number, and those that nothing touches are not there, as in Braket's own results. Bits come in the order of
-the ``measure`` instructions, or of the targets of ``Probability`` results. Gates with matrices, controls and powers are
-understood; noise, verbatim boxes, pulses, free parameters and other result types are refused.
+Qubits come by number, and those that nothing touches are not there, as in Braket's own results. Bits come in the order
+of the ``measure`` instructions, or of the targets of ``Probability`` results. Gates with matrices, controls and powers
+are understood; noise, verbatim boxes, pulses, free parameters and other result types are refused.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from braket.circuits import Gate, compiler_directives, gates as words, noise, result_types
+from braket.circuits import Gate, compiler_directives, noise, result_types
+from braket.circuits import gates as words
 from braket.circuits.measure import Measure
 
 from circuits.dialects.draft import Draft
@@ -83,8 +84,8 @@ def _asked(circuit: Any) -> list[Any]:
     for result in circuit.result_types:
         if not isinstance(result, result_types.Probability):
             raise InvalidProgram(
-                f"result type {type(result).__name__} is refused, counts are what comes back: leave it out, rotate to its"
-                " basis with gates and compute it from the counts"
+                f"result type {type(result).__name__} is refused, counts are what comes back: leave it out, rotate to"
+                " its basis with gates and compute it from the counts"
             )
         asked |= dict.fromkeys(result.target or sorted(circuit.qubits))
     return list(asked)

@@ -1,10 +1,10 @@
 """Cirq: its words for Qiskit's gates, and its circuits read.
 
-Qubits come in Cirq's default order (``LineQubit`` by number, ``GridQubit`` by row and column, ``NamedQubit`` by name with
-numbers in it compared as numbers). Bits come by moment, and within a moment by qubit; a key of several qubits keeps
-their order. Everything of which Cirq knows a decomposition or a small unitary matrix is understood, and so are classical
-controls of every kind and subcircuits; keys that are measured twice, loops that end on a measurement, channels, qudits
-and symbols are refused.
+Qubits come in Cirq's default order: ``LineQubit`` by number, ``GridQubit`` by row and column, ``NamedQubit`` by name
+with the numbers in it compared as numbers. Bits come by moment, and within a moment by qubit; a key of several qubits
+keeps their order. Everything of which Cirq knows a decomposition or a small unitary matrix is understood, and so are
+classical controls of every kind and subcircuits; keys that are measured twice, loops that end on a measurement,
+channels, qudits and symbols are refused.
 """
 
 from __future__ import annotations
@@ -177,7 +177,9 @@ def _add_controlled(draft: Draft, operation: Any, keys: dict[str, list[Clbit]]) 
     controls = sorted(operation.classical_controls, key=str)
     names = sorted({str(key) for control in controls for key in control.keys})
     if missing := [name for name in names if name not in keys]:
-        raise InvalidProgram(f"a classical control reads {missing[0]!r}, which is not measured before; measure it first")
+        raise InvalidProgram(
+            f"a classical control reads {missing[0]!r}, which is not measured before; measure it first"
+        )
     widths = [len(keys[name]) for name in names]
 
     def holds(values: Sequence[int]) -> bool:

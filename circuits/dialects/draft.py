@@ -52,9 +52,7 @@ class Draft:
         """Append one of Qiskit's standard gates; angles in radians."""
         self._append(standard_gates()[name].base_class(*map(_real, angles)), qubits)
 
-    def controlled(
-        self, name: str, angles: Iterable[Any], values: Sequence[int], qubits: Iterable[Hashable]
-    ) -> None:
+    def controlled(self, name: str, angles: Iterable[Any], values: Sequence[int], qubits: Iterable[Hashable]) -> None:
         """Append a standard gate under controls, which come first in ``qubits`` and act where they have ``values``."""
         gate = standard_gates()[name].base_class(*map(_real, angles))
         on = sum(int(value) << index for index, value in enumerate(values))
@@ -74,7 +72,7 @@ class Draft:
         targets = list(qubits)
         if len(targets) > MAX_MATRIX_QUBITS:
             raise InvalidProgram(
-                f"wanted matrices on at most {MAX_MATRIX_QUBITS} qubits, got {len(targets)}; write the gate as smaller ones"
+                f"wanted matrices on at most {MAX_MATRIX_QUBITS} qubits, got {len(targets)}; write it as smaller gates"
             )
         block = np.asarray(matrix, dtype=complex)
         whole = np.eye(2 ** len(targets), dtype=complex)

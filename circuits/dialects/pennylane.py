@@ -1,9 +1,9 @@
 """PennyLane: its words for Qiskit's gates, and its tapes and QNodes read.
 
 Wires come in the order of the QNode's device where that names them; else by number where all are numbers, and in order
-of appearance where not. Bits come first from measurements in mid-circuit, then from the wires of ``counts``, ``probs`` and
-``sample`` in their order, each once. Whatever PennyLane decomposes into known gates is understood, and so is ``cond``;
-channels, observables and states as return values, postselection and batched arguments are refused.
+of appearance where not. Bits come first from measurements in mid-circuit, then from the wires of ``counts``, ``probs``
+and ``sample`` in their order, each once. Whatever PennyLane decomposes into known gates is understood, and so is
+``cond``; channels, observables and states as return values, postselection and batched arguments are refused.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def read_qnode(
     try:
         tape = qml.workflow.construct_tape(qnode, level="user")(*args, **(keywords or {}))
     except TypeError as error:
-        raise InvalidProgram(f"the QNode cannot be called: {error}; use Program.from_qnode(qnode, *arguments)") from error
+        raise InvalidProgram(
+            f"the QNode cannot be called: {error}; use Program.from_qnode(qnode, *arguments)"
+        ) from error
     return read(tape, limits, wires=qnode.device.wires)
 
 
@@ -114,7 +116,7 @@ def _order(tape: Any, wires: Sequence[Hashable]) -> list[Hashable]:
     if own.keys() <= set(wires):
         return list(wires)
     if all(isinstance(wire, int) for wire in own):
-        return sorted(own)  # type: ignore[type-var]
+        return sorted(own)
     return list(own)
 
 
@@ -124,8 +126,8 @@ def _measured(tape: Any, wires: list[Hashable]) -> list[Hashable]:
     for value in tape.measurements:
         if not isinstance(value, CountsMP | ProbabilityMP | SampleMP) or value.obs is not None:
             raise InvalidProgram(
-                f"return value {str(value)[:80]!r} is refused, counts are what comes back: return qml.counts(), rotate to"
-                " an observable's basis with gates and compute the rest from the counts"
+                f"return value {str(value)[:80]!r} is refused, counts are what comes back: return qml.counts(), rotate"
+                " to an observable's basis with gates and compute the rest from the counts"
             )
         if value.mv is None:
             asked |= dict.fromkeys(value.wires or wires)

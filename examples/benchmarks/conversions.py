@@ -1,14 +1,14 @@
-"""Convert all of MQT Bench, and the trap files of the tests, along every path; write the table of what converts to what.
+"""Convert all of MQT Bench and the trap files of the tests along every path; write the table of what converts to what.
 
     pip install mqt.bench==2.3.0
     python examples/benchmarks/conversions.py [--most-qubits 20] [--only ghz qft]
 
-Every benchmark is made at every size that loads. In: as Qiskit circuit, as OpenQASM 2 and 3 text that Qiskit writes, and as
-an object of Cirq, Braket and PennyLane. Out: to the circuit of each SDK behind a backend. A static conversion is ok if the
-state it gives, simulated by the SDK it went to, overlaps with Qiskit's by 1 - 1e-9 up to global phase; a dynamic one if
-2 000 shots on Aer with one seed give the same counts. Else it was rejected, with our reason, or it failed. "none" means that
-there was nothing to convert: the other SDK's own exporter cannot write that circuit. ``results/conversions.csv`` has one row
-each; ``CONVERSIONS.md`` sums them up. Interrupting it keeps the rows so far.
+Every benchmark is made at every size that loads. In: as Qiskit circuit, as OpenQASM 2 and 3 text that Qiskit writes,
+and as an object of Cirq, Braket and PennyLane. Out: to the circuit of each SDK behind a backend. A static conversion is
+ok if the state it gives, simulated by the SDK it went to, overlaps with Qiskit's by 1 - 1e-9 up to global phase; a
+dynamic one if 2 000 shots on Aer with one seed give the same counts. Else it was rejected, with our reason, or it
+failed. "none" means that there was nothing to convert: that circuit cannot be written there. One row each stands in
+``results/conversions.csv``; ``CONVERSIONS.md`` sums them up. Interrupting it keeps the rows so far.
 """
 
 from __future__ import annotations
@@ -158,7 +158,9 @@ def inward(known: Reference) -> Iterator[Row]:
         except (BackendError, QiskitError, TypeError) as error:
             yield row(known, f"in {way}", "none", reason=error)
             continue
-        yield attempt(known, f"in {way}", lambda source=source: Program.from_any(source).load().build(), known.agreement)
+        yield attempt(
+            known, f"in {way}", lambda source=source: Program.from_any(source).load().build(), known.agreement
+        )
 
 
 def foreign(way: str, circuit: QuantumCircuit) -> Any:
@@ -223,7 +225,7 @@ def benchmarks(most_qubits: int, only: Sequence[str]) -> Iterator[tuple[str, Qua
         for name in only or get_available_benchmark_names():
             try:
                 circuit = get_benchmark(name, level=BenchmarkLevel.ALG, circuit_size=size)
-            except Exception:  # noqa: BLE001, PERF203, S112  # in many ways it says that it has no such size
+            except Exception:  # noqa: BLE001, S112  # in many ways it says that it has no such size
                 continue
             if circuit.num_qubits <= most_qubits:
                 yield name, circuit
@@ -245,11 +247,11 @@ def page(rows: Sequence[Row]) -> str:
     lines = [
         "# What converts to what",
         "",
-        f"Written by `examples/benchmarks/conversions.py` from {len(chosen)} conversions of {len(names)} benchmarks of MQT",
-        "Bench 2.3.0 at every size that loads; the rows are in",
+        f"Written by `examples/benchmarks/conversions.py` from {len(chosen)} conversions of {len(names)} benchmarks of",
+        "MQT Bench 2.3.0 at every size that loads; the rows are in",
         "[conversions.csv](examples/benchmarks/results/conversions.csv). A cell is `ok/tried`; `–` means that no such",
-        "circuit exists there: the other SDK cannot express it. All that is not ok was rejected, with a reason, unless a",
-        "cell says `failed`. ok: overlap of the states ≥ 1 − 1e-9 up to global phase, or equal counts where dynamic.",
+        "circuit exists there: it cannot be written in that language. All that is not ok was rejected, with a reason,",
+        "unless a cell says `failed`. ok: overlap of states ≥ 1 − 1e-9 up to global phase; equal counts if dynamic.",
         "",
         "| benchmark | qubits | " + " | ".join(ways) + " |",
         "|---" * (len(ways) + 2) + "|",
@@ -260,7 +262,9 @@ def page(rows: Sequence[Row]) -> str:
         cells = [_cell([each for each in own if each.way == way]) for way in ways]
         lines.append(f"| {name} | {sizes[0]}–{sizes[-1]} | " + " | ".join(cells) + " |")
     for title, value in (("all", _cell), ("worst 1 − overlap", _worst), ("median ms", _median)):
-        lines.append(f"| **{title}** | | " + " | ".join(value([r for r in chosen if r.way == way]) for way in ways) + " |")
+        lines.append(
+            f"| **{title}** | | " + " | ".join(value([r for r in chosen if r.way == way]) for way in ways) + " |"
+        )
     lines += ["", "## Reasons given", ""]
     reasons: dict[str, int] = {}
     for each in chosen:
