@@ -137,6 +137,8 @@ class _Survey:
         inner = [item for item in node.body if hasattr(item, "modifiers")]
         for item in inner:
             self._check_modifiers(item)
+            if _gate_name(item) == node.name.name:  # Qiskit's exporter writes this of wide controlled phases
+                raise _at(item, f"gate {node.name.name!r} is made of itself; decompose it before it is exported")
         known = [self.gates.get(_gate_name(item), (1, 0)) for item in inner]
         level = 1 + max((depth for _, depth in known), default=0)
         if level > self.limits.max_nesting:

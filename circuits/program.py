@@ -139,6 +139,8 @@ class Program:
             language, text = to_openqasm(make(), limits)
         except CircuitError:
             raise
+        except RecursionError as error:
+            raise InvalidProgram("the circuit nests without end: some gate is made of itself; define it") from error
         except Exception as error:  # objects of a user's making fail in ways of their own
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             raise InvalidProgram(f"the circuit cannot be read: {reason}; write it as plain gates") from error

@@ -132,8 +132,6 @@ def _add(draft: Draft, operation: Any, keys: dict[str, list[Clbit]]) -> None:
     elif (name := _name(gate)) is not None:
         angles = () if name in _FIXED else (math.pi * gate.exponent,)
         draft.gate(name, angles, operation.qubits)
-    elif len(operation.qubits) == 1 and cirq.has_unitary(operation):
-        draft.matrix(cirq.unitary(operation), operation.qubits)
     elif (parts := cirq.decompose_once(operation, default=None)) is not None:
         for part in parts:
             _add(draft, part, keys)

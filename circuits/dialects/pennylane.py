@@ -178,11 +178,12 @@ class _Reader:
 
     def _add_decomposed(self, operation: Any) -> None:
         """Append what PennyLane makes of it; a matrix says more where the decomposition may be an approximation."""
-        given = isinstance(operation, qml.QubitUnitary | qml.ops.Exp)
-        if operation.has_decomposition and not (given and len(operation.wires) <= MAX_MATRIX_QUBITS):
+        narrow = len(operation.wires) <= MAX_MATRIX_QUBITS
+        by_matrix = isinstance(operation, qml.QubitUnitary) or (narrow and isinstance(operation, qml.ops.Exp))
+        if operation.has_decomposition and not by_matrix:
             for part in operation.decomposition():
                 self.add(part)
-        elif operation.has_matrix and len(operation.wires) <= MAX_MATRIX_QUBITS:
+        elif operation.has_matrix and (narrow or by_matrix):
             self.draft.matrix(operation.matrix(), operation.wires)
         else:
             raise InvalidProgram(

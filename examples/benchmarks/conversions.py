@@ -1,19 +1,21 @@
 """Convert all of MQT Bench and the trap files of the tests along every path; write the table of what converts to what.
 
     pip install mqt.bench==2.3.0
-    python examples/benchmarks/conversions.py [--most-qubits 20] [--only ghz qft]
+    python examples/benchmarks/conversions.py [--sizes 2 3 ... 20] [--only ghz qft] [--resume]
 
 Every benchmark is made at every size that loads. In: as Qiskit circuit, as OpenQASM 2 and 3 text that Qiskit writes,
 and as an object of Cirq, Braket and PennyLane. Out: to the circuit of each SDK behind a backend. A static conversion is
 ok if the state it gives, simulated by the SDK it went to, overlaps with Qiskit's by 1 - 1e-9 up to global phase; a
 dynamic one if 2 000 shots on Aer with one seed give the same counts. Else it was rejected, with our reason, or it
 failed. "none" means that there was nothing to convert: that circuit cannot be written there. One row each stands in
-``results/conversions.csv``; ``CONVERSIONS.md`` sums them up. Interrupting it keeps the rows so far.
+``results/conversions.csv``; ``CONVERSIONS.md`` sums them up. Interrupting it keeps the rows so far, and ``--resume`` goes
+on after them. Above 14 qubits circuits of Cirq and Braket are not simulated there but read back and simulated by Aer.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
@@ -22,7 +24,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from evidence import results
+from evidence import RESULTS, results
 from qiskit import QuantumCircuit, qasm2, qasm3, transpile
 from qiskit.exceptions import QiskitError
 from qiskit_aer import AerSimulator
@@ -39,6 +41,9 @@ from circuits.structure import NOT_GATES, drop_idle_qubits, is_dynamic
 ROOT = Path(__file__).parents[2]
 TRAPS = ROOT / "tests" / "circuits" / "traps"
 ENOUGH = 1.0 - 1e-9
+MOST_SIMULATED = 2**14
+"""Amplitudes of the largest state that every SDK simulates itself."""
+
 WAYS_IN = ("qiskit", "openqasm2", "openqasm3", "cirq", "braket", "pennylane")
 WAYS_OUT = ("aer", "cirq", "braket", "pennylane")
 OPTIONS = TranspileOptions(optimization_level=0)
@@ -189,7 +194,11 @@ def outward(known: Reference) -> Iterator[Row]:
             known,
             f"out {way}",
             lambda name=name, convert=convert: convert(load(name).prepare([circuit], OPTIONS)[0]).circuit,
-            lambda found, simulated=simulated: overlap(simulated(found), known.ideal),
+            lambda found, way=way, simulated=simulated: (
+                overlap(simulated(found), known.ideal)
+                if way == "pennylane" or len(known.ideal) <= MOST_SIMULATED
+                else known.agreement(Program.from_any(found).load().build())
+            ),
         )
 
 
@@ -214,20 +223,20 @@ def row(known: Reference, way: str, outcome: str, *, reason: object = "", **fiel
     return Row(known.name, known.circuit.num_qubits, way, outcome, reason=words, **fields)
 
 
-def benchmarks(most_qubits: int, only: Sequence[str]) -> Iterator[tuple[str, QuantumCircuit]]:
-    """All that loads, smallest first."""
+def benchmarks(sizes: Sequence[int], only: Sequence[str]) -> Iterator[tuple[str, QuantumCircuit]]:
+    """All that loads, in the order of the sizes."""
     try:
         from mqt.bench import BenchmarkLevel, get_benchmark
         from mqt.bench.benchmarks import get_available_benchmark_names
     except ImportError as error:
         raise SystemExit("this needs MQT Bench: pip install mqt.bench==2.3.0") from error
-    for size in range(2, most_qubits + 1):
+    for size in sizes:
         for name in only or get_available_benchmark_names():
             try:
                 circuit = get_benchmark(name, level=BenchmarkLevel.ALG, circuit_size=size)
             except Exception:  # noqa: BLE001, S112  # in many ways it says that it has no such size
                 continue
-            if circuit.num_qubits <= most_qubits:
+            if circuit.num_qubits <= max(sizes):
                 yield name, circuit
 
 
@@ -248,7 +257,7 @@ def page(rows: Sequence[Row]) -> str:
         "# What converts to what",
         "",
         f"Written by `examples/benchmarks/conversions.py` from {len(chosen)} conversions of {len(names)} benchmarks of",
-        "MQT Bench 2.3.0 at every size that loads; the rows are in",
+        f"MQT Bench 2.3.0 at every size of {_spans({each.num_qubits for each in chosen})} that loads; the rows are in",
         "[conversions.csv](examples/benchmarks/results/conversions.csv). A cell is `ok/tried`; `–` means that no such",
         "circuit exists there: it cannot be written in that language. All that is not ok was rejected, with a reason,",
         "unless a cell says `failed`. ok: overlap of states ≥ 1 − 1e-9 up to global phase; equal counts if dynamic.",
@@ -258,9 +267,9 @@ def page(rows: Sequence[Row]) -> str:
     ]
     for name in names:
         own = [each for each in chosen if each.benchmark == name]
-        sizes = sorted({each.num_qubits for each in own})
+        sizes = {each.num_qubits for each in own}
         cells = [_cell([each for each in own if each.way == way]) for way in ways]
-        lines.append(f"| {name} | {sizes[0]}–{sizes[-1]} | " + " | ".join(cells) + " |")
+        lines.append(f"| {name} | {_spans(sizes)} | " + " | ".join(cells) + " |")
     for title, value in (("all", _cell), ("worst 1 − overlap", _worst), ("median ms", _median)):
         lines.append(
             f"| **{title}** | | " + " | ".join(value([r for r in chosen if r.way == way]) for way in ways) + " |"
@@ -279,6 +288,13 @@ def page(rows: Sequence[Row]) -> str:
         if each.benchmark.startswith("trap ")
     ]
     return "\n".join(lines) + "\n"
+
+
+def _spans(numbers: set[int]) -> str:
+    """Whole numbers as text: 2–10, 12, 16."""
+    starts = sorted(number for number in numbers if number - 1 not in numbers)
+    ends = sorted(number for number in numbers if number + 1 not in numbers)
+    return ", ".join(f"{one}–{other}" if other > one else f"{one}" for one, other in zip(starts, ends, strict=True))
 
 
 def _cell(rows: Sequence[Row]) -> str:
@@ -303,19 +319,34 @@ def _general(reason: str) -> str:
     return reason.split(": ", 1)[-1] if reason.startswith("circuit ") else reason
 
 
+def earlier() -> list[Row]:
+    """The benchmarks' rows of an earlier run."""
+    with (RESULTS / "conversions.csv").open(newline="") as file:
+        lines = csv.DictReader(line for line in file if not line.startswith("#"))
+        found = [Row(**line | {"num_qubits": int(line["num_qubits"])}) for line in lines]
+    whole = {(each.benchmark, each.num_qubits) for each in found if each.way == f"out {WAYS_OUT[-1]}"}
+    return [each for each in found if (each.benchmark, each.num_qubits) in whole]
+
+
 def main() -> None:
     """Convert, write, sum up."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--most-qubits", type=int, default=20)
+    parser.add_argument("--sizes", type=int, nargs="*", default=range(2, 21))
+    parser.add_argument("--resume", action="store_true", help="keep the rows that conversions.csv has")
     parser.add_argument("--only", nargs="*", default=[], help="names of benchmarks; no page is written then")
     options = parser.parse_args()
-    rows: list[Row] = []
+    rows = earlier() if options.resume else []
+    done = {(each.benchmark, each.num_qubits) for each in rows}
     for name in ("braket_local", "cirq_simulator", "pennylane_lightning"):
         load(name).warm_up()
     header = list(Row.__annotations__)
     with results("conversions" + "_some" * bool(options.only), header, seeds="7 (shots of dynamic circuits)") as table:
+        table.writerows(map(astuple, rows))
         try:
-            for name, circuit in benchmarks(options.most_qubits, options.only):
+            for name, circuit in benchmarks(options.sizes, options.only):
+                if (name, circuit.num_qubits) in done:
+                    continue
+                done.add((name, circuit.num_qubits))
                 started = time.perf_counter()
                 known = reference(name, circuit)
                 new = [*inward(known), *outward(known)]
@@ -326,8 +357,9 @@ def main() -> None:
                 print(f"{name} {circuit.num_qubits}: {oks} of {len(new)} ok, {time_s:.1f} s", flush=True)
         except KeyboardInterrupt:
             print("interrupted: what follows sums up the rows so far", flush=True)
-        rows += traps()
-        table.writerows(astuple(each) for each in rows if each.benchmark.startswith("trap "))
+        fallen = list(traps())
+        rows += fallen
+        table.writerows(map(astuple, fallen))
     for each in rows:
         if each.outcome == "failed":
             print("FAILED", *astuple(each))

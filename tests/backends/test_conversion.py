@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import cirq
 import numpy as np
+import pennylane as qml
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,12 +18,14 @@ from scipy.stats import binom
 
 from backends.braket_local import BraketLocal
 from backends.cirq_simulator import CirqSimulator
-from backends.conversion import COMMON_BASIS, to_braket, to_cirq
+from backends.conversion import COMMON_BASIS, to_braket, to_cirq, to_pennylane
 from backends.errors import UnsupportedCircuit
+from backends.pennylane_lightning import PennyLaneLightning
 from backends.sampling import Dice
 
 GATES = get_standard_gate_name_mapping()
-BACKENDS = (CirqSimulator(), BraketLocal())
+BACKENDS = (CirqSimulator(), BraketLocal(), PennyLaneLightning())
+SPOKES = (to_cirq, to_braket, to_pennylane)
 
 
 @st.composite
@@ -62,7 +65,9 @@ def qiskit_distribution(circuit: QuantumCircuit) -> dict[str, float]:
     return result
 
 
-def converted_distribution(backend: CirqSimulator | BraketLocal, circuit: QuantumCircuit) -> dict[str, float]:
+def converted_distribution(
+    backend: CirqSimulator | BraketLocal | PennyLaneLightning, circuit: QuantumCircuit
+) -> dict[str, float]:
     probabilities, readout = backend._distribution(circuit)
     result: dict[str, float] = {}
     for index, probability in enumerate(probabilities):
@@ -76,7 +81,9 @@ def converted_distribution(backend: CirqSimulator | BraketLocal, circuit: Quantu
 @pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: type(backend).__name__)
 @settings(max_examples=60, deadline=None)
 @given(circuit=circuits())
-def test_the_distribution_is_qiskits(backend: CirqSimulator | BraketLocal, circuit: QuantumCircuit) -> None:
+def test_the_distribution_is_qiskits(
+    backend: CirqSimulator | BraketLocal | PennyLaneLightning, circuit: QuantumCircuit
+) -> None:
     wanted, got = qiskit_distribution(circuit), converted_distribution(backend, circuit)
     assert got.keys() <= wanted.keys() | {bits for bits, p in got.items() if p < 1e-5}
     for bits, probability in wanted.items():
@@ -93,9 +100,11 @@ def test_every_gate_of_the_table_has_qiskits_matrix(name: str) -> None:
     assert Operator(to_cirq(circuit).circuit.unitary(qubit_order=order)).equiv(Operator(circuit))
     braket = to_braket(circuit).circuit.to_unitary()  # first qubit most significant
     assert Operator(braket).reverse_qargs().equiv(Operator(circuit))
+    tape = qml.matrix(to_pennylane(circuit).circuit, wire_order=range(gate.num_qubits))  # so is PennyLane's first wire
+    assert Operator(tape).reverse_qargs().equiv(Operator(circuit))
 
 
-@pytest.mark.parametrize("convert", [to_cirq, to_braket])
+@pytest.mark.parametrize("convert", SPOKES)
 def test_idle_qubits_are_left_out_and_measured_ones_kept(convert: Callable[[QuantumCircuit], object]) -> None:
     circuit = QuantumCircuit(6, 3)
     circuit.x(4)
@@ -106,7 +115,7 @@ def test_idle_qubits_are_left_out_and_measured_ones_kept(convert: Callable[[Quan
     assert converted.readout == {0: 1, 2: 0}
 
 
-@pytest.mark.parametrize("convert", [to_cirq, to_braket])
+@pytest.mark.parametrize("convert", SPOKES)
 def test_what_cannot_be_converted_is_refused(convert: Callable[[QuantumCircuit], object]) -> None:
     free = QuantumCircuit(1, 1)
     free.rx(Parameter("t"), 0)
