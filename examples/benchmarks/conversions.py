@@ -6,7 +6,7 @@
 Every benchmark is made at every size that loads. In: as Qiskit circuit, as OpenQASM 2 and 3 text that Qiskit writes,
 and as an object of Cirq, Braket and PennyLane. Out: to the circuit of each SDK behind a backend. A static conversion is
 ok if the state it gives, simulated by the SDK it went to, overlaps with Qiskit's by 1 - 1e-9 up to global phase; a
-dynamic one if 2 000 shots on Aer with one seed give the same counts. Else it was rejected, with our reason, or it
+dynamic one if 2 000 shots (above 10 qubits 200) on Aer with one seed give the same counts. Else it was rejected, with our reason, or it
 failed. "none" means that there was nothing to convert: that circuit cannot be written there. One row each stands in
 ``results/conversions.csv``; ``CONVERSIONS.md`` sums them up. Interrupting it keeps the rows so far, and ``--resume``
 goes on after them. Above 14 qubits circuits of Cirq and Braket are read back and simulated by Aer, not there.
@@ -82,10 +82,12 @@ def state(circuit: QuantumCircuit) -> Array:
 
 
 def counts(circuit: QuantumCircuit) -> dict[str, int]:
-    """Shots of a dynamic circuit."""
-    fitted = transpile(circuit, AerSimulator(), optimization_level=0)
+    """Shots of a dynamic circuit; wide ones as matrix product states, since each shot is a simulation."""
+    wide = circuit.num_qubits > 10
+    method = "matrix_product_state" if wide else "statevector"
+    fitted = transpile(circuit, AerSimulator(method=method), optimization_level=0)
     options = {"seed_simulator": 7, "max_parallel_threads": 1, "enable_truncation": False}
-    found = AerSimulator(method="statevector", **options).run(fitted, shots=2_000).result().get_counts()
+    found = AerSimulator(method=method, **options).run(fitted, shots=200 if wide else 2_000).result().get_counts()
     return {key.replace(" ", ""): number for key, number in found.items()}
 
 
