@@ -6,10 +6,10 @@
 Every benchmark is made at every size that loads. In: as Qiskit circuit, as OpenQASM 2 and 3 text that Qiskit writes,
 and as an object of Cirq, Braket and PennyLane. Out: to the circuit of each SDK behind a backend. A static conversion is
 ok if the state it gives, simulated by the SDK it went to, overlaps with Qiskit's by 1 - 1e-9 up to global phase; a
-dynamic one if 2 000 shots (above 10 qubits 200) on Aer with one seed give the same counts. Else it was rejected, with our reason, or it
-failed. "none" means that there was nothing to convert: that circuit cannot be written there. One row each stands in
-``results/conversions.csv``; ``CONVERSIONS.md`` sums them up. Interrupting it keeps the rows so far, and ``--resume``
-goes on after them. Above 14 qubits circuits of Cirq and Braket are read back and simulated by Aer, not there.
+dynamic one if 2 000 shots (above 10 qubits 200) on Aer with one seed give the same counts. Else it was rejected, with
+our reason, or it failed. "none" means that there was nothing to convert: that circuit cannot be written there. One row
+each stands in ``results/conversions.csv``; ``CONVERSIONS.md`` sums them up. Interrupting it keeps the rows so far, and
+``--resume`` goes on after them. Above 14 qubits circuits of Cirq and Braket are read back and simulated by Aer.
 """
 
 from __future__ import annotations
