@@ -68,8 +68,13 @@ def to_openqasm(circuit: QuantumCircuit, limits: Limits) -> tuple[str, str]:
     try:
         if has_feed_forward(measured):
             return "openqasm3", qasm3.dumps(_lower(measured))
-        flat = QuantumCircuit(measured.num_qubits, measured.num_clbits)
-        flat.compose(_lower(measured), flat.qubits, flat.clbits, inplace=True)
+        flat, lowered = QuantumCircuit(measured.num_qubits, measured.num_clbits), _lower(measured)
+        if lowered.size() > limits.max_gates:
+            raise InvalidProgram(
+                f"gates: wanted at most {limits.max_gates}, got {lowered.size()} once it is written in basic ones;"
+                " shrink the circuit"
+            )
+        flat.compose(lowered, flat.qubits, flat.clbits, inplace=True)
         return "openqasm2", qasm2.dumps(flat)
     except (QiskitError, TypeError, ValueError, NotImplementedError, RecursionError) as error:
         reason = " ".join(str(error).split())[:300]

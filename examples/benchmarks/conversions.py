@@ -41,6 +41,9 @@ from circuits.structure import NOT_GATES, drop_idle_qubits, is_dynamic
 ROOT = Path(__file__).parents[2]
 TRAPS = ROOT / "tests" / "circuits" / "traps"
 ENOUGH = 1.0 - 1e-9
+MOST_WORK = 2.0**31
+"""Gates times amplitudes above which a state is not simulated: some ten seconds."""
+
 MOST_SIMULATED = 2**14
 """Amplitudes of the largest state that every SDK simulates itself."""
 
@@ -55,7 +58,7 @@ class Row:
     """One conversion.
 
     Attributes:
-        outcome: "ok", "rejected", "failed" or "none".
+        outcome: "ok", "unchecked" (converted, and too much work to simulate), "rejected", "failed" or "none".
         overlap: of the states, or Hellinger fidelity of the counts of a dynamic circuit; empty if there is none.
         time_ms: wall time of the conversion alone; inward it includes writing and reading the program's text.
     """
@@ -69,14 +72,16 @@ class Row:
     reason: str = ""
 
 
-def state(circuit: QuantumCircuit) -> Array:
-    """Final state of the gates on the active qubits; complex (2**k,), qubit 0 in index bit 0."""
+def state(circuit: QuantumCircuit) -> Array | None:
+    """Final state of the gates on the active qubits; complex (2**k,), qubit 0 in index bit 0. None: too much work."""
     small = drop_idle_qubits(circuit)
     bare = small.copy_empty_like()
     for item in small.data:
         if item.operation.name not in NOT_GATES:
             bare.append(item)
     bare = transpile(bare, AerSimulator(method="statevector"), optimization_level=0)
+    if bare.size() * 2.0**bare.num_qubits > MOST_WORK:
+        return None
     bare.save_statevector()
     return np.asarray(AerSimulator(method="statevector", max_parallel_threads=1).run(bare).result().get_statevector())
 
@@ -142,11 +147,12 @@ class Reference:
     dynamic: bool
     ideal: Any
 
-    def agreement(self, circuit: QuantumCircuit) -> float:
-        """Overlap of the states, or fidelity of the counts."""
+    def agreement(self, circuit: QuantumCircuit) -> float | None:
+        """Overlap of the states, or fidelity of the counts; None: too much work."""
         if self.dynamic:
             return hellinger_fidelity(counts(circuit), self.ideal)
-        return overlap(state(circuit), self.ideal)
+        found = None if self.ideal is None else state(circuit)
+        return None if found is None else overlap(found, self.ideal)
 
 
 def reference(name: str, circuit: QuantumCircuit) -> Reference:
@@ -198,13 +204,13 @@ def outward(known: Reference) -> Iterator[Row]:
             lambda name=name, convert=convert: convert(load(name).prepare([circuit], OPTIONS)[0]).circuit,
             lambda found, way=way, simulated=simulated: (
                 overlap(simulated(found), known.ideal)
-                if way == "pennylane" or len(known.ideal) <= MOST_SIMULATED
+                if known.ideal is not None and (way == "pennylane" or len(known.ideal) <= MOST_SIMULATED)
                 else known.agreement(Program.from_any(found).load().build())
             ),
         )
 
 
-def attempt(known: Reference, way: str, convert: Callable[[], Any], check: Callable[[Any], float]) -> Row:
+def attempt(known: Reference, way: str, convert: Callable[[], Any], check: Callable[[Any], float | None]) -> Row:
     """Convert, check, and say how it went."""
     started = time.perf_counter()
     try:
@@ -215,6 +221,8 @@ def attempt(known: Reference, way: str, convert: Callable[[], Any], check: Calla
         return row(known, way, "failed", reason=error)
     time_ms = 1e3 * (time.perf_counter() - started)
     agreement = check(found)
+    if agreement is None:
+        return row(known, way, "unchecked", time_ms=f"{time_ms:.2f}")
     outcome = "ok" if agreement >= ENOUGH else "failed"
     return row(known, way, outcome, overlap=f"{agreement:.12f}", time_ms=f"{time_ms:.2f}")
 
@@ -262,7 +270,8 @@ def page(rows: Sequence[Row]) -> str:
         f"MQT Bench 2.3.0 at every size of {_spans({each.num_qubits for each in chosen})} that loads; the rows are in",
         "[conversions.csv](examples/benchmarks/results/conversions.csv). A cell is `ok/tried`; `–` means that no such",
         "circuit exists there: it cannot be written in that language. All that is not ok was rejected, with a reason,",
-        "unless a cell says `failed`. ok: overlap of states ≥ 1 − 1e-9 up to global phase; equal counts if dynamic.",
+        "unless a cell says `failed`, or `unchecked`: too large to simulate. ok: overlap of states ≥ 1 − 1e-9 up to",
+        "global phase; equal counts if dynamic.",
         "",
         "| benchmark | qubits | " + " | ".join(ways) + " |",
         "|---" * (len(ways) + 2) + "|",
@@ -301,10 +310,13 @@ def _spans(numbers: set[int]) -> str:
 
 def _cell(rows: Sequence[Row]) -> str:
     tried = [each for each in rows if each.outcome != "none"]
-    failed = sum(each.outcome == "failed" for each in tried)
     if not tried:
         return "–"
-    return f"{sum(each.outcome == 'ok' for each in tried)}/{len(tried)}" + (f", {failed} failed" if failed else "")
+    cell = f"{sum(each.outcome == 'ok' for each in tried)}/{len(tried)}"
+    for outcome in ("failed", "unchecked"):
+        number = sum(each.outcome == outcome for each in tried)
+        cell += f", {number} {outcome}" if number else ""
+    return cell
 
 
 def _worst(rows: Sequence[Row]) -> str:
