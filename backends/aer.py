@@ -95,10 +95,10 @@ class Aer:
 
     def prepare(self, circuits: Sequence[QuantumCircuit], options: TranspileOptions) -> list[QuantumCircuit]:
         """Transpile; gates that Aer knows, controlled ones of any width among them, stay as they are."""
-        from circuits.structure import drop_idle_qubits, is_branching
+        from circuits.structure import drop_idle_qubits, has_feed_forward
 
         fitted = transpile(self.device(), circuits, options)
-        return [drop_idle_qubits(circuit) if is_branching(circuit) else circuit for circuit in fitted]
+        return [drop_idle_qubits(circuit) if has_feed_forward(circuit) else circuit for circuit in fitted]
 
     def run(
         self, prepared: Sequence[QuantumCircuit], runs: Sequence[Run], *, seed: int, memory: bool = False
@@ -185,13 +185,13 @@ def run_pools(
     Raises:
         ExecutionFailed: Aer refused or failed; the message is its own.
     """
-    from circuits.structure import is_branching
+    from circuits.structure import has_feed_forward
 
     every_shot = memory or any(len(group.runs) > 1 for group in pools)
     calls: dict[tuple[int, bool, bool], dict[int, list[Pool]]] = {}
     for group in pools:
         circuit = prepared[group.circuit]
-        key = (sum(group.shots), fuses(circuit), not is_branching(circuit))
+        key = (sum(group.shots), fuses(circuit), not has_feed_forward(circuit))
         calls.setdefault(key, {}).setdefault(group.circuit, []).append(group)
     tally = Tally()
     for number, ((shots, fusion, truncation), by_circuit) in enumerate(calls.items()):

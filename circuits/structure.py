@@ -77,11 +77,6 @@ def has_feed_forward(circuit: QuantumCircuit) -> bool:
     return any(isinstance(item.operation, ControlFlowOp) or item.operation.name == "store" for item in circuit.data)
 
 
-def is_branching(circuit: QuantumCircuit) -> bool:
-    """Whether it has control flow."""
-    return any(isinstance(item.operation, ControlFlowOp) for item in circuit.data)
-
-
 def is_dynamic(circuit: QuantumCircuit) -> bool:
     """Whether it has control flow, or a reset or a gate on a qubit that was used or measured before.
 

@@ -30,9 +30,6 @@ def ran(script: Path, folder: Path, *arguments: str) -> str:
         ("04_steane", "kept 1.000"),
         ("05_share_the_shots", "3000 shots"),
         ("06_why_there", "4 measured"),
-        ("02_share_the_shots", "3000 shots"),
-        ("03_watch_a_search", "right pixels: 100%"),
-        ("04_why_there", "4 measured"),
         ("07_bring_your_own", "OpenQASM   on"),
     ],
 )
@@ -48,9 +45,6 @@ def test_every_example_is_tried() -> None:
         "04_steane",
         "05_share_the_shots",
         "06_why_there",
-        "02_share_the_shots",
-        "03_watch_a_search",
-        "04_why_there",
         "07_bring_your_own",
     ]
 
