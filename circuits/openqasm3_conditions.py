@@ -12,6 +12,8 @@ from typing import Any
 
 from openqasm3 import ast
 
+from circuits.errors import InvalidProgram
+
 MAX_CONDITION_BITS = 8
 """Most bits that one condition may read: its truth table is written out."""
 
@@ -35,6 +37,9 @@ def bits_read(condition: Any, sizes: Mapping[str, int | None]) -> list[Bit]:
     Args:
         condition: of a branch.
         sizes: of every register of bits; None for a single bit.
+
+    Raises:
+        InvalidProgram: more than ``MAX_CONDITION_BITS``.
     """
     if _is_plain(condition):
         return []
@@ -43,7 +48,11 @@ def bits_read(condition: Any, sizes: Mapping[str, int | None]) -> list[Bit]:
         _value(condition, dict.fromkeys(bits, 0), sizes)
     except _UnknownError:
         return []
-    return bits if len(bits) <= MAX_CONDITION_BITS else []
+    if len(bits) > MAX_CONDITION_BITS:
+        raise InvalidProgram(
+            f"wanted arithmetic in a condition over at most {MAX_CONDITION_BITS} bits, got {len(bits)}; split the condition"
+        )
+    return bits
 
 
 def decided(node: ast.BranchingStatement, bits: Sequence[Bit], sizes: Mapping[str, int | None]) -> list[Any]:

@@ -13,14 +13,12 @@ from qiskit.circuit.library import UnitaryGate
 
 from circuits.errors import InvalidProgram
 from circuits.lowering import MAX_MATRIX_QUBITS, standard_gates
+from circuits.openqasm3_conditions import MAX_CONDITION_BITS
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from circuits.program import Limits
-
-MAX_CONDITION_BITS = 8
-"""Most bits that one condition may read: its truth table is written out."""
 
 
 @dataclass
