@@ -50,7 +50,7 @@ def bits_read(condition: Any, sizes: Mapping[str, int | None]) -> list[Bit]:
         return []
     if len(bits) > MAX_CONDITION_BITS:
         raise InvalidProgram(
-            f"wanted arithmetic in a condition over at most {MAX_CONDITION_BITS} bits, got {len(bits)}; split the condition"
+            f"wanted arithmetic in a condition over at most {MAX_CONDITION_BITS} bits, got {len(bits)}; split it"
         )
     return bits
 
