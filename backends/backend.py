@@ -58,6 +58,31 @@ class CostCurve:
 
 
 @dataclass(frozen=True)
+class Availability:
+    """Whether a device takes work and what waits in front of it, as it was last heard of.
+
+    Attributes:
+        state: "online", "paused" (it takes work and does not begin it) or "offline".
+        why: what its owner says about a state that is not "online".
+        pending_jobs: of all its users, waiting there; None where nobody tells.
+        queue_s: what they are expected to take, seconds; None where nobody tells.
+        opens_at: when it is expected to be online again, seconds since the epoch.
+        heard_at: seconds since the epoch; 0 for what is always there.
+    """
+
+    state: str = "online"
+    why: str = ""
+    pending_jobs: int | None = None
+    queue_s: float | None = None
+    opens_at: float | None = None
+    heard_at: float = 0.0
+
+
+HERE = Availability()
+"""Of a simulator: what waits in front of it is known from the orchestrator's own records."""
+
+
+@dataclass(frozen=True)
 class Device:
     """What a backend publishes about itself: static target, capabilities, calibration, price and power.
 
@@ -80,6 +105,9 @@ class Device:
             (ours, measured once; the order of magnitude counts).
         follows_definitions: it runs a gate by its definition, whatever its depth: circuits are not transpiled for it.
         feed_forward: a dynamic device also does what depends on measured bits.
+        opt_in: a worker serves it only where it is named: it costs money, or another of its kind is served already.
+        max_shots: most shots of one run; None means no limit of its own.
+        availability: of the moment; no part of the target.
     """
 
     name: str
@@ -99,6 +127,9 @@ class Device:
     warm_up_s: float = 0.0
     follows_definitions: bool = False
     feed_forward: bool = True
+    opt_in: bool = False
+    max_shots: int | None = None
+    availability: Availability = HERE
 
     @cached_property
     def target_version(self) -> str:
@@ -138,6 +169,7 @@ class Execution:
         method: the engine that really ran ("statevector", "trajectories", ...).
         device_s: seconds that the device behind an emulation would have been busy, as scheduled; None where the run
             was the real thing.
+        queue_s: seconds that the runs waited at the device itself: emulated, or as its provider tells.
     """
 
     counts: tuple[Counts, ...]
@@ -145,6 +177,7 @@ class Execution:
     memory: tuple[tuple[str, ...], ...] | None = None
     method: str = ""
     device_s: float | None = None
+    queue_s: float | None = None
 
 
 @runtime_checkable

@@ -5,6 +5,11 @@ BackendError
 ├─ UnsupportedCircuit      this backend can never run that circuit; the message says why
 ├─ CalibrationMissing      a figure was asked for that the device does not publish
 ├─ TransientFailure        may succeed when tried again
+│  ├─ Throttled            the provider asks for patience, for so many seconds
+│  └─ DeviceUnavailable    paused or offline; when it opens, if that is known
+├─ OutcomeUnknown          it may have been bought or not: look before sending anything again
+├─ CredentialsMissing      none where the SDK looks for them
+├─ CredentialsRefused      the provider does not accept them
 ├─ ExecutionFailed         will fail again the same way
 └─ DependencyNotInstalled  an SDK is missing; the message is the command that installs it
 """
@@ -28,6 +33,34 @@ class CalibrationMissing(BackendError):
 
 class TransientFailure(BackendError):
     """The run may succeed when tried again."""
+
+
+class Throttled(TransientFailure):
+    """The provider asks for patience."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeviceUnavailable(TransientFailure):
+    """The device takes no work now."""
+
+    def __init__(self, message: str, opens_at: float | None = None) -> None:
+        super().__init__(message)
+        self.opens_at = opens_at
+
+
+class OutcomeUnknown(BackendError):
+    """The provider may have accepted the work or not: nothing is sent again before that is known."""
+
+
+class CredentialsMissing(BackendError):
+    """The SDK found no credentials in its own places."""
+
+
+class CredentialsRefused(BackendError):
+    """The provider does not accept the credentials that the SDK found."""
 
 
 class ExecutionFailed(BackendError):

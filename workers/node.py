@@ -7,7 +7,8 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -36,20 +37,33 @@ def lease_owner(worker: str) -> str:
 
 
 def devices_here(names: Sequence[str]) -> dict[str, Device]:
-    """What this machine can serve: the named backends, or all whose SDK is installed.
+    """What this machine can serve: the named backends, or all that are not opt-in and whose SDK is installed.
+
+    Args:
+        names: of backends, or patterns such as "aer_*". A pattern takes what is installed, and never a device that
+            costs money: that one has to be named in full.
 
     Raises:
-        UnknownBackend: a name that is not registered.   DependencyNotInstalled: a named backend's SDK is missing.
+        UnknownBackend: nothing registered has that name.   DependencyNotInstalled: a named backend's SDK is missing.
     """
+    if not names:
+        return {name: device for name, device in _installed(backends.BACKENDS) if not device.opt_in}
     found: dict[str, Device] = {}
-    for name in names or backends.BACKENDS:
-        try:
+    for name in names:
+        matching = [known for known in backends.BACKENDS if fnmatchcase(known, name)]
+        if name in backends.BACKENDS or not matching:
             found[name] = backends.load(name).device()
-        except DependencyNotInstalled as error:
-            if names:
-                raise
-            log.debug("%s is not announced: %s", name, error)
+        else:
+            found |= {known: device for known, device in _installed(matching) if device.kind != "qpu"}
     return found
+
+
+def _installed(names: Iterable[str]) -> Iterator[tuple[str, Device]]:
+    for name in names:
+        try:
+            yield name, backends.load(name).device()
+        except DependencyNotInstalled as error:
+            log.debug("%s is not announced: %s", name, error)
 
 
 class Node:
