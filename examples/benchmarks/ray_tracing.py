@@ -127,8 +127,8 @@ def through_the_orchestrator(picture: RayTracing, tiles: int) -> list[Any]:
         with Client(settings=settings) as client:
             client.submit(replace(picture, width=2, height=2), shots=1).result(120.0)
             begun = time.perf_counter()
-            jobs = client.map(picture.tiles(tiles), shots=1)
-            values = [job.result(600.0).outcome["value"] for job in jobs]
+            done = client.map(picture.tiles(tiles), shots=1, timeout=600.0)
+            values = [result.outcome["value"] for result in done]
             wall_s = time.perf_counter() - begun
     rays = picture.width * picture.height
     asked = [
