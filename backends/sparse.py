@@ -47,8 +47,8 @@ _AMPLITUDES_PER_LANE = 128
 _LANES_AT_ONCE = 2**15
 _KEPT = 256
 
-# Constants of the curve: ours, measured with examples/benchmarks/cost_curves.py on dense circuits. A sparse one takes far
-# less than this, which nothing but a run can tell.
+# Constants of the curve: ours, measured with examples/benchmarks/cost_curves.py on dense circuits. A sparse one takes
+# far less than this, which nothing but a run can tell.
 _COST_CURVE = CostCurve(overhead_s=3.1e-4, shot_s=1.8e-7, fixed_gate_s=1.4e-5, gate_s=1.8e-9, qubit_exponent=1.0)
 
 
@@ -178,7 +178,7 @@ class Sparse:
         """
         if circuit.num_qubits > self._aer.device().num_qubits:
             raise ExecutionFailed(
-                f"circuit {circuit.name!r} spreads over more than {max_lanes(circuit.num_qubits)} basis states, and its "
+                f"circuit {circuit.name!r} spreads over more than {MAX_LANES} basis states, and its "
                 f"{circuit.num_qubits} qubits are too many for a state vector: choose aer_mps or aer_stabilizer"
             )
         dense = self._dense.get(id(circuit))
