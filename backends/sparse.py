@@ -196,7 +196,7 @@ class Sparse:
 
 def max_lanes(num_qubits: int) -> int:
     """Basis states of one run beyond which a state vector of that many qubits is the faster tool."""
-    return min(MAX_LANES, max(_AMPLITUDES_PER_LANE, 2**num_qubits // _AMPLITUDES_PER_LANE))
+    return min(MAX_LANES, max(_AMPLITUDES_PER_LANE, (1 << num_qubits) // _AMPLITUDES_PER_LANE))
 
 
 def _of(chance: _Chance, index: int) -> np.random.Generator:
