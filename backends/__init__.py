@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from backends.errors import UnknownBackend
-from circuits.registry import resolve
+from circuits.registry import named_in, resolve
 
 if TYPE_CHECKING:
     from backends.backend import Backend
@@ -21,6 +21,7 @@ BACKENDS: dict[str, str] = {
     "cirq_simulator": "backends.cirq_simulator:CirqSimulator",  # ideal, up to 20 qubits
     "braket_local": "backends.braket_local:BraketLocal",  # ideal, up to 20 qubits
     "pennylane_lightning": "backends.pennylane_lightning:PennyLaneLightning",  # ideal, up to 22 qubits
+    **{name: f"backends.ibm:{name}" for name in named_in("QORCH_IBM_BACKEND")},  # IBM Quantum, the machines one names
 }
 
 

@@ -6,6 +6,7 @@ costs no SDK. The attribute may be a class or any other callable; the caller giv
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -32,3 +33,8 @@ def resolve(registry: Mapping[str, str], name: str, *, kind: str, error: type[Ex
         raise error(f"no {kind} is called {name[:80]!r}; there are: {known}.{hint}")
     module, _, attribute = path.partition(":")
     return getattr(import_module(module), attribute)
+
+
+def named_in(variable: str) -> tuple[str, ...]:
+    """Members that an environment variable names, separated by commas: those of which there are too many to list."""
+    return tuple(filter(None, map(str.strip, os.environ.get(variable, "").split(","))))
