@@ -7,8 +7,8 @@ IBM takes no idempotency key. So a job is handed in once, tagged ``qorch-<purcha
 looked up by that tag before it is ever handed in again. IBM does not say how soon a new job is listed: an empty list
 counts as proof only ``SETTLE_S`` after somebody began to look.
 
-Not done: error mitigation, fractional gates, IBM's own transpiler. Verified against a server of the tests' own; the live
-service has not been seen.
+Not done: error mitigation, fractional gates, IBM's own transpiler. Verified against a server of the tests' own; the
+live service has not been seen.
 """
 
 from __future__ import annotations
@@ -109,14 +109,18 @@ class IBMQuantum:
 
         def describe(backend: Any) -> tuple[Any, Any, Any]:
             client = backend._api_client
-            configuration = client.backend_configuration(self.name, refresh=True)
-            backend.refresh()  # what the client checks circuits against
-            return configuration, client.backend_properties(self.name), client.backend_status(self.name)
+            return (
+                client.backend_configuration(self.name, refresh=True),
+                client.backend_properties(self.name),
+                client.backend_status(self.name),
+            )
 
         documents = self._line.ask("asking for its calibration", describe)
-        self._device = to_device(self.name, *documents, heard_at=time.time())
-        keep(self._device)
-        return self._device
+        device = to_device(self.name, *documents, heard_at=time.time())
+        self._line.ask("asking for its target", lambda backend: backend.refresh())  # the client checks circuits, too
+        keep(device)
+        self._device = device
+        return device
 
     def warm_up(self) -> None:
         """Import the client and see that it finds an account. No network."""

@@ -20,6 +20,11 @@ from backends.errors import CalibrationMissing, DependencyNotInstalled
 DEAD_EDGE_ERROR = 0.5
 """A two-qubit gate published with this error or more is out of order (IBM writes 1.0 where calibration failed)."""
 
+_QUBIT_FIGURES = ("T1", "T2", "readout_error", "readout_length")
+
+_OUT_OF_ORDER = QubitCalibration(t1_s=1e-6, t2_s=1e-6, readout_error=0.5, readout_duration_s=1e-6)
+"""What is said of a qubit that nothing is to use: bad enough that no layout takes it (ours)."""
+
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "": 1.0}
 
 
@@ -70,10 +75,19 @@ def parse_snapshot(configuration: Mapping[str, Any], properties: Mapping[str, An
 
     Args:
         configuration: as the service's ``/backends/NAME/configuration`` gives it.
-        properties: as ``/backends/NAME/properties`` gives it.
+        properties: as ``/backends/NAME/properties`` gives it. Qubits that are out of order, or of which a figure is
+            missing, keep their number and lose their gates.
+
+    Raises:
+        CalibrationMissing: no qubit is in order.
     """
+    dead = {number for number, entries in enumerate(properties["qubits"]) if not _in_order(entries)}
+    if len(dead) == len(properties["qubits"]):
+        raise CalibrationMissing(f"wanted {', '.join(_QUBIT_FIGURES)} of at least one working qubit, got none")
     gates = tuple(
-        gate for gate in map(_gate, properties["gates"]) if len(gate.qubits) < 2 or gate.error < DEAD_EDGE_ERROR
+        gate
+        for gate in map(_gate, (entry for entry in properties["gates"] if dead.isdisjoint(entry["qubits"])))
+        if len(gate.qubits) < 2 or gate.error < DEAD_EDGE_ERROR
     )
     listed = {gate.gate for gate in gates}
     basis = dict.fromkeys([*configuration["basis_gates"], "reset"])
@@ -84,7 +98,10 @@ def parse_snapshot(configuration: Mapping[str, Any], properties: Mapping[str, An
         dynamic="if_else" in configuration.get("supported_instructions", ()),
         calibration=Calibration(
             taken_at=datetime.fromisoformat(properties["last_update_date"]).timestamp(),
-            qubits=tuple(map(_qubit, properties["qubits"])),
+            qubits=tuple(
+                _OUT_OF_ORDER if number in dead else _qubit(entries)
+                for number, entries in enumerate(properties["qubits"])
+            ),
             gates=gates,
         ),
     )
@@ -103,6 +120,11 @@ def _gate(entry: Mapping[str, Any]) -> GateCalibration:
         error=values.get("gate_error", 0.0),
         duration_s=values.get("gate_length", 0.0),
     )
+
+
+def _in_order(entries: Sequence[Mapping[str, Any]]) -> bool:
+    values = _values(entries)
+    return values.get("operational", 1.0) != 0.0 and all(name in values for name in _QUBIT_FIGURES)
 
 
 def _qubit(entries: Sequence[Mapping[str, Any]]) -> QubitCalibration:

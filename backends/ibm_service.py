@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from backends.errors import (
     BackendError,
@@ -30,6 +30,9 @@ from backends.errors import (
     UnknownBackend,
 )
 from backends.sdk import sdk_version
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Response
 
 T = TypeVar("T")
 
@@ -153,10 +156,19 @@ class Line:
         line = self
 
         class Once(HTTPAdapter):
-            def send(self, request: Any, **options: Any) -> Any:
-                buying = request.method == "POST" and request.path_url.rstrip("/").endswith("/jobs")
+            def send(
+                self,
+                request: PreparedRequest,
+                stream: bool = False,
+                timeout: Any = None,
+                verify: bool | str = True,
+                cert: Any = None,
+                proxies: Any = None,
+            ) -> Response:
+                buying = request.method == "POST" and (request.url or "").endswith("/jobs")
                 line.handed_in |= buying
-                return super().send(request, **options | {"timeout": (CONNECT_S, HAND_IN_S if buying else ANSWER_S)})
+                patience_s = (CONNECT_S, HAND_IN_S if buying else ANSWER_S)  # the client would wait 15 minutes, or ever
+                return super().send(request, stream, patience_s, verify, cert, proxies)
 
         return Once(max_retries=0)
 

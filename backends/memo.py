@@ -36,7 +36,7 @@ def keep(device: Device) -> None:
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
-        with open(handle, "wb") as file:
+        with os.fdopen(handle, "wb") as file:
             file.write(msgspec.json.encode(device))
         Path(draft).replace(path)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ def certificate(folder: Path, hosts: Sequence[str]) -> tuple[Path, ssl.SSLContex
     Returns:
         The authority's file, which clients are to trust, and a server's context.
     """
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=5)
+    start = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=5)
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 
     def name(common: str) -> x509.Name:
@@ -33,7 +33,7 @@ def certificate(folder: Path, hosts: Sequence[str]) -> tuple[Path, ssl.SSLContex
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
-            .not_valid_after(start + datetime.timedelta(days=1))
+            .not_valid_after(start + dt.timedelta(days=1))
         )
 
     usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)

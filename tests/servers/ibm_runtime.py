@@ -26,6 +26,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_CONNECT(self) -> None:
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        self.rfile.close()
         self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
         self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", buffering=0)
         self.tunnelled = True
@@ -85,13 +87,21 @@ class Handler(BaseHTTPRequestHandler):
 
     tunnelled = False
 
+    def finish(self) -> None:
+        super().finish()
+        self.connection.close()
+
     def do_GET(self) -> None:
         self._serve()
 
     def do_POST(self) -> None:
         self._serve()
 
-    do_PATCH = do_DELETE = do_POST
+    def do_PATCH(self) -> None:
+        self._serve()
+
+    def do_DELETE(self) -> None:
+        self._serve()
 
     def _serve(self) -> None:
         path = urlsplit(self.path).path
@@ -293,10 +303,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="qorch-ibm-") as folder:
         server = Server(options.port, options.machine or ["ibm_manila"], Path(folder))
         print(json.dumps({"port": server.server_port, "environment": server.environment}), flush=True)
-        try:
+        with suppress(KeyboardInterrupt):
             server.serve_forever()
-        except KeyboardInterrupt:
-            pass
 
 
 if __name__ == "__main__":
