@@ -258,11 +258,16 @@ def _is_objection(error: Exception) -> bool:
 
 
 def _never_sent(error: Exception) -> bool:
-    """No connection came about, so that nothing can have arrived."""
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
+    """No connection came about, so that nothing can have arrived.
+
+    Behind a proxy urllib3 says "unable to connect to proxy" also when the answer to something that was sent is lost:
+    only the failure below that counts.
+    """
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
     reasons = [getattr(argument, "reason", None) for each in _chain(error) for argument in each.args]
-    return any(isinstance(each, ConnectTimeoutError | NewConnectionError | ProxyError) for each in reasons)
+    roots = [getattr(reason, "original_error", reason) for reason in reasons]
+    return any(isinstance(root, ConnectTimeoutError | NewConnectionError) for root in roots)
 
 
 def _words(error: Exception) -> str:

@@ -9,6 +9,7 @@ from threading import Thread
 import pytest
 
 from backends.ibm import IBMQuantum
+from backends.ibm_service import Line
 from tests.servers.ibm_runtime import Server
 
 MACHINE = "ibm_jakarta"
@@ -55,9 +56,16 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def line() -> Line:
+    """One line for all tests that do not care how it came about: signing on takes half a second."""
+    return Line(MACHINE, None)
+
+
 @pytest.fixture
-def machine(ibm: Server, clock: Clock) -> IBMQuantum:
+def machine(ibm: Server, clock: Clock, line: Line) -> IBMQuantum:
     """The machine, refreshed."""
     made = IBMQuantum(MACHINE, clock=clock)
+    made._line = line
     made.refresh()
     return made

@@ -83,7 +83,8 @@ class Refusal(Exception):
 class Account:
     """One instance of the service with its machines. Every accepted job is a purchase."""
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: list[str], tokens: set[str]) -> None:
+        """With these machines and access tokens."""
         self.lock = RLock()
         self.machines = {name: machine(name) for name in names}
         self.jobs: dict[str, Job] = {}
@@ -91,7 +92,7 @@ class Account:
         self.hold = False
         self.fail_next = 0
         self.key_is_good = True
-        self.tokens: set[str] = set()
+        self.tokens = tokens
 
     def token(self, api_key: str) -> str:
         """What an API key is exchanged for."""

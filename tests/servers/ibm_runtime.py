@@ -48,10 +48,12 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.trusted, self.tls = certificate(folder, HOSTS)
         self.names = machines
+        self.tokens: set[str] = set()
         self.reset()
 
     def reset(self) -> None:
-        self.account = Account(self.names)
+        """All as in the beginning; who has signed on stays so."""
+        self.account = Account(self.names, self.tokens)
         self.faults = Faults()
         self.requests: Counter[str] = Counter()
 
@@ -72,6 +74,8 @@ class Handler(BaseHTTPRequestHandler):
     """One connection: an examiner's, or a tunnel with one of IBM's hosts at its end."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True  # or every answer waits 40 ms for an acknowledgement
     server: Server
 
     def log_message(self, *_: Any) -> None:
@@ -79,9 +83,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_CONNECT(self) -> None:
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        self.wfile.flush()
         self.rfile.close()
         self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
-        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", buffering=0)
+        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb")
         self.tunnelled = True
         self.close_connection = False
 
