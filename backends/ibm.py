@@ -151,9 +151,7 @@ class IBMQuantum:
             return bought
         if purchase_id in self._missing_since:
             raise OutcomeUnknown(f"{self.name}: purchase {purchase_id} may have been accepted: look for it first")
-        status = self._line.ask("asking for its status", lambda backend: backend.status())
-        if not status.operational:
-            raise DeviceUnavailable(f"{self.name} takes no work now: IBM says {status.status_msg or 'offline'!r}")
+        self._check_open()
         try:
             job_id = self._hand_in(pubs, _tag(purchase_id))
         except OutcomeUnknown:
@@ -220,6 +218,24 @@ class IBMQuantum:
         if not device.num_qubits:
             raise DeviceUnavailable(device.availability.why)
         return device
+
+    def _check_open(self) -> None:
+        """Refuse what would be accepted and then lie there.
+
+        Raises:
+            DeviceUnavailable: the machine is down, or the plan's time is used up.
+        """
+
+        def look(backend: Any) -> tuple[Any, dict[str, Any]]:
+            return backend.status(), backend.service.usage()
+
+        status, usage = self._line.ask("asking for its status", look)
+        if not status.operational:
+            raise DeviceUnavailable(f"{self.name} takes no work now: IBM says {status.status_msg or 'offline'!r}")
+        if usage.get("usage_limit_reached"):
+            raise DeviceUnavailable(
+                f"{self.name}: the time of this plan or instance is used up: see https://quantum.cloud.ibm.com/instances"
+            )
 
     def _listed(self, purchase_id: str) -> Ticket | None:
         """The oldest job with the purchase's tag."""

@@ -29,7 +29,7 @@ from backends.errors import (
     UnknownBackend,
     UnsupportedCircuit,
 )
-from backends.ibm import IBMQuantum
+from backends.ibm import IBMQuantum, to_device
 from backends.remote import Delivery, RemoteBackend, RemoteState
 from circuits.family import Run
 from tests.servers.ibm_account import API_KEY, CRN
@@ -111,6 +111,29 @@ def test_a_machine_that_takes_no_work_is_said_to(
         assert ibm.account.report()["num_jobs"] == 0
     else:
         assert machine.submit(prepared, [Run(10)], purchase_id="p").remote_ids
+
+
+def test_a_plan_without_time_is_refused_before_anything_is_sent(ibm: Server, machine: IBMQuantum) -> None:
+    ibm.account.used_up = True
+    with pytest.raises(DeviceUnavailable, match="used up"):
+        machine.submit(machine.prepare([bell()], OPTIONS), [Run(10)], purchase_id="p")
+    assert ibm.account.report()["num_jobs"] == 0
+
+
+def test_fractional_gates_and_unknown_ones_are_left_out(ibm: Server) -> None:
+    where = ibm.account.machines[MACHINE]
+    extra = [{"gate": name, "qubits": [0, 2], "parameters": []} for name in ("rzz", "measure_2")]
+    device = to_device(
+        MACHINE,
+        where.configuration | {"basis_gates": [*where.configuration["basis_gates"], "rx", "rzz", "measure_2"]},
+        where.properties | {"gates": where.properties["gates"] + extra},
+        {"operational": True, "status_msg": "active", "pending_jobs": 0},
+        heard_at=5.0,
+    )
+    assert device.basis_gates == ("cx", "id", "rz", "sx", "x", "reset")
+    assert device.coupling is not None
+    assert (0, 2) not in device.coupling
+    assert device.availability.heard_at == 5.0
 
 
 def test_runs_come_back_in_their_order_with_times_and_circuits(ibm: Server, machine: IBMQuantum) -> None:

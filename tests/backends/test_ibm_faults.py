@@ -16,7 +16,6 @@ from qiskit import QuantumCircuit
 
 from backends.backend import TranspileOptions
 from backends.errors import (
-    BackendError,
     CredentialsRefused,
     ExecutionFailed,
     OutcomeUnknown,
@@ -249,9 +248,7 @@ def storm(server: Server, machine: IBMQuantum, clock: Clock, rng: random.Random,
                 break
             except OutcomeUnknown:
                 unknown = True
-            except BackendError as error:
-                unknown = unknown and ticket is None
-                assert isinstance(error, TransientFailure), error
+            except (TransientFailure, CredentialsRefused):
                 clock.now += SETTLE_S
         server.faults.clear()
     return num_delivered

@@ -92,6 +92,7 @@ class Account:
         self.hold = False
         self.fail_next = 0
         self.key_is_good = True
+        self.used_up = False
         self.tokens = tokens
 
     def token(self, api_key: str) -> str:

@@ -273,7 +273,7 @@ def close_session(handler: Handler, session_id: str) -> tuple[int, Any]:
 
 
 def usage(handler: Handler) -> tuple[int, Any]:
-    return 200, {"instance_id": CRN, "usage_consumed_seconds": 0, "usage_limit_reached": False}
+    return 200, {"instance_id": CRN, "usage_consumed_seconds": 0, "usage_limit_reached": handler.server.account.used_up}
 
 
 API, JOB, SESSION = "/api/v1", "/api/v1/jobs/(?P<job_id>[^/]+)", "/api/v1/sessions/(?P<session_id>[^/]+)"
