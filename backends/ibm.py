@@ -13,6 +13,7 @@ live service has not been seen.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -242,10 +243,8 @@ class IBMQuantum:
         tag = _tag(purchase_id)
 
         def look(backend: Any) -> list[dict[str, Any]]:
-            found: list[dict[str, Any]] = backend._api_client.jobs_get(limit=20, job_tags=[tag], descending=False)[
-                "jobs"
-            ]
-            return [job for job in found if tag in job.get("tags", ())]
+            page = backend._api_client.jobs_get(limit=20, job_tags=[tag], descending=False)
+            return [job for job in page["jobs"] if tag in job.get("tags", ())]
 
         jobs = self._line.ask(f"looking for purchase {purchase_id}", look)
         return Ticket(purchase_id, (jobs[0]["id"],)) if jobs else None
@@ -377,7 +376,14 @@ def _tag(purchase_id: str) -> str:
 
 
 def _settle_s() -> float:
-    return float(os.environ.get("QORCH_IBM_SETTLE_S") or SETTLE_S)
+    text = os.environ.get("QORCH_IBM_SETTLE_S") or str(SETTLE_S)
+    try:
+        settle_s = float(text)
+    except ValueError:
+        settle_s = math.nan
+    if not 0.0 <= settle_s < math.inf:  # nothing is bought again on a wait that nobody understands
+        raise TransientFailure(f"QORCH_IBM_SETTLE_S: wanted seconds >= 0, got {text!r}: correct it")
+    return settle_s
 
 
 def _job(backend: Any, ticket: Ticket) -> Any:

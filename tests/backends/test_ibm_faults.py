@@ -79,6 +79,15 @@ def test_work_that_never_arrived_is_sent_again_only_when_that_is_certain(
     assert ibm.account.report()["purchases"] == {"qorch-p": 1}
 
 
+@pytest.mark.parametrize("text", ["soon", "nan", "-1", "inf"])
+def test_a_wait_that_is_no_number_lets_nothing_be_bought_again(
+    machine: IBMQuantum, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("QORCH_IBM_SETTLE_S", text)
+    with pytest.raises(TransientFailure, match="QORCH_IBM_SETTLE_S"):
+        machine.find("p", num_runs=2)
+
+
 def test_a_list_that_lags_behind_is_no_proof(ibm: Server, machine: IBMQuantum, clock: Clock) -> None:
     """Another process was killed while it handed in; the job is listed a little later."""
     with pytest.raises(Throttled):
