@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from backends import last_heard
 from backends.backend import Availability, Device, TranspileOptions
 from backends.energy import SUPERCONDUCTING_SYSTEM_POWER_W
 from backends.errors import (
@@ -35,7 +36,6 @@ from backends.errors import (
 from backends.ibm_calibration import parse_snapshot
 from backends.ibm_jobs import to_delivery, to_pubs
 from backends.ibm_service import Line
-from backends.memo import keep, recall
 from backends.pricing import TARIFFS
 from backends.remote import Delivery, RemoteState, RemoteStatus, Ticket
 from backends.sdk import sdk_version
@@ -92,14 +92,14 @@ class IBMQuantum:
         self._session: Any = None
         self._session_of: Any = None
         self._missing_since: dict[str, float] = {}
-        self._device: Device | None = None
+        self._heard: tuple[int | None, Device | None] | None = None
 
     def device(self) -> Device:
         """As last refreshed, here or in another process of this user; offline if IBM was never asked."""
-        written = recall(self.name)
-        if self._device is None or (written and written.availability.heard_at > self._device.availability.heard_at):
-            self._device = written
-        return self._device or _never_asked(self.name)
+        when = last_heard.heard_when(self.name)
+        if self._heard is None or self._heard[0] != when:
+            self._heard = (when, last_heard.recall(self.name, Device))
+        return self._heard[1] or _never_asked(self.name)
 
     def refresh(self) -> Device:
         """Ask for configuration, calibration and status.
@@ -119,8 +119,8 @@ class IBMQuantum:
         documents = self._line.ask("asking for its calibration", describe)
         device = to_device(self.name, *documents, heard_at=time.time())
         self._line.ask("asking for its target", lambda backend: backend.refresh())  # the client checks circuits, too
-        keep(device)
-        self._device = device
+        last_heard.keep(self.name, device)
+        self._heard = (last_heard.heard_when(self.name), device)
         return device
 
     def warm_up(self) -> None:

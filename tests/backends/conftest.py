@@ -33,7 +33,7 @@ def ibm(ibm_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     for name, value in ibm_server.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("QORCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("USAGE_DATA_OPT_OUT", "True")  # the client would look through the stack at every request
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -17,6 +17,7 @@ from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Parameter
 
 import backends
+from backends import last_heard
 from backends.backend import TranspileOptions
 from backends.errors import (
     BackendError,
@@ -60,7 +61,7 @@ def test_a_machine_that_is_named_is_registered_and_says_that_it_was_never_asked(
         "heavy = [m for m in ('qiskit', 'qiskit_ibm_runtime', 'requests') if m in sys.modules]\n"
         "print(json.dumps([device.name, device.kind, device.opt_in, device.availability.state, heavy]))\n"
     )
-    environment = os.environ | {"QORCH_IBM_BACKEND": "ibm_torino, ibm_fez", "QORCH_CACHE_DIR": str(tmp_path)}
+    environment = os.environ | {"QORCH_IBM_BACKEND": "ibm_torino, ibm_fez", "XDG_CACHE_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == ["ibm_fez", "qpu", True, "offline", []]
 
@@ -258,7 +259,7 @@ def test_documents_that_cannot_be_read_are_refused(ibm: Server, machine: IBMQuan
     with pytest.raises(CalibrationMissing, match="last_update_date"):
         machine.refresh()
     assert machine.device() == before
-    Path(os.environ["QORCH_CACHE_DIR"], "devices", f"{MACHINE}.json").write_text("{", encoding="utf-8")
+    last_heard.path_of(MACHINE).write_text("{", encoding="utf-8")
     assert IBMQuantum(MACHINE).device().availability.state == "offline"
 
 

@@ -277,7 +277,7 @@ if __name__ == "__main__":  # python -m tests.backends.test_ibm_faults NUM_PURCH
 
     with tempfile.TemporaryDirectory() as folder, Server(0, [MACHINE], Path(folder)) as here:
         Thread(target=here.serve_forever, daemon=True).start()
-        os.environ.update(here.environment, QORCH_CACHE_DIR=folder, USAGE_DATA_OPT_OUT="True")
+        os.environ.update(here.environment, XDG_CACHE_HOME=folder, USAGE_DATA_OPT_OUT="True")
         own_clock = Clock()
         one = IBMQuantum(MACHINE, clock=own_clock)
         one.refresh()
