@@ -39,6 +39,8 @@ T = TypeVar("T")
 CONNECT_S, ANSWER_S, HAND_IN_S = 10.0, 60.0, 180.0
 """Longest wait for a connection, for an answer, and for that to a whole job (ours)."""
 
+_NOT_THE_JOBS_FAULT = (401, 403, 429)
+
 _SIGN_UP = (
     "make an API key at https://quantum.cloud.ibm.com and set QISKIT_IBM_TOKEN (and QISKIT_IBM_INSTANCE), or save an "
     "account once with qiskit_ibm_runtime.QiskitRuntimeService.save_account"
@@ -82,7 +84,7 @@ class Line:
             question: is given the ``IBMBackend``.
 
         Raises:
-            CredentialsMissing, CredentialsRefused, Throttled, TransientFailure, UnknownBackend, ExecutionFailed.
+            CredentialsMissing, CredentialsRefused, Throttled, TransientFailure, UnknownBackend.
         """
         return self._put(doing, question, self._verdict)
 
@@ -90,18 +92,19 @@ class Line:
         """Put a question that buys something. It is never repeated once it was sent.
 
         Raises:
-            OutcomeUnknown: it was sent, and no answer says what became of it; besides what :meth:`ask` raises.
+            OutcomeUnknown: it was sent, and no answer says what became of it.
+            ExecutionFailed: it was refused for good, by IBM or its client; besides what :meth:`ask` raises.
         """
 
         def verdict(doing: str, error: Exception) -> BackendError:
-            response = _response(error)
+            words, response = f"{self.machine}: {doing}: {_words(error)}", _response(error)
             refused = response is not None and 400 <= response.status_code < 500 and response.status_code != 408
-            if self._backend is not None and not self.handed_in and _is_objection(error):
-                return ExecutionFailed(f"{self.machine}: {doing}: IBM's client refuses it: {_words(error)}")
             if self.handed_in and not refused and not _never_sent(error):
-                return OutcomeUnknown(
-                    f"{self.machine}: {doing}: IBM may have accepted it or not ({_words(error)}): look it up by its tag"
-                )
+                return OutcomeUnknown(f"{words}: IBM may have accepted it or not: look it up by its tag")
+            if self._backend is not None and not self.handed_in and _is_objection(error):
+                return ExecutionFailed(f"{words}: IBM's client refuses it")
+            if refused and response.status_code not in _NOT_THE_JOBS_FAULT:
+                return ExecutionFailed(f"{words}: IBM refuses it")
             return self._verdict(doing, error)
 
         self.handed_in = False
@@ -189,9 +192,7 @@ class Line:
             return CredentialsRefused(f"{words}: IBM refuses the API key or the instance: {_SIGN_UP}")
         if status == 429 or (status >= 500 and patience_s is not None):
             return Throttled(f"{words}: IBM asks for patience", patience_s)
-        if status >= 500 or status in (404, 408):
-            return TransientFailure(f"{words}: try again")
-        return ExecutionFailed(words)
+        return TransientFailure(f"{words}: try again")  # also a 404: another account may know the job
 
 
 def _sign_on(backend: Any) -> None:

@@ -125,6 +125,18 @@ def test_patience_is_asked_for_and_told(ibm: Server, machine: IBMQuantum, form: 
     assert delivered(machine, machine.submit(prepared(machine), RUNS, purchase_id="p"))
 
 
+def test_a_refusal_is_final_and_a_job_that_is_not_found_may_be_another_accounts(
+    ibm: Server, machine: IBMQuantum
+) -> None:
+    ibm.faults.add(kind="refuse", status=400, message="The circuit has too many classical registers")
+    with pytest.raises(ExecutionFailed, match="HTTP 400, The circuit has too many.*IBM refuses it"):
+        machine.submit(prepared(machine), RUNS, purchase_id="p")
+    assert ibm.account.report()["num_jobs"] == 0
+    for ask in (machine.poll, machine.cancel):
+        with pytest.raises(TransientFailure, match="Job not found"):
+            ask(Ticket("p", ("nobody-knows-it",)))
+
+
 def test_an_access_token_that_ibm_forgot_is_renewed(ibm: Server, machine: IBMQuantum) -> None:
     ready = prepared(machine)
     ibm.account.tokens.clear()
