@@ -129,7 +129,7 @@ def test_a_refusal_is_final_and_a_job_that_is_not_found_may_be_another_accounts(
     ibm: Server, machine: IBMQuantum
 ) -> None:
     ibm.faults.add(kind="refuse", status=400, message="The circuit has too many classical registers")
-    with pytest.raises(ExecutionFailed, match="HTTP 400, The circuit has too many.*IBM refuses it"):
+    with pytest.raises(ExecutionFailed, match=r"HTTP 400, The circuit has too many.*IBM refuses it"):
         machine.submit(prepared(machine), RUNS, purchase_id="p")
     assert ibm.account.report()["num_jobs"] == 0
     for ask in (machine.poll, machine.cancel):
