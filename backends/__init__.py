@@ -20,6 +20,11 @@ BACKENDS: dict[str, str] = {
     "cpu": "backends.cpu:Cpu",  # no circuits: the classical algorithm of families that have one
     "cirq_simulator": "backends.cirq_simulator:CirqSimulator",  # ideal, up to 20 qubits
     "braket_local": "backends.braket_local:BraketLocal",  # ideal, up to 20 qubits
+    "braket_garnet": "backends.braket:garnet",  # IQM, 20 qubits, through Amazon Braket; costs money
+    "braket_emerald": "backends.braket:emerald",  # IQM, 54 qubits, likewise
+    "braket_ankaa": "backends.braket:ankaa",  # Rigetti, 82 qubits, likewise
+    "braket_forte": "backends.braket:forte",  # IonQ, 36 qubits, likewise
+    "braket_qpu": "backends.braket:any_qpu",  # the IQM, Rigetti or IonQ device of QORCH_BRAKET_QPU_ARN, likewise
     "pennylane_lightning": "backends.pennylane_lightning:PennyLaneLightning",  # ideal, up to 22 qubits
     **{name: f"backends.ibm:{name}" for name in named_in("QORCH_IBM_BACKEND")},  # IBM Quantum, the machines one names
 }

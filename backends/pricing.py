@@ -33,6 +33,12 @@ TARIFFS: dict[str, Price] = {
         per_task_usd=0.30, per_shot_usd=0.00090, source=f"Amazon Braket, Rigetti Ankaa; {_FROM_MEMORY}"
     ),
     "braket_ionq_aria": Price(per_task_usd=0.30, per_shot_usd=0.03, source=f"Amazon Braket, IonQ Aria; {_FROM_MEMORY}"),
+    "braket_ionq_forte": Price(
+        per_task_usd=0.30, per_shot_usd=0.08, source=f"Amazon Braket, IonQ Forte; {_FROM_MEMORY}"
+    ),
+    "braket_qpu": Price(
+        per_task_usd=0.30, source=f"Amazon Braket, any QPU: a task alone, the device tells its shot; {_FROM_MEMORY}"
+    ),
     "emulated_falcon_r5": Price(
         per_second_usd=1.60,
         source="ours, for the emulated device: IBM's pay-as-you-go rate (second-hand) on the device's scheduled time",
