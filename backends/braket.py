@@ -28,7 +28,7 @@ from backends import last_heard
 from backends.backend import REPETITION_S, Device, Execution, TranspileOptions
 from backends.braket_errors import REMEDY, in_our_words
 from backends.braket_profile import Profile, read_profile, unheard
-from backends.braket_program import read_shots, write_program
+from backends.braket_program import bits_of, read_shots, write_program
 from backends.errors import (
     BackendError,
     CalibrationMissing,
@@ -54,8 +54,8 @@ log = logging.getLogger(__name__)
 CONNECT_S, READ_S = 10.0, 30.0
 """Patience with one request, seconds."""
 
-PURCHASE_TAG, RUN_TAG, BUSY_TAG = "qorch:purchase", "qorch:run", "qorch:busy_s"
-"""Tags of a task: the purchase, "2/3" for the second run of three, and how long its shots should take."""
+PURCHASE_TAG, RUN_TAG, BITS_TAG, BUSY_TAG = "qorch:purchase", "qorch:run", "qorch:bits", "qorch:busy_s"
+"""Tags of a task: purchase; "2/3" for the second run of three; bits measured into; how long its shots should take."""
 
 _STATES = {
     "CREATED": RemoteState.QUEUED,
@@ -75,6 +75,7 @@ class _Order:
     number: int
     shots: int
     source: str
+    bits: str
     busy_s: float
 
 
@@ -219,7 +220,8 @@ class Braket:
                 )
             circuit = bind(prepared[run.circuit], run.parameters)
             source = write_program(circuit, profile.labels if profile.verbatim else None)
-            orders.append(_Order(number, run.shots, source, run.shots * self._shot_s(device, circuit)))
+            busy_s = run.shots * self._shot_s(device, circuit)
+            orders.append(_Order(number, run.shots, source, bits_of(circuit), busy_s))
         return orders
 
     @staticmethod
@@ -245,6 +247,7 @@ class Braket:
                     tags={
                         PURCHASE_TAG: purchase_id,
                         RUN_TAG: f"{order.number + 1}/{num_orders}",
+                        BITS_TAG: order.bits,
                         BUSY_TAG: f"{order.busy_s:.9f}",
                     },
                 )
@@ -307,13 +310,10 @@ class Braket:
             )
         tasks = [self._task(arn) for arn in ticket.remote_ids]
         results = [self._result(task) for task in tasks]
-        busy_s = sum(float(task.get("tags", {}).get(BUSY_TAG, 0.0)) for task in tasks)
+        shots = [_shots(task, result) for task, result in zip(tasks, results, strict=True)]
+        busy_s = sum(float(task["tags"].get(BUSY_TAG, 0.0)) for task in tasks)
         ends: list[datetime] = [task["endedAt"] for task in tasks]
         taken_s = (max(ends) - min(task["createdAt"] for task in tasks)).total_seconds()
-        shots = [
-            read_shots(result.additional_metadata.action.source, result.measurements.tolist(), result.measured_qubits)
-            for result in results
-        ]
         execution = Execution(
             counts=tuple(dict(Counter(outcomes)) for outcomes in shots),
             run_s=busy_s,
@@ -396,6 +396,15 @@ def _destination() -> tuple[str, str]:
     location = os.environ.get("QORCH_BRAKET_S3") or os.environ.get("AMZN_BRAKET_OUT_S3_BUCKET", "")
     bucket, _, prefix = location.removeprefix("s3://").partition("/")
     return bucket, prefix.strip("/") or "qorch"
+
+
+def _shots(task: dict[str, Any], result: Any) -> tuple[str, ...]:
+    """Every outcome of one task, in Qiskit's order."""
+    bits = task.get("tags", {}).get(BITS_TAG)
+    if bits is None:
+        raise ExecutionFailed(f"wanted a task that was bought here, got {task['quantumTaskArn']}, which has other tags")
+    source = result.additional_metadata.action.source
+    return read_shots(source, bits, result.measurements.tolist(), result.measured_qubits)
 
 
 def _number(task: dict[str, Any]) -> int:

@@ -112,6 +112,9 @@ class RemoteBackend(Protocol):
     ) -> Ticket:
         """Hand in all runs. Called again with the same ``purchase_id``, it never buys a second time.
 
+        An error speaks of this call alone: after a call whose outcome is unknown, only :meth:`find` tells whether
+        something was bought. A ticket with fewer ids than a provider of one task per run should give ends as failed.
+
         Raises:
             OutcomeUnknown: the answer was lost; the caller looks with :meth:`find` before it sends anything again.
             ExecutionFailed: the provider has refused it for good, and nothing was bought.
@@ -119,7 +122,10 @@ class RemoteBackend(Protocol):
         ...
 
     def find(self, purchase_id: str, *, num_runs: int) -> Ticket | None:
-        """What the provider has of this purchase; None if it certainly has nothing."""
+        """What the provider has of this purchase; None if it has nothing.
+
+        Fewer remote ids than runs, where each run is one task: handing in again under the same id completes it.
+        """
         ...
 
     def poll(self, ticket: Ticket) -> RemoteStatus:

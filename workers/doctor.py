@@ -155,6 +155,9 @@ def _backends() -> Iterator[Check]:
         except (BackendError, ImportError) as error:
             yield Check(name, "note", "not available here", str(error))
             continue
+        if device.kind == "qpu" and not device.num_qubits:
+            yield Check(name, "note", "not in use", device.availability.why)
+            continue
         num_found += 1
         yield Check(name, "ok", f"{device.kind.replace('_', ' ')}, {device.num_qubits} qubits, {device.sdk_version}")
     if not num_found:

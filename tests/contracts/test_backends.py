@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from functools import lru_cache
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -17,8 +18,10 @@ from qiskit.quantum_info import Statevector, random_clifford
 from backends import BACKENDS, load
 from backends.backend import Backend, Device, Execution, SeededBackend, TranspileOptions
 from backends.errors import ExecutionFailed, UnknownBackend, UnsupportedCircuit
+from backends.remote import RemoteBackend
 from circuits.counts import finite_shot_floor, hellinger_fidelity
 from circuits.family import Run
+from workers.node import devices_here
 
 OPTIONS = TranspileOptions()
 NAMES = [name for name in sorted(BACKENDS) if load(name).device().kind not in ("cpu", "qpu")]  # no circuits; no money
@@ -227,12 +230,29 @@ def test_the_device_record_is_plain_json(name: str) -> None:
     assert json.loads(text)["name"] == name
 
 
+@pytest.mark.parametrize("name", [name for name in sorted(BACKENDS) if load(name).device().kind == "qpu"])
+def test_what_costs_money_is_served_only_where_it_is_named_and_known_only_once_asked(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    remote = load(name)
+    device = remote.device()
+    assert isinstance(remote, RemoteBackend)
+    assert device.name == name
+    assert device.opt_in
+    assert device.availability.state == "offline"
+    assert device.availability.why
+    assert msgspec.json.decode(msgspec.json.encode(device), type=Device) == device
+    assert name not in devices_here(())
+    assert name not in devices_here(("*",))
+
+
 def test_device_records_import_neither_sdk_nor_qiskit() -> None:
     program = (
         "import sys, json, backends\n"
         "early = sorted(m for m in ('numpy', 'msgspec') if m in sys.modules)\n"
         "[(b.device(), b.device().target_version) for b in map(backends.load, backends.BACKENDS)]\n"
-        "heavy = 'qiskit qiskit_aer qiskit_ibm_runtime cirq braket stim numba scipy torch'.split()\n"
+        "heavy = 'qiskit qiskit_aer qiskit_ibm_runtime cirq braket boto3 stim numba scipy torch'.split()\n"
         "print(json.dumps([early, [m for m in heavy if m in sys.modules]]))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)

@@ -61,7 +61,8 @@ class Fault:
 
     Attributes:
         kind: of ``ERRORS``; "accept_then_500" and "accept_then_close" do the work and answer with an error or not at
-            all; "close" does nothing and does not answer; "fail" lets the task that is bought end as failed.
+            all; "close" does nothing and does not answer; "fail" lets the task that is bought end as failed; "none" lets a
+        call pass.
         times: number of calls.
         retry_after_s: header of a throttled call.
     """
@@ -370,7 +371,7 @@ class Address:
 
     def admin(self, command: str, body: Any = None) -> dict[str, Any]:
         """Speak to the server as its tests do."""
-        data = None if command == "state" else json.dumps(body or {}).encode()
+        data = None if command == "state" else json.dumps({} if body is None else body).encode()
         with urllib.request.urlopen(f"{self.braket}/admin/{command}", data=data, timeout=30) as answer:
             told: dict[str, Any] = json.loads(answer.read())
         return told
@@ -415,8 +416,7 @@ def main() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(json.dumps({"braket": f"http://127.0.0.1:{server.server_port}", "s3": s3_url, "bucket": BUCKET}), flush=True)
     sys.stdin.read()
-    server.shutdown()
-    moto.stop()
+    os._exit(0)  # nothing here is worth the seconds that two servers take to stop
 
 
 if __name__ == "__main__":
