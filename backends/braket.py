@@ -186,11 +186,15 @@ class Braket:
         for order in orders:
             try:
                 arns.append(self._buy(order, len(orders), purchase_id))
-            except (ExecutionFailed, OutcomeUnknown) as error:
-                if not arns or isinstance(error, OutcomeUnknown):
-                    raise
-                log.warning("%s; the %d tasks before it are withdrawn", error, len(arns))
-                break
+            except OutcomeUnknown:
+                raise
+            except ExecutionFailed as error:
+                if arns:
+                    log.warning("%s; the %d tasks before it are withdrawn", error, len(arns))
+                    break
+                if self.find(purchase_id, num_runs=len(orders)) is not None:  # a token that was used for other programs
+                    raise OutcomeUnknown(f"{error}; but an earlier call has bought something: look for it") from error
+                raise
             except BackendError as error:
                 if not arns:
                     raise
@@ -219,6 +223,11 @@ class Braket:
                     "submit several jobs of fewer shots"
                 )
             circuit = bind(prepared[run.circuit], run.parameters)
+            if circuit.num_qubits != device.num_qubits:
+                raise ExecutionFailed(
+                    f"{self.name}: wanted a circuit prepared for its {device.num_qubits} qubits of now, got one for "
+                    f"{circuit.num_qubits}: prepare it again"
+                )
             source = write_program(circuit, profile.labels if profile.verbatim else None)
             busy_s = run.shots * self._shot_s(device, circuit)
             orders.append(_Order(number, run.shots, source, bits_of(circuit), busy_s))

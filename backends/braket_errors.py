@@ -68,9 +68,14 @@ def _answered(name: str, response: Mapping[str, Any], buying: bool) -> BackendEr
         return DeviceUnavailable(words)
     if code == "ServiceQuotaExceededException":
         return TransientFailure(f"{words}: wait until other tasks have ended, or have the quota raised")
-    if 400 <= status < 500:
+    if 400 <= status < 500 and not (buying and _is_about_the_token(words)):
         return ExecutionFailed(words)
     return OutcomeUnknown(words) if buying else TransientFailure(words)
+
+
+def _is_about_the_token(words: str) -> bool:
+    """A token that is refused was used before, so something was bought (how Braket words it is not documented)."""
+    return any(part in words.lower() for part in ("idempot", "clienttoken", "client token"))
 
 
 def _unanswered(name: str, error: Exception, buying: bool) -> BackendError:

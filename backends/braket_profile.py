@@ -52,7 +52,7 @@ class _Maker:
 
     Attributes:
         one_qubit: Qiskit's names of the gates we send; ``virtual`` ones are changes of frame, free of time and error.
-        two_qubit: the maker's name in lower case -> Qiskit's.
+        two_qubit: the maker's name in lower case -> Qiskit's; where figures are uniform, the first that it takes.
         one_qubit_s, two_qubit_s, readout_s: where the device publishes no durations.
     """
 
@@ -78,7 +78,9 @@ _RIGETTI = _Maker(
     two_qubit_s=70e-9,
     readout_s=1.5e-6,
 )
-_IONQ = _Maker(("rz", "rx", "ry"), {"xx": "rxx"}, ("rz",), False, ION_TRAP_SYSTEM_POWER_W, 130e-6, 970e-6, 150e-6)
+_IONQ = _Maker(
+    ("rz", "rx", "ry"), {"xx": "rxx", "cnot": "cx"}, ("rz",), False, ION_TRAP_SYSTEM_POWER_W, 130e-6, 970e-6, 150e-6
+)
 _MAKERS = {
     "braket.device_schema.iqm.iqm_device_capabilities": _IQM,
     "braket.device_schema.rigetti.rigetti_device_capabilities": _RIGETTI,
@@ -131,7 +133,7 @@ def read_profile(
             availability=read_availability(answer, service["executionWindows"], heard_at),
         )
         verbatim = maker.verbatim and "verbatim" in (action.get("supportedPragmas") or ())
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as error:
         raise CalibrationMissing(
             f"{name}: wanted the properties of a gate-model QPU, as Amazon Braket publishes them, of {arn}; got one "
             f"that lacks or garbles {error}: ask again later, or look at it with `aws braket get-device`"
@@ -235,8 +237,9 @@ def _uniform(told: Mapping[str, Any], maker: _Maker, taken_at: float) -> tuple[t
     labels = tuple(range(int(told["paradigm"]["qubitCount"])))
     one_error, two_error = 1.0 - float(fidelity["1Q"]["mean"]), 1.0 - float(fidelity["2Q"]["mean"])
     gates = [gate for place in labels for gate in _one_qubit_gates(measured, place, one_error)]
-    for gate in maker.two_qubit.values():
-        gates += [GateCalibration(gate, pair, two_error, measured.two_qubit_s) for pair in permutations(labels, 2)]
+    operations = told["action"]["braket.ir.openqasm.program"]["supportedOperations"]
+    gate = next(ours for theirs, ours in maker.two_qubit.items() if theirs in operations)
+    gates += [GateCalibration(gate, pair, two_error, measured.two_qubit_s) for pair in permutations(labels, 2)]
     return labels, Calibration(taken_at, (qubit,) * len(labels), tuple(gates))
 
 

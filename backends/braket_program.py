@@ -25,6 +25,7 @@ SPELLED: Mapping[str, tuple[str, tuple[float, ...]]] = {
     "rz": ("rz", ()),
     "sx": ("rx", (math.pi / 2,)),
     "x": ("rx", (math.pi,)),
+    "cx": ("cnot", ()),
     "cz": ("cz", ()),
     "iswap": ("iswap", ()),
     "rxx": ("xx", ()),

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,33 @@ def test_whatever_goes_wrong_each_run_is_bought_once(
     bought = service.admin("state")["bought"]
     assert bought == {f"p {number + 1}/{num_runs}": 1 for number in range(num_runs)}
     assert ticket == garnet.find("p", num_runs=num_runs)
+
+
+def test_another_program_under_a_purchase_that_was_made_is_no_refusal(garnet: Braket, service: Address) -> None:
+    """The provider refuses it; to say that nothing was bought would have it bought a second time elsewhere."""
+    first = buy(garnet, "p", Run(10))
+    with pytest.raises(OutcomeUnknown, match="an earlier call has bought something"):
+        buy(garnet, "p", Run(11))
+    assert garnet.find("p", num_runs=1) == first
+    assert len(service.admin("state")["tasks"]) == 1
+
+
+def test_two_workers_with_one_purchase_at_once_buy_it_once(garnet: Braket, service: Address) -> None:
+    """A message that comes twice."""
+    prepared = garnet.prepare([bell()], TranspileOptions())
+    workers = [backends.load("braket_garnet") for _ in range(3)]
+    with ThreadPoolExecutor(len(workers)) as together:
+        tickets = list(together.map(lambda qpu: qpu.submit(prepared, [Run(5), Run(6)], purchase_id="p"), workers))
+    assert len(set(tickets)) == 1
+    assert service.admin("state")["bought"] == {"p 1/2": 1, "p 2/2": 1}
+
+
+def test_a_circuit_of_an_earlier_device_is_not_sent(garnet: Braket, service: Address) -> None:
+    """Qubits come and go with the calibration: by number alone it would run elsewhere than it was fitted to."""
+    other = QuantumCircuit(21, 1)
+    other.measure(0, 0)
+    with pytest.raises(ExecutionFailed, match="20 qubits of now, got one for 21: prepare it again"):
+        garnet.submit([other], [Run(1)], purchase_id="p")
 
 
 def test_a_purchase_is_found_on_a_later_page_and_in_the_order_of_its_runs(garnet: Braket, service: Address) -> None:

@@ -101,6 +101,16 @@ def test_each_of_ionqs_ions_can_meet_each() -> None:
     assert device.calibration.gate_table["rxx", (3, 7)].duration_s == pytest.approx(9.7e-4)
 
 
+def test_an_ion_trap_without_xx_takes_cnot() -> None:
+    document = DEVICES[FORTE][2]()
+    operations = document["action"]["braket.ir.openqasm.program"]["supportedOperations"]
+    operations.remove("xx")
+    assert read(FORTE, document).device.basis_gates == ("rz", "rx", "ry", "cx")
+    operations.remove("cnot")
+    with pytest.raises(CalibrationMissing):
+        read(FORTE, document)
+
+
 def test_the_devices_own_price_of_a_shot_replaces_the_tables() -> None:
     price = read(FORTE, tariff="braket_ionq_aria").device.price
     assert (price.per_task_usd, price.per_shot_usd) == (0.30, 0.08)
@@ -126,7 +136,7 @@ def test_a_document_that_lacks_a_part_says_which(path: str) -> None:
 def test_another_makers_device_is_refused_by_name() -> None:
     document = DEVICES[GARNET][2]()
     document["braketSchemaHeader"]["name"] = "braket.device_schema.quera.quera_device_capabilities"
-    with pytest.raises(CalibrationMissing, match="iqm, rigetti, ionq.*quera"):
+    with pytest.raises(CalibrationMissing, match=r"iqm, rigetti, ionq.*quera"):
         read(GARNET, document)
 
 

@@ -1,11 +1,11 @@
 """A small Amazon Braket on this machine: the real client buys from it, asks it and reads its results from S3.
 
-It keeps its promises as the service documents them (a ``clientToken`` buys once) and breaks them on demand: see ``Fault``.
-Tasks are run by Braket's own emulator of the device they were bought on, which refuses what the device would refuse.
-S3 is moto's. ``python -m tests.servers.braket --port 0`` prints where it listens as one line of JSON, and ends when its
-standard input does. Beside Braket's operations it answers
+It keeps the service's promises (a ``clientToken`` buys once) and breaks its word on demand: see ``Fault``. Tasks are run
+by Braket's own emulator of the device they were bought on, which refuses what the device would refuse. S3 is moto's.
+``python -m tests.servers.braket --port 0`` prints where it listens as one line of JSON, and ends when its standard input
+does. Beside Braket's operations it answers
 
-    GET  /admin/state     what was bought, by token and by purchase, and how often each operation was called
+    GET  /admin/state     tasks, how often each run of each purchase was bought, how often each operation was called
     POST /admin/faults    {"operation": "CreateQuantumTask", "kind": "accept_then_500", "times": 1}, or a list of such
     POST /admin/set       {"queue_s": 2.0, "status": {arn: "OFFLINE"}, "windows": {arn: [...]}, "page": 100}
     POST /admin/reset     forget tasks, faults and settings
@@ -61,8 +61,8 @@ class Fault:
 
     Attributes:
         kind: of ``ERRORS``; "accept_then_500" and "accept_then_close" do the work and answer with an error or not at
-            all; "close" does nothing and does not answer; "fail" lets the task that is bought end as failed; "none" lets a
-        call pass.
+            all; "close" does nothing and does not answer; "fail" lets the task that is bought end as failed; "none"
+            lets a call pass.
         times: number of calls.
         retry_after_s: header of a throttled call.
     """
@@ -110,7 +110,7 @@ class Service:
         known = self.by_token.get(body["clientToken"])
         if known is not None:
             if known[1] != request:
-                raise Refusal("invalid", "clientToken was used with another request")
+                raise Refusal("invalid", "The request is not the one of before")
             return {"quantumTaskArn": known[0]}
         device = body["deviceArn"]
         if self.status.get(device, "ONLINE") != "ONLINE":
@@ -229,7 +229,7 @@ def run_task(task: dict[str, Any]) -> str:
     from braket.schema_common import BraketSchemaBase
     from braket.task_result import GateModelTaskResult
 
-    name, provider, document = DEVICES[task["deviceArn"]]
+    _, provider, document = DEVICES[task["deviceArn"]]
     source = task["action"]["source"]
     circuit = Circuit.from_ir(source)
     if provider == "IonQ":  # its compiler takes any gate: there is nothing that an emulator could refuse
@@ -293,7 +293,7 @@ class Handler(BaseHTTPRequestHandler):
             return None
         return self._reply(201 if operation == "CreateQuantumTask" else 200, answer)
 
-    do_GET = do_POST = do_PUT = _serve
+    do_GET = do_POST = do_PUT = _serve  # noqa: N815 - the names that http.server looks for
 
     def _operation(self, path: str) -> tuple[str, str]:
         if path == "/quantum-tasks":

@@ -1,4 +1,4 @@
-"""Documents of three QPUs in the shape that Amazon Braket publishes. Every number is made up; only the shape is real."""
+"""Documents of three QPUs in the shape that Amazon Braket publishes. Every number is made up."""
 
 from __future__ import annotations
 
