@@ -31,6 +31,7 @@ test: $(STAMP) lint
 faults: $(STAMP)
 	$(BIN)/python -m tests.simulation --seeds 10000
 	$(BIN)/python -m tests.faults
+	$(BIN)/python -m tests.faults.purchases
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info

@@ -153,7 +153,7 @@ def test_a_lost_answer_is_looked_for_before_anything_is_sent_again(garnet: Brake
 FAULTS = st.sampled_from(["accept_then_500", "accept_then_close", "close", "500", "throttle", "offline", "quota"])
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kinds=st.lists(FAULTS, max_size=6), num_runs=st.integers(1, 3))
 def test_whatever_goes_wrong_each_run_is_bought_once(
     garnet: Braket, service: Address, kinds: list[str], num_runs: int

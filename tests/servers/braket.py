@@ -1,11 +1,11 @@
 """A small Amazon Braket on this machine: the real client buys from it, asks it and reads its results from S3.
 
-It keeps the service's promises (a ``clientToken`` buys once) and breaks its word on demand: see ``Fault``. Tasks are run
-by Braket's own emulator of the device they were bought on, which refuses what the device would refuse. S3 is moto's.
-``python -m tests.servers.braket --port 0`` prints where it listens as one line of JSON, and ends when its standard input
-does. Beside Braket's operations it answers
+It keeps the service's promises (a ``clientToken`` buys once) and breaks its word on demand: see ``Fault``. Tasks are
+run by Braket's own emulator of the device they were bought on, which refuses what the device would refuse. S3 is
+moto's. ``python -m tests.servers.braket --port 0`` prints where it listens as one line of JSON, and ends when its
+standard input does. Beside Braket's operations it answers
 
-    GET  /admin/state     tasks, how often each run of each purchase was bought, how often each operation was called
+    GET  /admin/state     tasks; how often each run was bought, each operation called, each fault met
     POST /admin/faults    {"operation": "CreateQuantumTask", "kind": "accept_then_500", "times": 1}, or a list of such
     POST /admin/set       {"queue_s": 2.0, "status": {arn: "OFFLINE"}, "windows": {arn: [...]}, "page": 100}
     POST /admin/reset     forget tasks, faults and settings
@@ -90,6 +90,7 @@ class Service:
     by_token: dict[str, tuple[str, str]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
+    broken: Counter[str] = field(default_factory=Counter)
     queue_s: float = 0.0
     status: dict[str, str] = field(default_factory=dict)
     windows: dict[str, list[dict[str, str]]] = field(default_factory=dict)
@@ -101,6 +102,7 @@ class Service:
         for fault in self.faults:
             if fault.operation == operation and fault.times > 0:
                 fault.times -= 1
+                self.broken[f"{operation} {fault.kind}"] += 1
                 return fault
         return None
 
@@ -199,6 +201,7 @@ class Service:
             "bought": bought,
             "doubles": {run: number for run, number in bought.items() if number > 1},
             "calls": self.calls,
+            "broken": self.broken,
         }
 
     def _task(self, arn: str) -> dict[str, Any]:
