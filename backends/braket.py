@@ -106,9 +106,6 @@ class Braket:
 
     def refresh(self) -> Device:
         """Ask GetDevice for calibration, price, hours, status and queue, and keep the answer."""
-        missing = self._missing()
-        if missing:
-            raise ExecutionFailed(f"{self.name}: {missing}")
         with in_our_words(self.name):
             answer = self._session.get_device(self.arn)
         profile = read_profile(
@@ -143,11 +140,14 @@ class Braket:
 
     def _missing(self) -> str:
         """What its user has not said yet, as a remedy."""
-        if not self.arn.startswith("arn:aws:braket:"):
-            return f"set QORCH_{self.name.upper()}_ARN to the ARN of a device of Amazon Braket, got {self.arn!r}"
         if not _destination()[0]:
             return "set QORCH_BRAKET_S3 to where Amazon Braket may put results, as in s3://amazon-braket-yours/qorch"
-        return ""
+        return self._nameless()
+
+    def _nameless(self) -> str:
+        if self.arn.startswith("arn:aws:braket:") and self.arn.count(":") >= 5:
+            return ""
+        return f"set QORCH_{self.name.upper()}_ARN to the ARN of a device of Amazon Braket, got {self.arn!r}"
 
     def warm_up(self) -> None:
         """Import the SDK and look for credentials, which boto3 may renew over the network."""
@@ -158,6 +158,8 @@ class Braket:
     @cached_property
     def _session(self) -> Any:
         self.device()  # raises the install command rather than an ImportError
+        if self._nameless():
+            raise ExecutionFailed(f"{self.name}: {self._nameless()}")
         import boto3
         from botocore.config import Config
         from braket.aws import AwsSession
@@ -204,7 +206,10 @@ class Braket:
                 ) from error
         ticket = Ticket(purchase_id, tuple(arns))
         if len(arns) < len(orders):
-            self.cancel(ticket)
+            try:
+                self.cancel(ticket)
+            except BackendError as error:  # they are paid for, and still the purchase ends as failed
+                log.warning("%s was not withdrawn: %s", purchase_id, error)
         return ticket
 
     def _orders(self, profile: Profile, prepared: Sequence[QuantumCircuit], runs: Sequence[Run]) -> list[_Order]:
@@ -299,12 +304,9 @@ class Braket:
         wanted = _num_runs(tasks[0])
         if len(tasks) < wanted:
             told.append(f"{self.name} took {len(tasks)} of {wanted} runs and refused the next; they were withdrawn")
+            states.append(RemoteState.FAILED)
         ends = (RemoteState.FAILED, RemoteState.CANCELLED)
-        state = (
-            RemoteState.FAILED
-            if len(tasks) < wanted
-            else next((end for end in ends if end in states), RemoteState.DONE)
-        )
+        state = next((end for end in ends if end in states), RemoteState.DONE)
         return RemoteStatus(state, message="; ".join(dict.fromkeys(told)))
 
     def fetch(self, ticket: Ticket, runs: Sequence[Run], *, memory: bool = False) -> Delivery:

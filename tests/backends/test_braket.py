@@ -214,22 +214,23 @@ def test_a_purchase_is_found_on_a_later_page_and_in_the_order_of_its_runs(garnet
     assert garnet.find("nobody's", num_runs=1) is None
 
 
-def test_a_later_run_refused_for_good_withdraws_the_earlier_ones(garnet: Braket, service: Address) -> None:
-    service.admin("set", {"queue_s": 3600.0})
-    prepared = garnet.prepare([bell()], TranspileOptions())
-    garnet.submit(prepared, [Run(1)], purchase_id="first")  # so that the fault meets the second run of the next
-    service.admin("faults", [{"operation": "CreateQuantumTask", "kind": "invalid"}])
-    with pytest.raises(ExecutionFailed, match="not supported"):
-        garnet.submit(prepared, [Run(1)], purchase_id="p")
-    service.admin("faults", [{"operation": "CreateQuantumTask", "kind": "none"}])
-    service.admin("faults", [{"operation": "CreateQuantumTask", "kind": "invalid"}])
-    ticket = garnet.submit(prepared, [Run(1), Run(2), Run(3)], purchase_id="q")
+@pytest.mark.parametrize("withdrawal", ["none", "500"])
+def test_a_later_run_refused_for_good_withdraws_the_earlier_ones(
+    garnet: Braket, service: Address, withdrawal: str
+) -> None:
+    fault(service, "none")
+    fault(service, "invalid")
+    fault(service, withdrawal, "CancelQuantumTask")
+    service.admin("set", {"queue_s": 3600.0 if withdrawal == "none" else 0.0})
+    ticket = buy(garnet, "p", Run(1), Run(2), Run(3))
     assert len(ticket.remote_ids) == 1
     status = garnet.poll(ticket)
     assert status.state is RemoteState.FAILED
     assert "took 1 of 3 runs" in status.message
     with pytest.raises(ExecutionFailed, match="wanted 3 tasks"):
         garnet.fetch(ticket, [Run(1), Run(2), Run(3)])
+    [task] = service.admin("state")["tasks"].values()
+    assert task["status"] == ("CANCELLED" if withdrawal == "none" else "COMPLETED")
 
 
 # --- another process --------------------------------------------------------------------------------------------------
@@ -443,8 +444,9 @@ def test_a_device_outside_its_hours_is_paused(garnet: Braket, service: Address) 
 def test_the_arn_is_the_users_to_choose(service: Address, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = backends.load("braket_qpu")
     assert "QORCH_BRAKET_QPU_ARN" in nothing.device().availability.why
-    with pytest.raises(ExecutionFailed, match="QORCH_BRAKET_QPU_ARN"):
-        nothing.refresh()
+    for ask in (nothing.refresh, nothing.warm_up):
+        with pytest.raises(ExecutionFailed, match="QORCH_BRAKET_QPU_ARN"):
+            ask()
     monkeypatch.setenv("QORCH_BRAKET_QPU_ARN", GARNET)
     chosen = backends.load("braket_qpu")
     assert chosen.refresh().num_qubits == 20
