@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 from backends.errors import UnknownBackend
-from circuits.registry import named_in, resolve
+from circuits.registry import Registry, named_in, resolve
 
 if TYPE_CHECKING:
     from backends.backend import Backend
 
-BACKENDS: dict[str, str] = {
+_OWN: dict[str, str] = {
     "aer_statevector": "backends.aer:statevector",  # ideal, up to 24 qubits
     "aer_density_matrix": "backends.aer:density_matrix",  # ideal, up to 11 qubits
     "aer_mps": "backends.aer:mps",  # ideal, up to 40 weakly entangled qubits
@@ -27,7 +27,10 @@ BACKENDS: dict[str, str] = {
     "braket_qpu": "backends.braket:any_qpu",  # the IQM, Rigetti or IonQ device of QORCH_BRAKET_QPU_ARN, likewise
     "pennylane_lightning": "backends.pennylane_lightning:PennyLaneLightning",  # ideal, up to 22 qubits
     **{name: f"backends.ibm:{name}" for name in named_in("QORCH_IBM_BACKEND")},  # IBM Quantum, the machines one names
+    "cuquantum": "backends.cuquantum:CuQuantum",  # ideal, on a GPU: as wide as its memory holds, wider if shallow
 }
+BACKENDS = Registry("qorch.backends", _OWN)
+"""Ours, and those of installed packages: see :class:`circuits.registry.Registry`."""
 
 
 def load(name: str) -> "Backend":

@@ -107,6 +107,8 @@ class Device:
         feed_forward: a dynamic device also does what depends on measured bits.
         opt_in: a worker serves it only where it is named: it costs money, or another of its kind is served already.
         max_shots: most shots of one run; None means no limit of its own.
+        max_bond_qubits: most that a circuit may be entangled across a cut (``circuits.entanglement``), in qubits, where
+            cost grows with that rather than with the width; None means no such limit.
         availability: of the moment; no part of the target.
     """
 
@@ -129,6 +131,7 @@ class Device:
     feed_forward: bool = True
     opt_in: bool = False
     max_shots: int | None = None
+    max_bond_qubits: int | None = None
     availability: Availability = HERE
 
     @cached_property

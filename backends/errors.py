@@ -11,7 +11,9 @@ BackendError
 ├─ CredentialsMissing      none where the SDK looks for them
 ├─ CredentialsRefused      the provider does not accept them
 ├─ ExecutionFailed         will fail again the same way
-└─ DependencyNotInstalled  an SDK is missing; the message is the command that installs it
+└─ NotHere                this machine cannot serve that backend
+   ├─ DependencyNotInstalled  an SDK is missing; the message is the command that installs it
+   └─ HardwareMissing         so is the device that it drives
 """
 
 
@@ -67,7 +69,15 @@ class ExecutionFailed(BackendError):
     """The run failed and would fail again."""
 
 
-class DependencyNotInstalled(BackendError):
+class NotHere(BackendError):
+    """This machine cannot serve the backend, and does not announce it."""
+
+
+class HardwareMissing(NotHere):
+    """The device that this backend drives is not here, or is not fit for it."""
+
+
+class DependencyNotInstalled(NotHere):
     """An SDK that this backend needs is not installed."""
 
     def __init__(self, backend: str, module: str, extra: str) -> None:

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from backends.backend import Backend, Execution, TranspileOptions
 from backends.errors import ExecutionFailed
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from qiskit import QuantumCircuit
+
+Draw: TypeAlias = "Callable[[NDArray[np.float64]], NDArray[np.int64]]"
+"""What turns chances in [0, 1), one a shot, into indices of outcomes."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def rehearse(backend: Backend) -> None:
 def run_by_sampling(
     prepared: Sequence[QuantumCircuit],
     runs: Sequence[Run],
-    distribution: Callable[[QuantumCircuit], tuple[NDArray[np.float64], Mapping[int, int]]],
+    distribution: Callable[[QuantumCircuit], tuple[NDArray[np.float64] | Draw, Mapping[int, int]]],
     *,
     seed: int = 0,
     seeds: Sequence[int] | None = None,
@@ -124,7 +127,7 @@ def run_by_sampling(
         prepared: transpiled circuits.
         runs: what is wanted.
         distribution: a bound circuit's probabilities, float (2**k,), whose index has bit i for the i-th of k qubits,
-            and classical bit -> position of the qubit it holds.
+            or what draws such indices itself; and classical bit -> position of the qubit it holds.
         seed: of all shots of this call.
         seeds: of each run's shots, instead: what it gives does not depend on the others.
         memory: whether to keep the outcome of every shot.
@@ -151,46 +154,50 @@ def run_by_sampling(
     return tally.execution(run_s=time.perf_counter() - started, memory=memory, method=method)
 
 
+def by_inversion(probabilities: NDArray[np.float64]) -> Draw:
+    """The index where the sum of probabilities passes each chance."""
+    import numpy as np
+
+    cumulative = np.cumsum(probabilities, dtype=np.float64)
+
+    def draw(chances: NDArray[np.float64]) -> NDArray[np.int64]:
+        drawn: NDArray[np.int64] = np.searchsorted(cumulative, chances * cumulative[-1], side="right")
+        return drawn
+
+    return draw
+
+
 class Dice:
     """Draws shots from a distribution and writes them in Qiskit's order. A bit that nothing is read into is 0."""
 
-    def __init__(self, probabilities: NDArray[np.float64], readout: Mapping[int, int], num_clbits: int) -> None:
+    def __init__(self, law: NDArray[np.float64] | Draw, readout: Mapping[int, int], num_clbits: int) -> None:
         """Of one circuit.
 
         Args:
-            probabilities: float (2**k,), non-negative; normalised here, since single precision leaves 1e-6.
+            law: probabilities, float (2**k,), non-negative; normalised here, since single precision leaves 1e-6. Or
+                what draws from them where they are.
             readout: classical bit -> bit of the index.
             num_clbits: length of the strings.
         """
-        import numpy as np
-
-        self._cumulative = np.cumsum(probabilities, dtype=np.float64)
+        self._draw = law if callable(law) else by_inversion(law)
         self._readout = readout
         self._num_clbits = num_clbits
         self._written: dict[int, str] = {}
 
     def throw(self, shots: int, rng: np.random.Generator) -> list[str]:
         """Shot by shot."""
-        return [self._write(value) for value in self._draw(shots, rng).tolist()]
+        return [self._write(value) for value in self._draw(rng.random(shots)).tolist()]
 
     def count(self, shots: int, rng: np.random.Generator) -> Counts:
         """The same shots, counted."""
         import numpy as np
 
         counts: Counts = {}
-        values, numbers = np.unique(self._draw(shots, rng), return_counts=True)
+        values, numbers = np.unique(self._draw(rng.random(shots)), return_counts=True)
         for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
             written = self._write(value)  # values that differ in unread bits alone are one outcome
             counts[written] = counts.get(written, 0) + number
         return counts
-
-    def _draw(self, shots: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        import numpy as np
-
-        drawn: NDArray[np.int64] = np.searchsorted(
-            self._cumulative, rng.random(shots) * self._cumulative[-1], side="right"
-        )
-        return drawn
 
     def _write(self, value: int) -> str:
         written = self._written.get(value)

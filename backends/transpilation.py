@@ -42,6 +42,7 @@ def target_version(device: Device) -> str:
         device.max_gates,
         device.calibration,
         device.feed_forward,
+        *(() if device.max_bond_qubits is None else (device.max_bond_qubits,)),  # what others have stays prepared
     )
     return hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:16]
 
@@ -131,7 +132,22 @@ def _transpile(device: Device, circuit: QuantumCircuit, options: TranspileOption
         fitted = _exact_cliffords(device, fitted)
     if device.max_gates is not None or device.max_active_qubits < device.num_qubits:
         _refuse(circuit, rejection(device, features(fitted)), " once transpiled")
+    if device.max_bond_qubits is not None:
+        _refuse(circuit, _entangled(device, device.max_bond_qubits, fitted))
     return fitted
+
+
+def _entangled(device: Device, most: int, circuit: QuantumCircuit) -> str | None:
+    """Why a circuit is too entangled for a device; None if it is not."""
+    from circuits.entanglement import bonds
+
+    widest = bonds(circuit).widest
+    if widest <= most:
+        return None
+    return (
+        f"{device.name} takes wide circuits that may entangle at most {most} qubits with the rest, this one may "
+        f"entangle {widest}: use fewer layers of entangling gates, or choose a larger backend"
+    )
 
 
 def _check_definitions(device: Device, circuit: QuantumCircuit, seen: set[Hashable]) -> None:

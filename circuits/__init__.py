@@ -4,13 +4,15 @@ from typing import Any
 
 from circuits.errors import UnknownCircuit
 from circuits.parameters import construct
-from circuits.registry import resolve
+from circuits.registry import Registry, resolve
 
-CIRCUITS: dict[str, str] = {
+_OWN: dict[str, str] = {
     "autoencoder": "circuits.autoencoder:Autoencoder",  # Romero, Olson, Aspuru-Guzik 2017, QST 2 045001
     "raytracing": "circuits.raytracing:RayTracing",  # Santos, Bashford-Rogers, Barbosa, Navratil, arXiv 2204.12797
     "steane": "circuits.steane:Steane",  # Steane 1996, Proc. R. Soc. A 452 2551
 }
+CIRCUITS = Registry("qorch.circuits", _OWN)
+"""Ours, and those of installed packages: see :class:`circuits.registry.Registry`."""
 
 
 def load(name: str, /, **parameters: Any) -> Any:

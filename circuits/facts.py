@@ -43,6 +43,21 @@ class Features:
 
 
 @dataclass(frozen=True)
+class Bonds:
+    """Bounds on the bonds of a circuit's matrix product state: see ``circuits.entanglement``.
+
+    Attributes:
+        widest: widest bond at the end, in qubits.
+        gate_work: sum of the cubed bond dimensions over the cuts that each gate crosses: what gates cost.
+        cut_work: sum of the squared bond dimensions over all cuts at the end: what a shot costs.
+    """
+
+    widest: int = 0
+    gate_work: float = 0.0
+    cut_work: float = 0.0
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What a result is worth.
 

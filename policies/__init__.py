@@ -1,16 +1,18 @@
 """Who decides where jobs go."""
 
-from circuits.registry import resolve
+from circuits.registry import Registry, resolve
 from orchestrator.errors import UnknownPolicy
 from orchestrator.placement import Policy
 
-POLICIES: dict[str, str] = {
+_OWN: dict[str, str] = {
     "random": "policies.baselines:Random",
     "round_robin": "policies.baselines:RoundRobin",
     "shortest_queue": "policies.baselines:ShortestQueue",
     "greedy": "policies.baselines:Greedy",  # masked greedy by cost
     "eft": "policies.baselines:EarliestFinish",  # masked earliest finish time; the strong baseline on QSimPy
 }
+POLICIES = Registry("qorch.policies", _OWN)
+"""Ours, and those of installed packages: see :class:`circuits.registry.Registry`."""
 
 
 def load(name: str) -> Policy:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import backends
 from backends.backend import Device
-from backends.errors import DependencyNotInstalled
+from backends.errors import NotHere, UnknownBackend
 from orchestrator.errors import OrchestratorError
 from orchestrator.pipeline import Pipeline
 from orchestrator.settings import Settings
@@ -37,14 +37,14 @@ def lease_owner(worker: str) -> str:
 
 
 def devices_here(names: Sequence[str]) -> dict[str, Device]:
-    """What this machine can serve: the named backends, or all that are not opt-in and whose SDK is installed.
+    """What this machine can serve: the named backends, or all that are not opt-in, have their SDK and their hardware.
 
     Args:
         names: of backends, or patterns such as "aer_*". A pattern takes what is installed, and never a device that
             costs money: that one has to be named in full.
 
     Raises:
-        UnknownBackend: nothing registered has that name.   DependencyNotInstalled: a named backend's SDK is missing.
+        UnknownBackend: nothing registered has that name.   NotHere: a named backend's SDK or hardware is missing.
     """
     if not names:
         return {name: device for name, device in _installed(backends.BACKENDS) if not device.opt_in}
@@ -62,8 +62,10 @@ def _installed(names: Iterable[str]) -> Iterator[tuple[str, Device]]:
     for name in names:
         try:
             yield name, backends.load(name).device()
-        except DependencyNotInstalled as error:
+        except NotHere as error:
             log.debug("%s is not announced: %s", name, error)
+        except UnknownBackend as error:  # of a package that cannot be imported: the others are served
+            log.warning("%s is not announced: %s", name, error)
 
 
 class Node:
