@@ -176,9 +176,9 @@ def free_parameters(backend: Backend) -> None:
         return
     prepared = backend.prepare([circuit], OPTIONS)
     _expect(prepared[0].num_parameters == 2, "2 free parameters once prepared", prepared[0].num_parameters)
-    runs = [Run(100, 0, {"theta": a, "phi": b}) for a, b in ((0.0, 0.0), (pi, 0.0), (0.0, pi), (pi, pi))]
+    runs = [Run(100, 0, {"theta": a, "phi": b}) for a, b in ((pi, 0.0), (0.0, 0.0), (pi, pi), (0.0, pi))]
     tops = [_likeliest(counts) for counts in backend.run(prepared, runs, seed=1).counts]
-    _expect(tops == ["00", "01", "10", "11"], "outcomes that follow the parameters", tops)
+    _expect(tops == ["01", "00", "11", "10"], "outcomes that follow the parameters", tops)
     try:
         backend.run(prepared, [Run(10, 0, {"phi": 0.0})], seed=1)
     except ExecutionFailed as error:
@@ -193,8 +193,8 @@ def several_registers(backend: Backend) -> None:
 
     first, second = ClassicalRegister(2, "b"), ClassicalRegister(3, "a")
     circuit = QuantumCircuit(QuantumRegister(4, "q"), first, second)
-    circuit.x([0, 3])
-    circuit.measure(3, second[0])  # classical bit 2
+    circuit.x([0, 2])
+    circuit.measure(2, second[0])  # classical bit 2
     circuit.measure(0, second[2])  # classical bit 4
     circuit.measure(1, first[1])  # classical bit 1
     counts = _run(backend, [circuit], [Run(200)]).counts[0]

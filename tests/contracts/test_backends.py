@@ -16,21 +16,12 @@ from qiskit.quantum_info import Statevector, random_clifford
 from backends import BACKENDS, load
 from backends.backend import Backend, Device, TranspileOptions
 from backends.contract import CLAUSES, Clause, clauses
-from backends.errors import DependencyNotInstalled, UnknownBackend
+from backends.errors import UnknownBackend
 from backends.remote import RemoteBackend
 from circuits.counts import finite_shot_floor, hellinger_fidelity
 from circuits.family import Run
+from tests.here import is_here
 from workers.node import devices_here
-
-
-def is_here(name: str) -> bool:
-    """Whether its SDK is installed and its hardware is at hand; who misses one skips its tests."""
-    try:
-        load(name).device()
-    except DependencyNotInstalled:
-        return False
-    return True
-
 
 HERE = [name for name in sorted(BACKENDS) if is_here(name)]
 NAMES = [name for name in HERE if load(name).device().kind not in ("cpu", "qpu")]  # no circuits; no money

@@ -31,6 +31,7 @@ def ran(script: Path, folder: Path, *arguments: str) -> str:
         ("05_share_the_shots", "3000 shots"),
         ("06_why_there", "4 measured"),
         ("07_bring_your_own", "OpenQASM   on"),
+        ("08_write_a_backend", "1000 shots on qiskit_statevector, fidelity"),
     ],
 )
 def test_an_example_shows_what_it_promises(name: str, words: str, tmp_path: Path) -> None:
@@ -46,6 +47,7 @@ def test_every_example_is_tried() -> None:
         "05_share_the_shots",
         "06_why_there",
         "07_bring_your_own",
+        "08_write_a_backend",
     ]
 
 
