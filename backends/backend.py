@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from backends.calibration import Calibration
 from backends.pricing import Price
+from circuits.facts import NO_BONDS, Bonds
 from circuits.family import Counts, Run
 
 if TYPE_CHECKING:
@@ -27,9 +28,11 @@ class CostCurve:
     run_s = overhead_s + shots * shot_s
           + num_gates * (fixed_gate_s + gate_s * 2 ** (qubit_exponent * num_qubits))
           + shots * num_gates * (shot_gate_s + shot_amplitude_s * 2 ** num_qubits)
+          + bond_gate_s * gate_work + shots * (shot_qubit_s * num_qubits + bond_shot_s * cut_work)
 
-    The last line is for engines that walk through the gates once for each shot. One that changes its method with the
-    width has a second curve, ``beyond``, for circuits of more than ``up_to_qubits`` active qubits.
+    The third line is for engines that walk through the gates once for each shot, the last for matrix product states,
+    with the work of ``circuits.facts.Bonds``. One that changes its method with the width has a second curve,
+    ``beyond``, for circuits of more than ``up_to_qubits`` active qubits.
     """
 
     overhead_s: float
@@ -39,22 +42,33 @@ class CostCurve:
     fixed_gate_s: float = 0.0
     shot_gate_s: float = 0.0
     shot_amplitude_s: float = 0.0
+    shot_qubit_s: float = 0.0
+    bond_gate_s: float = 0.0
+    bond_shot_s: float = 0.0
     up_to_qubits: int | None = None
     beyond: CostCurve | None = None
 
-    def run_s(self, num_qubits: int, num_gates: int, shots: int) -> float:
+    @property
+    def sees_bonds(self) -> bool:
+        """Whether it depends on how entangled a circuit can be."""
+        return self.bond_gate_s > 0.0 or self.bond_shot_s > 0.0
+
+    def run_s(self, num_qubits: int, num_gates: int, shots: int, bonds: Bonds = NO_BONDS) -> float:
         """Wall time in seconds of one run.
 
         Args:
             num_qubits: active qubits of the circuit.
             num_gates: gates after transpilation.
             shots: number of repetitions.
+            bonds: how entangled the circuit can be, for a curve that sees it.
         """
         if self.beyond is not None and self.up_to_qubits is not None and num_qubits > self.up_to_qubits:
-            return self.beyond.run_s(num_qubits, num_gates, shots)
+            return self.beyond.run_s(num_qubits, num_gates, shots, bonds)
         once_s = self.fixed_gate_s + self.gate_s * 2.0 ** (self.qubit_exponent * num_qubits)
         each_shot_s = self.shot_gate_s + self.shot_amplitude_s * 2.0**num_qubits
-        return float(self.overhead_s + shots * self.shot_s + num_gates * (once_s + shots * each_shot_s))
+        gates_s = num_gates * (once_s + shots * each_shot_s) + self.bond_gate_s * bonds.gate_work
+        shot_s = self.shot_s + self.shot_qubit_s * num_qubits + self.bond_shot_s * bonds.cut_work
+        return float(self.overhead_s + gates_s + shots * shot_s)
 
 
 @dataclass(frozen=True)

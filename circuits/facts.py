@@ -57,6 +57,10 @@ class Bonds:
     cut_work: float = 0.0
 
 
+NO_BONDS = Bonds()
+"""Of a circuit that entangles nothing, or whose bonds nobody asked for."""
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What a result is worth.

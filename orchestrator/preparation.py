@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from backends.backend import Device, TranspileOptions
-from circuits.facts import Features
+from circuits.facts import NO_BONDS, Bonds, Features
 from circuits.program import Program
 from orchestrator.records import to_json
 
@@ -42,6 +42,7 @@ class Fit:
         fidelity: predicted from calibration alone, in [0, 1]; 1 on an ideal simulator.
         duration_s: of one shot on the device, as scheduled; 0 on a simulator.
         cannot: why it can never run there; then the other figures mean nothing.
+        bonds: bounds on its entanglement, where the target's cost depends on that.
     """
 
     num_qubits: int = 0
@@ -49,6 +50,7 @@ class Fit:
     fidelity: float = 0.0
     duration_s: float = 0.0
     cannot: str | None = None
+    bonds: Bonds = NO_BONDS
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from backends.backend import Backend, Device, Execution, SeededBackend, Transpil
 from backends.calibration import survival
 from backends.errors import BackendError, UnsupportedCircuit
 from backends.transpilation import rejection, transpile
+from circuits.entanglement import bonds
 from circuits.errors import CircuitError
-from circuits.facts import Features, Judgement
+from circuits.facts import NO_BONDS, Features, Judgement
 from circuits.family import AdaptiveFamily, CircuitFamily, Counts, Outcome, Run, SolvableFamily
 from circuits.features import features
 from circuits.fidelity import ideal_distribution, judge, judge_outcome, mixture_fidelity
@@ -106,6 +107,7 @@ def _fit(
         num_gates=there.num_gates,
         fidelity=weight if predicted is None else predicted,
         duration_s=lives.duration_s,
+        bonds=bonds(fitted) if device.cost_curve is not None and device.cost_curve.sees_bonds else NO_BONDS,
     )
 
 

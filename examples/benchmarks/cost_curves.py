@@ -6,7 +6,7 @@ One thread. Each row of ``results/cost_curves.csv``, or of ``cost_curves_BACKEND
 the fastest and the slowest of up to seven runs of layered circuits (rotations and nearest-neighbour CX; H and CX where
 only Clifford circuits run). The fit minimises squared relative errors with non-negative constants; it is
 printed with its median and worst factor. The exponent is given by theory, or the best of a grid where theory
-gives none (matrix product states depend on entanglement, which the curve does not see).
+gives none. Matrix product states depend on entanglement: mps_costs.py measures them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,6 @@ class Sweep:
 SWEEPS = (
     Sweep("aer_statevector", (4, 8, 12, 16, 20, 22), (1, 1000), (1.0,)),
     Sweep("aer_density_matrix", (2, 4, 6, 8, 10), (1, 1000), (2.0,)),
-    Sweep("aer_mps", (4, 10, 20, 30, 40), (1, 100, 1000), (0.0, 0.02, 0.05, 0.1), per_shot="gates"),
     Sweep("aer_stabilizer", (4, 20, 40, 60), (1, 100, 1000), (0.0, 0.02, 0.05), per_shot="gates"),
     Sweep("sparse", (4, 8, 12, 16, 20), (1, 1000), (1.0,)),
     Sweep("stim", (4, 40, 400, 1000), (1, 1000, 100_000), (0.0,), per_shot="gates"),

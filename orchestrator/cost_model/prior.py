@@ -19,7 +19,7 @@ def prior(device: Device, fit: Fit, shots: int) -> Estimate:
     """
     device_s = shots * (fit.duration_s + REPETITION_S)
     curve = device.cost_curve
-    run_s = device_s if curve is None else curve.run_s(fit.num_qubits, fit.num_gates, shots)
+    run_s = device_s if curve is None else curve.run_s(fit.num_qubits, fit.num_gates, shots, fit.bonds)
     service_s = run_s + PREPARE_GATE_S * fit.num_gates
     paid_s = service_s if device.kind == "simulator" else device_s
     return Estimate(

@@ -10,6 +10,7 @@ from backends import load
 from backends.aer import Aer, fuses
 from backends.backend import CostCurve, TranspileOptions
 from backends.errors import ExecutionFailed
+from circuits.facts import Bonds
 from circuits.family import Run
 
 OPTIONS = TranspileOptions()
@@ -97,3 +98,37 @@ def test_a_cost_curve_adds_up_and_changes_its_method_with_the_width() -> None:
     )
     assert curve.run_s(3, 10, 20) == pytest.approx(0.5 + 2.0 + 10 * (2.0 + 0.25 * 64))
     assert curve.run_s(4, 10, 20) == pytest.approx(1.0 + 200 * (0.1 + 0.16))
+
+
+def test_a_cost_curve_of_matrix_product_states_follows_their_bonds() -> None:
+    curve = CostCurve(
+        overhead_s=1.0, shot_s=0.0, gate_s=0.0, qubit_exponent=0.0, shot_qubit_s=0.5, bond_gate_s=0.01, bond_shot_s=0.1
+    )
+    assert curve.sees_bonds
+    assert curve.run_s(4, 10, 20) == pytest.approx(1.0 + 20 * 4 * 0.5)
+    bound = Bonds(widest=2, gate_work=64.0, cut_work=16.0)
+    assert curve.run_s(4, 10, 20, bound) == pytest.approx(1.0 + 64 * 0.01 + 20 * (4 * 0.5 + 16 * 0.1))
+
+
+def test_different_circuits_of_one_run_are_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a family asks for them; another number of shots is another call, since Aer takes one for all circuits."""
+    backend = load("aer_mps")
+    assert isinstance(backend, Aer)
+    prepared = backend.prepare([ghz(width) for width in range(2, 7)], OPTIONS)
+    calls = []
+    simulate = backend._simulator.run
+    monkeypatch.setattr(
+        backend._simulator, "run", lambda some, **options: calls.append(len(some)) or simulate(some, **options)
+    )
+    backend.run(prepared, [Run(20, circuit) for circuit in range(5)], seed=1)
+    assert calls == [5]
+    backend.run(prepared, [Run(20, 0), Run(30, 1), Run(20, 2)], seed=1)
+    assert calls == [5, 2, 1]
+
+
+@pytest.mark.parametrize("name", ["aer_statevector", "aer_density_matrix", "aer_mps", "aer_stabilizer"])
+def test_it_runs_on_one_thread(name: str) -> None:
+    backend = load(name)
+    assert isinstance(backend, Aer)
+    options = backend._simulator.options
+    assert (options.max_parallel_threads, options.max_parallel_experiments, options.max_parallel_shots) == (1, 1, 1)

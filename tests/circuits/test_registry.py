@@ -111,14 +111,16 @@ def test_packages_add_backends_families_and_policies_to_every_process(tmp_path: 
         "from circuits.steane import Steane\n"
         "from policies.baselines import Greedy\n"
     )
-    lines = "[qorch.backends]\nb = addon:statevector\n[qorch.circuits]\nc = addon:Steane\n[qorch.policies]\np = addon:Greedy\n"
+    groups = {"backends": "b = addon:statevector", "circuits": "c = addon:Steane", "policies": "p = addon:Greedy"}
+    lines = "".join(f"[qorch.{group}]\n{line}\n" for group, line in groups.items())
     package(tmp_path, "addon", lines, source)
     package(tmp_path, "broken", "[qorch.backends]\nbad = broken:Mine\n", "import no_such_module\n")
     code = (
         "import backends, circuits, policies\n"
         "from workers.node import devices_here\n"
         "served = devices_here([])\n"
-        "print(backends.load('b').device().kind, type(circuits.load('c')).__name__, type(policies.load('p')).__name__)\n"
+        "print(backends.load('b').device().kind)\n"
+        "print(type(circuits.load('c')).__name__, type(policies.load('p')).__name__)\n"
         "print('b' in served, 'bad' in served, 'aer_statevector' in served)\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])}

@@ -1,0 +1,61 @@
+"""The constants that backends announce are those that the measured rows give."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backends import load
+
+BENCHMARKS = Path(__file__).parents[2] / "examples" / "benchmarks"
+
+
+def rows(name: str, backend: str = "") -> list[dict[str, str]]:
+    """Of a result file, those of one backend."""
+    with (BENCHMARKS / "results" / f"{name}.csv").open() as file:
+        table = csv.DictReader(line for line in file if not line.startswith("#"))
+        return [row for row in table if not backend or row["backend"] == backend]
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Imports a benchmark."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    yield __import__
+    for name in ("cost_curves", "mps_costs", "evidence"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("name", ["aer_statevector", "aer_density_matrix", "aer_stabilizer"])
+def test_a_curve_is_what_its_rows_give(name: str, script: Callable[[str], Any]) -> None:
+    benchmark, curve = script("cost_curves"), load(name).device().cost_curve
+    assert curve is not None
+    (sweep,) = (sweep for sweep in benchmark.SWEEPS if sweep.backend == name)
+    measured = [
+        (int(row["qubits"]), int(row["gates"]), int(row["shots"]), float(row["median_run_s"]), 0.0, 0.0)
+        for row in rows("cost_curves", name)
+    ]
+    names, columns = benchmark.columns(measured, curve.qubit_exponent, sweep.per_shot)
+    constants, *_ = benchmark.fit(columns, [row[3] for row in measured])
+    for constant, value in zip(names, constants, strict=True):
+        assert getattr(curve, constant) == pytest.approx(value, rel=0.05), constant
+
+
+def test_the_curve_of_matrix_product_states_is_what_its_rows_give(script: Callable[[str], Any]) -> None:
+    benchmark, curve = script("mps_costs"), load("aer_mps").device().cost_curve
+    assert curve is not None
+    fitted = [row for row in rows("mps_costs") if row["set"] == "fitted"]
+    counts, floats = (
+        ("qubits", "layers", "shots", "gates", "widest_bond_qubits"),
+        ("gate_work", "cut_work", "run_cpu_s"),
+    )
+    records = [("", "", *(int(row[key]) for key in counts), *(float(row[key]) for key in floats)) for row in fitted]
+    columns = list(zip(*map(benchmark.bond_terms, records), strict=True))
+    constants, *_ = benchmark.fit(columns, [record[-1] for record in records])
+    announced = (curve.overhead_s, curve.fixed_gate_s, curve.shot_qubit_s, curve.bond_gate_s, curve.bond_shot_s)
+    assert announced == pytest.approx(tuple(constants), rel=0.05)
