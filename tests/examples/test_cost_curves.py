@@ -50,10 +50,8 @@ def test_the_curve_of_matrix_product_states_is_what_its_rows_give(script: Callab
     benchmark, curve = script("mps_costs"), load("aer_mps").device().cost_curve
     assert curve is not None
     fitted = [row for row in rows("mps_costs") if row["set"] == "fitted"]
-    counts, floats = (
-        ("qubits", "layers", "shots", "gates", "widest_bond_qubits"),
-        ("gate_work", "cut_work", "run_cpu_s"),
-    )
+    counts = ("qubits", "layers", "shots", "gates", "widest_bond_qubits")
+    floats = ("gate_work", "cut_work", "run_cpu_s")
     records = [("", "", *(int(row[key]) for key in counts), *(float(row[key]) for key in floats)) for row in fitted]
     columns = list(zip(*map(benchmark.bond_terms, records), strict=True))
     constants, *_ = benchmark.fit(columns, [record[-1] for record in records])
