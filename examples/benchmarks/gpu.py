@@ -29,6 +29,7 @@ from backends.backend import Backend, TranspileOptions
 from backends.cuquantum import CuQuantum
 from backends.errors import BackendError, NotHere
 from circuits.family import Run
+from circuits.features import features
 
 DENSE_QUBITS = range(20, 31)
 WIDE_QUBITS = (40, 50, 60)
@@ -64,10 +65,8 @@ def compare(
                 print(f"{what}, {width} qubits, {name}: {error}", flush=True)
                 del going[name]
                 continue
-            row = (median(times), min(times), max(times))
-            table.writerow(
-                [what, name, engine, width, len(prepared[0].data), SHOTS, *(f"{value:.6f}" for value in row)]
-            )
+            row, gates = (median(times), min(times), max(times)), features(prepared[0]).num_gates
+            table.writerow([what, name, engine, width, gates, SHOTS, *(f"{value:.6f}" for value in row)])
             print(f"{what}, {width} qubits, {name} ({engine}): {row[0]:.4f} s", flush=True)
             if row[0] > TOO_LONG_S:
                 del going[name]
