@@ -48,8 +48,9 @@ MAX_QUBITS = 60
 _SPARE = 0.9
 """Part of the free memory that a state may take; the rest is for workspaces and the libraries themselves (ours)."""
 
-# Not measured: no GPU was at hand. A gate reads and writes 16 bytes an amplitude at an assumed 1 TB/s, a tenth of it in
-# torch, which makes copies; measurements correct it, and examples/benchmarks/gpu.py measures it.
+# Assumed, not measured: no GPU was at hand. A gate reads and writes 16 bytes an amplitude at 1 TB/s, at a tenth of that
+# in torch, which makes copies; the rest are orders of magnitude. Every job that runs corrects them, and
+# examples/benchmarks/gpu.py measures them.
 _COST_CURVES = {
     "custatevec": CostCurve(overhead_s=2e-3, shot_s=1e-7, fixed_gate_s=2e-5, gate_s=3.2e-11, qubit_exponent=1.0),
     "torch_cuda": CostCurve(overhead_s=2e-3, shot_s=1e-7, fixed_gate_s=1e-4, gate_s=3.2e-10, qubit_exponent=1.0),
@@ -66,12 +67,14 @@ class Engines:
         dense_qubits: widest state vector that the free memory holds.
         wide: engine of wider ones; None if there is none.
         versions: of the packages behind them.
+        extra: ours that brings cuQuantum for this driver.
     """
 
     dense: str
     dense_qubits: int
     wide: str | None
     versions: str
+    extra: str
 
 
 def installed(package: str) -> str | None:
@@ -94,21 +97,22 @@ def choose(gpu: Gpu, installed: Callable[[str], str | None] = installed) -> Engi
         HardwareMissing: what is installed is not for this driver.
     """
     major, minor = gpu.cuda
+    extra = "cuda13" if major >= 13 else "cuda12"
     found = {number: words for number in (13, 12) if (words := installed(f"cuquantum-python-cu{number}"))}
     fitting = next((number for number in found if number <= major), None)
     if fitting is not None:
         versions = f"cuquantum-python-cu{fitting} {found[fitting]}"
-        return Engines("custatevec", _widest(gpu, "custatevec"), "cutensornet", versions)
+        return Engines("custatevec", _widest(gpu, "custatevec"), "cutensornet", versions, extra)
     torch = installed("torch")
     if torch is not None and not torch.endswith("+cpu"):
-        return Engines("torch_cuda", _widest(gpu, "torch_cuda"), None, f"torch {torch}")
+        return Engines("torch_cuda", _widest(gpu, "torch_cuda"), None, f"torch {torch}", extra)
     if found:
         wanted = max(found)
         raise HardwareMissing(
             f"{_NAME}: cuquantum-python-cu{wanted} wants a driver for CUDA {wanted}, this one is for {major}.{minor}: "
-            f"update the driver, or pip install 'qorch[cuda{max(12, major)}]' in an environment of its own"
+            f"update the driver, or, where it is for CUDA 12, pip install 'qorch[cuda12]' in an environment of its own"
         )
-    raise DependencyNotInstalled(_NAME, "cuquantum", f"cuda{min(13, max(12, major))}")
+    raise DependencyNotInstalled(_NAME, "cuquantum", extra)
 
 
 def _widest(gpu: Gpu, engine: str) -> int:
@@ -194,9 +198,9 @@ class CuQuantum:
             readout = measurements(small)
             measured = sorted(set(readout.values()))
             place = {qubit: position for position, qubit in enumerate(measured)}
-            with in_our_words(engine):
-                draw = _guarded(ENGINES[engine](read(small, measured)), engine)
-            return draw, {clbit: place[qubit] for clbit, qubit in readout.items()}
+            with in_our_words(engine, engines.extra):
+                draw = ENGINES[engine](read(small, measured))
+            return _guarded(draw, engine, engines.extra), {clbit: place[qubit] for clbit, qubit in readout.items()}
 
         done = run_by_sampling(prepared, runs, law, seed=seed, seeds=seeds, memory=memory, method="")
         return replace(done, method="+".join(sorted(used)))
@@ -213,14 +217,14 @@ def engine_for(engines: Engines, num_qubits: int) -> str:
     if engines.wide is None:
         raise UnsupportedCircuit(
             f"{_NAME}: wanted at most {engines.dense_qubits} active qubits, which this GPU's memory holds, got "
-            f"{num_qubits}: install cuTensorNet with 'qorch[cuda13]', or choose a larger backend"
+            f"{num_qubits}: install cuTensorNet with 'qorch[{engines.extra}]', or choose a larger backend"
         )
     return engines.wide
 
 
-def _guarded(draw: Draw, engine: str) -> Draw:
+def _guarded(draw: Draw, engine: str, extra: str) -> Draw:
     def guarded(chances: NDArray[np.float64]) -> NDArray[np.int64]:
-        with in_our_words(engine):
+        with in_our_words(engine, extra):
             return draw(chances)
 
     return guarded
@@ -231,11 +235,15 @@ _NO_MEMORY = ("ALLOC_FAILED", "DEVICE_ALLOCATOR_ERROR", "cudaErrorMemoryAllocati
 
 
 @contextmanager
-def in_our_words(engine: str) -> Iterator[None]:
+def in_our_words(engine: str, extra: str) -> Iterator[None]:
     """Turn what the libraries raise into the house's errors.
 
     They are told by name and text, since nothing of theirs may be imported here. Seen with cuquantum-python-cu13
     26.9.0, CuPy 14.2 and torch 2.13 on a machine without a GPU, or read in their sources.
+
+    Args:
+        engine: what is running.
+        extra: ours that brings what may be missing.
 
     Raises:
         TransientFailure: the memory is taken at this moment.
@@ -248,15 +256,15 @@ def in_our_words(engine: str) -> Iterator[None]:
     except BackendError:
         raise
     except ImportError as error:
-        raise DependencyNotInstalled(_NAME, error.name or str(error), "cuda13") from error
+        raise DependencyNotInstalled(_NAME, error.name or str(error), extra) from error
     except Exception as error:
-        raise _translated(error, engine) from error
+        raise _translated(error, engine, extra) from error
 
 
-def _translated(error: Exception, engine: str) -> BackendError:
+def _translated(error: Exception, engine: str, extra: str) -> BackendError:
     names, words = {kind.__name__ for kind in type(error).__mro__}, f"{type(error).__name__}: {error}"[:500]
     if "DynamicLibNotFoundError" in names:
-        return DependencyNotInstalled(_NAME, " ".join(str(error).split())[:200], "cuda13")
+        return DependencyNotInstalled(_NAME, " ".join(str(error).split())[:200], extra)
     if any(sign in words for sign in _NO_DEVICE):
         return HardwareMissing(f"{engine} finds no CUDA device that it can use ({words}): update the NVIDIA driver")
     no_memory = {"MemoryError", "OutOfMemoryError"} & names or any(sign in words for sign in _NO_MEMORY)

@@ -143,15 +143,23 @@ def run_by_sampling(
         dice = Dice(*distribution(bind(circuit, group.parameters)), circuit.num_clbits)
         if seeds is None:
             tally.deal(group, dice.throw(sum(group.shots), together))
-            continue
-        for run, shots in zip(group.runs, group.shots, strict=True):
-            own = np.random.default_rng(seeds[run])
-            if memory:
-                tally.memory[run] = tuple(dice.throw(shots, own))
-                tally.counts[run] = dict(Counter(tally.memory[run]))
-            else:
-                tally.counts[run] = dice.count(shots, own)
+        else:
+            _throw_apart(dice, group, seeds, tally, memory=memory)
+        del dice  # it may hold a whole state, beside which the next would not fit
     return tally.execution(run_s=time.perf_counter() - started, memory=memory, method=method)
+
+
+def _throw_apart(dice: Dice, group: Pool, seeds: Sequence[int], tally: Tally, *, memory: bool) -> None:
+    """Each run of a pool with its own seed."""
+    import numpy as np
+
+    for run, shots in zip(group.runs, group.shots, strict=True):
+        own = np.random.default_rng(seeds[run])
+        if memory:
+            tally.memory[run] = tuple(dice.throw(shots, own))
+            tally.counts[run] = dict(Counter(tally.memory[run]))
+        else:
+            tally.counts[run] = dice.count(shots, own)
 
 
 def by_inversion(probabilities: NDArray[np.float64]) -> Draw:

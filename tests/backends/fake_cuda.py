@@ -121,6 +121,7 @@ class CuStateVec(ModuleType):
         self, handle: int, sv: int, sv_data_type: int, n_index_bits: int, n_max_shots: int
     ) -> tuple[int, int]:
         assert sv_data_type == cudaDataType.CUDA_C_64F
+        assert not self.samplers, "two state vectors at once"
         number = next(self._numbers)
         self.samplers[number] = np.abs(_at(sv, 2**n_index_bits, np.complex128)) ** 2
         return number, 64
@@ -171,6 +172,7 @@ class NetworkState:
         options: object = None,
     ) -> None:
         assert dtype == "complex128"
+        assert type(self).num_live == 0, "two networks at once"
         self._state = np.zeros(tuple(state_mode_extents), dtype=dtype)
         self._state.flat[0] = 1.0
         self._applied = False
