@@ -119,7 +119,6 @@ def by_custatevec(circuit: Circuit) -> Draw:
 
     def draw(chances: NDArray[np.float64]) -> NDArray[np.int64]:
         outcomes = np.empty(len(chances), dtype=np.int64)
-        assert state.size, space  # the sampler reads both until it is destroyed
         for start in range(0, len(chances), MAX_SHOTS_AT_ONCE):
             some = np.ascontiguousarray(chances[start : start + MAX_SHOTS_AT_ONCE])
             custatevec.sampler_sample(
@@ -128,13 +127,22 @@ def by_custatevec(circuit: Circuit) -> Draw:
             )  # fmt: skip
         return outcomes
 
-    weakref.finalize(draw, custatevec.sampler_destroy, sampler)
+    _at_end_of(draw, custatevec.sampler_destroy, sampler, reads=(state, space))
     return draw
+
+
+def _at_end_of(draw: Draw, give_back: Callable[..., object], *what: Any, reads: Any = None) -> None:
+    """Give a resource back when nobody draws any more; what it ``reads`` lives until then."""
+
+    def end(_: Any) -> None:
+        give_back(*what)
+
+    weakref.finalize(draw, end, reads).atexit = False  # with the process the driver's context is gone, too
 
 
 @cache
 def _handle() -> Any:
-    """CuStateVec's context; one for the life of the process."""
+    """The library's context; one for the life of the process."""
     from cuquantum.bindings import custatevec
 
     return custatevec.create()
@@ -172,7 +180,7 @@ def by_cutensornet(circuit: Circuit) -> Draw:
         dealt: NDArray[np.int64] = samples[np.argsort(np.argsort(chances))]
         return dealt
 
-    weakref.finalize(draw, network.free)
+    _at_end_of(draw, network.free)
     return draw
 
 
