@@ -271,14 +271,14 @@ mps = partial(
     num_qubits=40,
     basis_gates=_ONE_AND_TWO_QUBIT,
     cost_curve=CostCurve(
-        overhead_s=6e-4,
+        overhead_s=5e-4,
         shot_s=0.0,
-        fixed_gate_s=2.2e-5,
+        fixed_gate_s=2.6e-5,
         gate_s=0.0,
         qubit_exponent=0.0,
         shot_qubit_s=1.9e-6,
-        bond_gate_s=7.3e-9,
-        bond_shot_s=1.7e-8,
+        bond_gate_s=7.4e-9,
+        bond_shot_s=1.5e-8,
     ),
 )
 stabilizer = partial(
