@@ -125,7 +125,7 @@ def survival(circuit: QuantumCircuit, device: Device) -> Survival:
         CalibrationMissing: the circuit has a gate that the device's calibration does not list.
     """
     calibration = device.calibration
-    active = {bit for item in circuit.data if item.operation.name not in ("barrier", "delay") for bit in item.qubits}
+    active = {bit for item in circuit.data if item.name not in ("barrier", "delay") for bit in item.qubits}
     if calibration is None:
         return Survival(1.0, 1.0, 1.0, 0.0, len(active))
     plan = schedule(circuit, calibration)

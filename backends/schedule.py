@@ -71,7 +71,7 @@ def schedule(circuit: QuantumCircuit, calibration: Calibration, qubits: Sequence
     gates: list[tuple[str, tuple[int, ...]]] = []
     measured: list[int] = []
     for number, item in enumerate(circuit.data):
-        name, local = item.operation.name, [index[qubit] for qubit in item.qubits]
+        name, local = item.name, [index[qubit] for qubit in item.qubits]
         start_s = max((free_s[qubit] for qubit in local), default=0.0)
         if name in ("barrier", "delay"):
             for qubit in local:
@@ -81,7 +81,7 @@ def schedule(circuit: QuantumCircuit, calibration: Calibration, qubits: Sequence
             duration_s = calibration.qubits[physical[local[0]]].readout_duration_s
             measured.append(physical[local[0]])
             written_s[item.clbits[0]] = start_s + duration_s
-        elif hasattr(item.operation, "blocks"):
+        elif item.is_control_flow():
             start_s = max([start_s, *(written_s.get(bit, 0.0) for bit in item.clbits)])
             duration_s = _block(item.operation, calibration, [physical[qubit] for qubit in local], gates, measured)
         else:

@@ -17,6 +17,7 @@ import msgspec
 
 from backends.backend import Device, TranspileOptions
 from backends.errors import UnsupportedCircuit
+from backends.fitting import Fitting
 from backends.limits import rejection
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["build_target", "rejection", "target_version", "transpile"]
 
-_MAX_PASS_MANAGERS = 32
-_pass_managers: dict[tuple[str, TranspileOptions], PassManager] = {}
+_MAX_PASS_MANAGERS = 64
+_pass_managers: dict[tuple[str, TranspileOptions], PassManager | Fitting] = {}
 _lock = RLock()  # passes keep state between runs, so one pass manager serves one thread at a time
 
 
@@ -99,8 +100,8 @@ def transpile(
 ) -> list[QuantumCircuit]:
     """Fit circuits to the device. Free parameters stay free.
 
-    From optimization level 1 on, the layout on a calibrated device is the one with the smallest published errors among
-    those that Qiskit's VF2 passes look at.
+    From optimization level 1 on, the layout on a calibrated device is the best of several by published errors; see
+    ``backends.fitting``.
 
     Raises:
         UnsupportedCircuit: a circuit can never run there; the message names it and the limit.
@@ -184,7 +185,7 @@ def _check_layout(device: Device, circuit: QuantumCircuit, layout: tuple[int, ..
         )
 
 
-def _pass_manager(device: Device, options: TranspileOptions) -> PassManager:
+def _pass_manager(device: Device, options: TranspileOptions) -> PassManager | Fitting:
     key = (device.target_version, options)
     manager = _pass_managers.pop(key, None)
     if manager is None:
@@ -195,27 +196,20 @@ def _pass_manager(device: Device, options: TranspileOptions) -> PassManager:
     return manager
 
 
-def _new_pass_manager(device: Device, options: TranspileOptions) -> PassManager:
-    """Qiskit's preset; level 1 on a calibrated device takes layout and routing from level 2.
-
-    Level 1 keeps qubit i on qubit i whenever that fits, however bad those qubits are; level 2 compares errors.
-    """
+def _new_pass_manager(device: Device, options: TranspileOptions) -> PassManager | Fitting:
+    """Qiskit's preset; where there are errors to compare and nothing is given, our own search for a place."""
     from qiskit.transpiler import generate_preset_pass_manager
 
-    def preset(level: int) -> PassManager:
-        return generate_preset_pass_manager(
-            optimization_level=level,
-            target=target,
-            initial_layout=None if options.initial_layout is None else list(options.initial_layout),
-            seed_transpiler=options.seed,
-        )
-
     target = build_target(device)
-    manager = preset(options.optimization_level)
-    if options.optimization_level == 1 and device.calibration is not None:
-        choosy = preset(2)
-        manager.layout, manager.routing = choosy.layout, choosy.routing
-    return manager
+    chosen = options.optimization_level == 0 or options.initial_layout is not None
+    if device.calibration is not None and device.coupling and not chosen:
+        return Fitting(device, target, options)
+    return generate_preset_pass_manager(
+        optimization_level=options.optimization_level,
+        target=target,
+        initial_layout=None if options.initial_layout is None else list(options.initial_layout),
+        seed_transpiler=options.seed,
+    )
 
 
 def _exact_cliffords(device: Device, circuit: QuantumCircuit) -> QuantumCircuit:

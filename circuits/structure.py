@@ -16,7 +16,7 @@ NOT_GATES = frozenset({"barrier", "delay", "measure", "reset", "store", "break_l
 def active_qubits(circuit: QuantumCircuit) -> list[int]:
     """Indices of the qubits that something other than a barrier or a delay acts on."""
     index = {bit: position for position, bit in enumerate(circuit.qubits)}
-    used = {index[q] for item in circuit.data if item.operation.name not in ("barrier", "delay") for q in item.qubits}
+    used = {index[q] for item in circuit.data if item.name not in ("barrier", "delay") for q in item.qubits}
     return sorted(used)
 
 
