@@ -15,8 +15,18 @@ _OWN: dict[str, str] = {
     "aer_stabilizer": "backends.aer:stabilizer",  # ideal, up to 60 qubits, Clifford circuits alone
     "sparse": "backends.sparse:Sparse",  # ideal, up to 64 qubits, as long as few basis states occur
     "stim": "backends.stim:Stim",  # ideal, up to 1000 qubits, Clifford circuits without feed-forward
-    "fake_guadalupe": "backends.fake_ibm:guadalupe",  # IBM Falcon r4, 16 qubits, calibration of April 2021
-    "fake_hanoi": "backends.fake_ibm:hanoi",  # IBM Falcon r5.11, 27 qubits, calibration of February 2025
+    "fake_guadalupe": "backends.virtual.ibm:fake_guadalupe",  # IBM Falcon r4, 16 qubits, calibration of April 2021
+    "fake_hanoi": "backends.virtual.ibm:fake_hanoi",  # IBM Falcon r5.11, 27 qubits, calibration of February 2025
+    "virtual_manila": "backends.virtual.ibm:manila",  # 5 qubits, May 2024; this and the next: with a hidden truth
+    "virtual_nairobi": "backends.virtual.ibm:nairobi",  # 7 qubits, May 2024
+    "virtual_guadalupe": "backends.virtual.ibm:guadalupe",  # 16 qubits, April 2021
+    "virtual_hanoi": "backends.virtual.ibm:hanoi",  # 27 qubits, February 2025
+    "virtual_prague": "backends.virtual.ibm:prague",  # 33 qubits, CZ, January 2023
+    "virtual_brooklyn": "backends.virtual.ibm:brooklyn",  # 65 qubits, July 2021
+    "virtual_sherbrooke": "backends.virtual.ibm:sherbrooke",  # 127 qubits, ECR, February 2025
+    "virtual_torino": "backends.virtual.ibm:torino",  # 133 qubits, CZ, February 2025
+    "virtual_fez": "backends.virtual.ibm:fez",  # 156 qubits, CZ, February 2025
+    "virtual_marrakesh": "backends.virtual.ibm:marrakesh",  # 156 qubits, CZ, February 2025
     "cpu": "backends.cpu:Cpu",  # no circuits: the classical algorithm of families that have one
     "cirq_simulator": "backends.cirq_simulator:CirqSimulator",  # ideal, up to 20 qubits
     "braket_local": "backends.braket_local:BraketLocal",  # ideal, up to 20 qubits

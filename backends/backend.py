@@ -123,6 +123,7 @@ class Device:
         max_shots: most shots of one run; None means no limit of its own.
         max_bond_qubits: most that a circuit may be entangled across a cut (``circuits.entanglement``), in qubits, where
             cost grows with that rather than with the width; None means no such limit.
+        max_dynamic_qubits: most qubits of a dynamic circuit, where that is less than of a static one.
         availability: of the moment; no part of the target.
     """
 
@@ -146,6 +147,7 @@ class Device:
     opt_in: bool = False
     max_shots: int | None = None
     max_bond_qubits: int | None = None
+    max_dynamic_qubits: int | None = None
     availability: Availability = HERE
 
     @cached_property
@@ -187,6 +189,7 @@ class Execution:
         device_s: seconds that the device behind an emulation would have been busy, as scheduled; None where the run
             was the real thing.
         queue_s: seconds that the runs waited at the device itself: emulated, or as its provider tells.
+        approximate: the engine stands in for one that would take too long; its counts are no truth about the device.
     """
 
     counts: tuple[Counts, ...]
@@ -195,6 +198,7 @@ class Execution:
     method: str = ""
     device_s: float | None = None
     queue_s: float | None = None
+    approximate: bool = False
 
 
 @runtime_checkable

@@ -1,50 +1,63 @@
 """IBM's published configuration and properties, from the JSON files that qiskit-ibm-runtime carries. No import of it.
 
 The files are located through the package's import spec and read as text: milliseconds instead of the seconds that the
-SDK takes to import.
+SDK takes to import. What cannot be a calibration is refused with the file and the entry.
 """
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from backends.calibration import Calibration, GateCalibration, QubitCalibration
 from backends.errors import CalibrationMissing, DependencyNotInstalled
+from backends.virtual.snapshot import DEAD_EDGE_ERROR, DEAD_QUBIT, DEAD_READOUT_ERROR, Snapshot
 
-DEAD_EDGE_ERROR = 0.5
-"""A two-qubit gate published with this error or more is out of order (IBM writes 1.0 where calibration failed)."""
-
-_QUBIT_FIGURES = ("T1", "T2", "readout_error", "readout_length")
-
-_OUT_OF_ORDER = QubitCalibration(t1_s=1e-6, t2_s=1e-6, readout_error=0.5, readout_duration_s=1e-6)
-"""What is said of a qubit that nothing is to use: bad enough that no layout takes it (ours)."""
+__all__ = ["DEAD_EDGE_ERROR", "Snapshot", "parse_snapshot", "read_snapshot"]
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "": 1.0}
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """One device at one time.
+class _Value:
+    name: str
+    value: float
+    unit: str = ""
 
-    Attributes:
-        num_qubits: size.
-        basis_gates: native gates, reset among them.
-        coupling: undirected pairs with at least one live two-qubit gate.
-        dynamic: it branches on measured bits.
-        calibration: published errors, dead edges dropped.
-    """
 
-    num_qubits: int
+@dataclass(frozen=True)
+class _Gate:
+    gate: str
+    qubits: tuple[int, ...]
+    parameters: tuple[_Value, ...]
+
+
+@dataclass(frozen=True)
+class _Properties:
+    """``/backends/NAME/properties``, as far as it is read here."""
+
+    last_update_date: datetime
+    qubits: tuple[tuple[_Value, ...], ...]
+    gates: tuple[_Gate, ...]
+
+
+@dataclass(frozen=True)
+class _Configuration:
+    """``/backends/NAME/configuration``, as far as it is read here."""
+
+    n_qubits: int
     basis_gates: tuple[str, ...]
-    coupling: tuple[tuple[int, int], ...]
-    dynamic: bool
-    calibration: Calibration
+    supported_instructions: tuple[str, ...] = field(default=())
+
+
+_Document = TypeVar("_Document", _Configuration, _Properties)
 
 
 def read_snapshot(backend: str, device: str) -> Snapshot:
@@ -56,18 +69,36 @@ def read_snapshot(backend: str, device: str) -> Snapshot:
 
     Raises:
         DependencyNotInstalled: qiskit-ibm-runtime is missing.
-        CalibrationMissing: it carries no such device.
+        CalibrationMissing: it carries no such device, or its files are no calibration.
     """
     spec = find_spec("qiskit_ibm_runtime")
     if spec is None or not spec.submodule_search_locations:
         raise DependencyNotInstalled(backend, "qiskit_ibm_runtime", "ibm")
-    folder = Path(spec.submodule_search_locations[0], "fake_provider", "backends", device)
+    return read_files(backend, Path(spec.submodule_search_locations[0], "fake_provider", "backends", device), device)
+
+
+def read_files(backend: str, folder: Path, device: str) -> Snapshot:
+    """Read ``conf_DEVICE.json`` and ``props_DEVICE.json`` of a folder.
+
+    Raises:
+        CalibrationMissing: one is not there, or is no calibration; the message names it and what is wrong.
+    """
+    configuration = _read(backend, folder / f"conf_{device}.json", _Configuration)
+    file = folder / f"props_{device}.json"
+    properties = _read(backend, file, _Properties)
     try:
-        configuration = json.loads((folder / f"conf_{device}.json").read_text(encoding="utf-8"))
-        properties = json.loads((folder / f"props_{device}.json").read_text(encoding="utf-8"))
+        return _snapshot(configuration, properties)
+    except ValueError as error:
+        raise CalibrationMissing(f"{backend}: {file}: {error}") from error
+
+
+def _read(backend: str, file: Path, kind: type[_Document]) -> _Document:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
     except FileNotFoundError as error:
-        raise CalibrationMissing(f"{backend}: wanted {error.filename}, which qiskit-ibm-runtime lacks") from error
-    return parse_snapshot(configuration, properties)
+        raise CalibrationMissing(f"{backend}: wanted {file}, which qiskit-ibm-runtime lacks") from error
+    except (msgspec.DecodeError, OSError) as error:
+        raise CalibrationMissing(f"{backend}: wanted IBM's {kind.__name__[1:].lower()} in {file}: {error}") from error
 
 
 def parse_snapshot(configuration: Mapping[str, Any], properties: Mapping[str, Any]) -> Snapshot:
@@ -75,34 +106,42 @@ def parse_snapshot(configuration: Mapping[str, Any], properties: Mapping[str, An
 
     Args:
         configuration: as the service's ``/backends/NAME/configuration`` gives it.
-        properties: as ``/backends/NAME/properties`` gives it. Qubits that are out of order, or of which a figure is
-            missing, keep their number and lose their gates.
+        properties: as ``/backends/NAME/properties`` gives it.
 
     Raises:
-        CalibrationMissing: no qubit is in order.
+        CalibrationMissing: they are no calibration; the message says what was wanted and what was got, and where.
     """
-    dead = {number for number, entries in enumerate(properties["qubits"]) if not _in_order(entries)}
-    if len(dead) == len(properties["qubits"]):
-        raise CalibrationMissing(f"wanted {', '.join(_QUBIT_FIGURES)} of at least one working qubit, got none")
+    try:
+        return _snapshot(
+            msgspec.convert(configuration, _Configuration), msgspec.convert(properties, _Properties, strict=False)
+        )
+    except (msgspec.ValidationError, ValueError) as error:
+        raise CalibrationMissing(f"wanted a device's configuration and properties as IBM publishes them: {error}") from error
+
+
+def _snapshot(configuration: _Configuration, properties: _Properties) -> Snapshot:
+    """Raises: ValueError, for figures that no device has."""
+    size = len(properties.qubits)
+    if size != configuration.n_qubits or size < 1:
+        raise ValueError(f"wanted {configuration.n_qubits} qubits as configured, got {size}")
+    qubits = [_qubit(index, entries) for index, entries in enumerate(properties.qubits)]
+    dead = {index for index, qubit in enumerate(qubits) if qubit is DEAD_QUBIT}
     gates = tuple(
         gate
-        for gate in map(_gate, (entry for entry in properties["gates"] if dead.isdisjoint(entry["qubits"])))
-        if len(gate.qubits) < 2 or gate.error < DEAD_EDGE_ERROR
+        for gate in (_gate(entry, size) for entry in properties.gates)
+        if gate.error < DEAD_EDGE_ERROR and dead.isdisjoint(gate.qubits)
     )
+    if not any(len(gate.qubits) == 2 for gate in gates) and size > 1:
+        raise ValueError(f"wanted a two-qubit gate with an error below {DEAD_EDGE_ERROR}, got none: it is out of order")
     listed = {gate.gate for gate in gates}
-    basis = dict.fromkeys([*configuration["basis_gates"], "reset"])
+    basis = dict.fromkeys([*configuration.basis_gates, "reset"])
     return Snapshot(
-        num_qubits=configuration["n_qubits"],
+        num_qubits=size,
         basis_gates=tuple(name for name in basis if name in listed),
         coupling=tuple(sorted({_pair(gate.qubits) for gate in gates if len(gate.qubits) == 2})),
-        dynamic="if_else" in configuration.get("supported_instructions", ()),
+        dynamic="if_else" in configuration.supported_instructions,
         calibration=Calibration(
-            taken_at=datetime.fromisoformat(properties["last_update_date"]).timestamp(),
-            qubits=tuple(
-                _OUT_OF_ORDER if number in dead else _qubit(entries)
-                for number, entries in enumerate(properties["qubits"])
-            ),
-            gates=gates,
+            taken_at=properties.last_update_date.timestamp(), qubits=tuple(qubits), gates=gates
         ),
     )
 
@@ -111,32 +150,34 @@ def _pair(qubits: tuple[int, ...]) -> tuple[int, int]:
     return min(qubits), max(qubits)
 
 
-def _gate(entry: Mapping[str, Any]) -> GateCalibration:
+def _gate(entry: _Gate, size: int) -> GateCalibration:
     """A gate without published error (reset) counts as free of error."""
-    values = _values(entry["parameters"])
-    return GateCalibration(
-        gate=entry["gate"],
-        qubits=tuple(entry["qubits"]),
-        error=values.get("gate_error", 0.0),
-        duration_s=values.get("gate_length", 0.0),
-    )
+    values = _values(entry.parameters)
+    error, duration_s = values.get("gate_error", 0.0), values.get("gate_length", 0.0)
+    if not 0.0 <= error <= 1.0 or not 0.0 <= duration_s < math.inf:
+        raise ValueError(f"gate {entry.gate} on {entry.qubits}: wanted an error in [0, 1] and a length, got {values}")
+    if not entry.qubits or len(set(entry.qubits)) < len(entry.qubits) or not set(entry.qubits) <= set(range(size)):
+        raise ValueError(f"gate {entry.gate}: wanted different qubits in 0..{size - 1}, got {entry.qubits}")
+    return GateCalibration(gate=entry.gate, qubits=entry.qubits, error=error, duration_s=duration_s)
 
 
-def _in_order(entries: Sequence[Mapping[str, Any]]) -> bool:
+def _qubit(index: int, entries: Sequence[_Value]) -> QubitCalibration:
+    """A qubit that lacks a figure was not calibrated and is out of order, like one whose readout says nothing."""
     values = _values(entries)
-    return values.get("operational", 1.0) != 0.0 and all(name in values for name in _QUBIT_FIGURES)
-
-
-def _qubit(entries: Sequence[Mapping[str, Any]]) -> QubitCalibration:
-    values = _values(entries)
-    return QubitCalibration(
+    calibrated = {"T1", "T2", "readout_error"} <= values.keys() and values.get("operational", 1.0) != 0.0
+    if not calibrated or values["readout_error"] >= DEAD_READOUT_ERROR:
+        return DEAD_QUBIT
+    qubit = QubitCalibration(
         t1_s=values["T1"],
         t2_s=values["T2"],
         readout_error=values["readout_error"],
-        readout_duration_s=values["readout_length"],
+        readout_duration_s=values.get("readout_length", 0.0),
     )
+    if not (0.0 < qubit.t1_s < math.inf and 0.0 < qubit.t2_s < math.inf and qubit.readout_error >= 0.0):
+        raise ValueError(f"qubit {index}: wanted T1 and T2 above 0 and a readout error in [0, 1], got {values}")
+    return qubit
 
 
-def _values(entries: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _values(entries: Sequence[_Value]) -> dict[str, float]:
     """Name -> value; times in seconds, frequencies (which nothing here reads) as published."""
-    return {entry["name"]: float(entry["value"]) * _SECONDS.get(entry.get("unit", ""), 1.0) for entry in entries}
+    return {entry.name: entry.value * _SECONDS.get(entry.unit, 1.0) for entry in entries}

@@ -41,6 +41,11 @@ def rejection(device: Device, features: Features) -> str | None:
             f"{name} runs static circuits alone, this one measures in mid-circuit, resets or branches: "
             "choose a dynamic backend"
         )
+    if features.dynamic and device.max_dynamic_qubits is not None and width > device.max_dynamic_qubits:
+        return (
+            f"{name} takes dynamic circuits of at most {device.max_dynamic_qubits} active qubits, this one uses {width}: "
+            "choose another backend"
+        )
     if features.feed_forward and not device.feed_forward:
         return (
             f"{name} measures and resets in mid-circuit but knows no classical control, this circuit branches on "

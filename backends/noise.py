@@ -20,28 +20,44 @@ if TYPE_CHECKING:
 _MAX_DEPOLARISING = {1: 4.0 / 3.0, 2: 16.0 / 15.0}  # parameter of the channel whose output is most mixed by Paulis
 
 
-def noise_model(calibration: Calibration, qubits: Sequence[int], *, one_map: bool) -> NoiseModel:
+Flips = tuple[float, float]
+"""Probability to read 1 in state 0, and 0 in state 1."""
+
+
+def noise_model(
+    calibration: Calibration, qubits: Sequence[int], *, one_map: bool, flips: Sequence[Flips] | None = None
+) -> NoiseModel:
     """Gate and readout noise of some of a device's qubits.
 
     Args:
         calibration: of the whole device.
         qubits: the device's qubit behind each of the slice's 0..k-1.
+        flips: of each of these qubits; None for the published readout errors.
         one_map: write each error as one exact Kraus map. A density matrix takes that several times faster than a
             mixture of circuits, since Aer converts every error anew in each run. Trajectories need the mixture; see
             :func:`gate_error` for what it leaves out.
     """
-    from qiskit_aer.noise import NoiseModel, ReadoutError
-
     place = {qubit: position for position, qubit in enumerate(qubits)}
-    model = NoiseModel(basis_gates=sorted({gate.gate for gate in calibration.gates}))
+    model = readout_model(calibration, qubits, flips)
     for gate in calibration.gates:
         if all(qubit in place for qubit in gate.qubits) and (gate.error > 0.0 or gate.duration_s > 0.0):
             error = gate_error(gate, tuple(calibration.qubits[qubit] for qubit in gate.qubits), one_map=one_map)
             if error is not None:
                 model.add_quantum_error(error, gate.gate, [place[qubit] for qubit in gate.qubits], warnings=False)
-    for qubit, position in place.items():
-        flip = calibration.qubits[qubit].readout_error
-        model.add_readout_error(ReadoutError([[1.0 - flip, flip], [flip, 1.0 - flip]]), [position], warnings=False)
+    return model
+
+
+def readout_model(
+    calibration: Calibration, qubits: Sequence[int], flips: Sequence[Flips] | None = None
+) -> NoiseModel:
+    """Readout noise alone; arguments as for :func:`noise_model`."""
+    from qiskit_aer.noise import NoiseModel, ReadoutError
+
+    model = NoiseModel(basis_gates=sorted({gate.gate for gate in calibration.gates}))
+    for position, qubit in enumerate(qubits):
+        published = calibration.qubits[qubit].readout_error
+        up, down = (published, published) if flips is None else flips[position]
+        model.add_readout_error(ReadoutError([[1.0 - up, up], [down, 1.0 - down]]), [position], warnings=False)
     return model
 
 

@@ -39,12 +39,14 @@ class Schedule:
         waits: idle intervals, in order of the instruction they precede.
         gates: gates that were found in the calibration: name and device qubits, once per turn of a loop.
         measured: device qubit of every measurement.
+        starts_s: when each instruction starts.
     """
 
     duration_s: float
     waits: tuple[Wait, ...]
     gates: tuple[tuple[str, tuple[int, ...]], ...]
     measured: tuple[int, ...]
+    starts_s: tuple[float, ...]
 
 
 def schedule(circuit: QuantumCircuit, calibration: Calibration, qubits: Sequence[int] | None = None) -> Schedule:
@@ -70,12 +72,14 @@ def schedule(circuit: QuantumCircuit, calibration: Calibration, qubits: Sequence
     waits: list[Wait] = []
     gates: list[tuple[str, tuple[int, ...]]] = []
     measured: list[int] = []
+    starts_s: list[float] = []
     for number, item in enumerate(circuit.data):
         name, local = item.name, [index[qubit] for qubit in item.qubits]
         start_s = max((free_s[qubit] for qubit in local), default=0.0)
         if name in ("barrier", "delay"):
             for qubit in local:
                 free_s[qubit] = start_s + (_delay_s(item.operation) if name == "delay" else 0.0)
+            starts_s.append(start_s)
             continue
         if name == "measure":
             duration_s = calibration.qubits[physical[local[0]]].readout_duration_s
@@ -97,6 +101,7 @@ def schedule(circuit: QuantumCircuit, calibration: Calibration, qubits: Sequence
             else:
                 duration_s = gate.duration_s
                 gates.append(key)
+        starts_s.append(start_s)
         for qubit in local:
             since_s = idle_since_s[qubit]
             if since_s is not None and start_s > since_s:
@@ -104,7 +109,7 @@ def schedule(circuit: QuantumCircuit, calibration: Calibration, qubits: Sequence
             free_s[qubit] = start_s + duration_s
             if since_s is not None or duration_s > 0.0:  # a virtual gate does not take a qubit out of its ground state
                 idle_since_s[qubit] = free_s[qubit]
-    return Schedule(max(free_s, default=0.0), tuple(waits), tuple(gates), tuple(measured))
+    return Schedule(max(free_s, default=0.0), tuple(waits), tuple(gates), tuple(measured), tuple(starts_s))
 
 
 def _block(

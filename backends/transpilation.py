@@ -44,6 +44,7 @@ def target_version(device: Device) -> str:
         device.calibration,
         device.feed_forward,
         *(() if device.max_bond_qubits is None else (device.max_bond_qubits,)),  # what others have stays prepared
+        device.max_dynamic_qubits,
     )
     return hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:16]
 
@@ -80,10 +81,11 @@ def build_target(device: Device) -> Target:
     everywhere: dict[Any, Any] | None = None
     readout: dict[Any, Any] | None = None
     if calibration is not None:
-        everywhere = {(index,): None for index in range(device.num_qubits)}
+        working = sorted({qubit for gate in calibration.gates for qubit in gate.qubits})
+        everywhere = {(index,): None for index in working}
         readout = {
             (index,): InstructionProperties(duration=qubit.readout_duration_s, error=qubit.readout_error)
-            for index, qubit in enumerate(calibration.qubits)
+            for index, qubit in ((index, calibration.qubits[index]) for index in working)
         }
     target.add_instruction(Measure(), readout)
     target.add_instruction(Delay(Parameter("duration")), everywhere)

@@ -7,7 +7,8 @@ import math
 import pytest
 from qiskit import QuantumCircuit
 
-from backends import fake_ibm, load
+from backends import load
+from backends.virtual import pieces
 from backends.backend import REPETITION_S, TranspileOptions
 from backends.errors import UnsupportedCircuit
 from circuits.counts import hellinger_fidelity
@@ -39,7 +40,7 @@ def test_narrow_circuits_are_density_matrices_and_wide_ones_trajectories() -> No
 def test_trajectories_sample_the_density_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared = load("fake_guadalupe").prepare([ghz(3)], OPTIONS)
     exact = load("fake_guadalupe").run(prepared, [Run(40_000)], seed=1)
-    monkeypatch.setattr(fake_ibm, "DENSITY_MATRIX_QUBITS", 0)
+    monkeypatch.setattr(pieces, "DENSITY_MATRIX_QUBITS", 0)
     sampled = load("fake_guadalupe").run(prepared, [Run(8_000)], seed=1)
     assert (exact.method, sampled.method) == ("density_matrix", "trajectories")
     assert hellinger_fidelity(sampled.counts[0], exact.counts[0]) > 0.998
