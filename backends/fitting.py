@@ -1,7 +1,7 @@
 """Transpiling to a calibrated device: several ways of placing the circuit, judged by what the device publishes.
 
-1. If the circuit's pairs can sit on coupled qubits as they are, that is the start; else SABRE routes it, a few times with
-   seeds of its own.
+1. If the circuit's pairs can sit on coupled qubits as they are, that is the start; else SABRE routes it, with a few
+   seeds.
 2. What came out says what the circuit needs in native gates, waiting and readouts; the cheapest placements of that
    (``backends.layout``) are finished like the start itself.
 3. The one of the highest survival is taken; between equals, the one on the smaller qubit numbers.
@@ -57,9 +57,11 @@ class Fitting:
         for start in self._starts(self._prologue.run(drop_idle_qubits(circuit))):
             found.append(start)
             nodes, pairs = demand(start, self._calibration)
-            for where in placements(nodes, pairs, self._ground, keep=PLACEMENTS):
-                if any(qubit != there for qubit, there in where.items()):
-                    found.append(self._as_it_would_run(_moved(start, where, self._device.num_qubits)))
+            found += [
+                self._as_it_would_run(_moved(start, where, self._device.num_qubits))
+                for where in placements(nodes, pairs, self._ground, keep=PLACEMENTS)
+                if any(qubit != there for qubit, there in where.items())
+            ]
         best = min(found, key=self._judge)
         return best if best.layout is not None else self._finish(best)
 

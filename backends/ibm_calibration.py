@@ -116,7 +116,9 @@ def parse_snapshot(configuration: Mapping[str, Any], properties: Mapping[str, An
             msgspec.convert(configuration, _Configuration), msgspec.convert(properties, _Properties, strict=False)
         )
     except (msgspec.ValidationError, ValueError) as error:
-        raise CalibrationMissing(f"wanted a device's configuration and properties as IBM publishes them: {error}") from error
+        raise CalibrationMissing(
+            f"wanted a device's configuration and properties as IBM publishes them: {error}"
+        ) from error
 
 
 def _snapshot(configuration: _Configuration, properties: _Properties) -> Snapshot:
@@ -140,9 +142,7 @@ def _snapshot(configuration: _Configuration, properties: _Properties) -> Snapsho
         basis_gates=tuple(name for name in basis if name in listed),
         coupling=tuple(sorted({_pair(gate.qubits) for gate in gates if len(gate.qubits) == 2})),
         dynamic="if_else" in configuration.supported_instructions,
-        calibration=Calibration(
-            taken_at=properties.last_update_date.timestamp(), qubits=tuple(qubits), gates=gates
-        ),
+        calibration=Calibration(taken_at=properties.last_update_date.timestamp(), qubits=tuple(qubits), gates=gates),
     )
 
 

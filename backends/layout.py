@@ -1,9 +1,9 @@
 """Which of a device's qubits a circuit should sit on, by what the device publishes about them.
 
 A transpiled circuit says what it needs: gates on qubits, gates on pairs, waiting, readouts. A beam search places that
-graph anew on the device's good edges, cheapest first, by the same sum of losses that :func:`~backends.calibration.survival`
-multiplies. Everything is decided by published figures and, between equals, by the smaller qubit numbers, so the answer is
-the same in every process.
+graph anew on the device's good edges, cheapest first, by the losses that :func:`backends.calibration.survival` counts.
+Everything is decided by published figures and, between equals, by the smaller qubit numbers, so the answer is the same
+in every process.
 """
 
 from __future__ import annotations
@@ -70,9 +70,7 @@ def terrain(calibration: Calibration) -> Terrain:
         neighbours=tuple(map(tuple, beside)),
         gate=tuple(gate),
         readout=readout,
-        idle_per_s=tuple(
-            0.25 / qubit.t1_s + 0.5 / min(qubit.t2_s, 2.0 * qubit.t1_s) for qubit in calibration.qubits
-        ),
+        idle_per_s=tuple(0.25 / qubit.t1_s + 0.5 / min(qubit.t2_s, 2.0 * qubit.t1_s) for qubit in calibration.qubits),
         pair=pair,
         ranking=tuple(
             sorted((q for q in range(size) if math.isfinite(gate[q])), key=lambda q: (readout[q] + gate[q], q))
@@ -109,7 +107,9 @@ def demand(circuit: QuantumCircuit, calibration: Calibration) -> tuple[dict[int,
     return nodes, pairs
 
 
-def embedding(pairs: Sequence[tuple[int, int]], num_qubits: int, coupling: Sequence[tuple[int, int]]) -> list[int] | None:
+def embedding(
+    pairs: Sequence[tuple[int, int]], num_qubits: int, coupling: Sequence[tuple[int, int]]
+) -> list[int] | None:
     """A device qubit for each circuit qubit such that all pairs are coupled; None if none is found in bounded steps.
 
     Args:

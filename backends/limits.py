@@ -43,8 +43,8 @@ def rejection(device: Device, features: Features) -> str | None:
         )
     if features.dynamic and device.max_dynamic_qubits is not None and width > device.max_dynamic_qubits:
         return (
-            f"{name} takes dynamic circuits of at most {device.max_dynamic_qubits} active qubits, this one uses {width}: "
-            "choose another backend"
+            f"{name} takes dynamic circuits of at most {device.max_dynamic_qubits} active qubits, this one uses "
+            f"{width}: choose another backend"
         )
     if features.feed_forward and not device.feed_forward:
         return (

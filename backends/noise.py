@@ -47,9 +47,7 @@ def noise_model(
     return model
 
 
-def readout_model(
-    calibration: Calibration, qubits: Sequence[int], flips: Sequence[Flips] | None = None
-) -> NoiseModel:
+def readout_model(calibration: Calibration, qubits: Sequence[int], flips: Sequence[Flips] | None = None) -> NoiseModel:
     """Readout noise alone; arguments as for :func:`noise_model`."""
     from qiskit_aer.noise import NoiseModel, ReadoutError
 

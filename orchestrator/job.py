@@ -285,6 +285,8 @@ class Measurement:
             the estimate stands in for it).
         fidelity_floor: what an ideal device would reach on average with that many shots; None where it has no meaning.
         score: the family's own figure of merit, raw.
+        method: the engine or engines that ran, as the backend names them.
+        approximate: one of them only stands in for an exact one, so fidelity and score say nothing about the device.
     """
 
     wait_s: float
@@ -298,6 +300,8 @@ class Measurement:
     score: float | None
     energy_j: float
     cost_usd: float
+    method: str = ""
+    approximate: bool = False
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ def of_assignment(
         score=executed.judgement.score,
         energy_j=energy_j(device, paid_s),
         cost_usd=device.price.cost_usd(num_tasks=executed.num_tasks, shots=executed.num_shots, run_s=paid_s),
+        method=executed.method,
+        approximate=executed.approximate,
     )
 
 
@@ -52,6 +54,8 @@ def of_job(
         score=judgement.score,
         energy_j=sum(part.energy_j for part in parts),
         cost_usd=sum(part.cost_usd for part in parts),
+        method="+".join(sorted({part.method for part in parts})),
+        approximate=any(part.approximate for part in parts),
     )
     memory = [run.memory for run in runs if run.memory is not None]
     compiled = {a.backend: run.compiled for a, run in zip(assignments, runs, strict=True) if run.compiled is not None}

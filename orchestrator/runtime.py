@@ -82,6 +82,7 @@ class Executed:
         prepare_s: transpilation in the child.   run_s: time in the backend alone.
         device_s: time that an emulated device itself would have been busy; None where the run was the real thing.
         counts: of the circuit; of an adaptive job, of its last circuit.
+        method, approximate: as of ``backends.backend.Execution``.
     """
 
     counts: Counts
@@ -93,6 +94,7 @@ class Executed:
     num_shots: int
     method: str
     device_s: float | None = None
+    approximate: bool = False
     outcome: Any = None
     memory: tuple[str, ...] | None = None
     compiled: tuple[str, ...] | None = None

@@ -64,6 +64,8 @@ def _measurement(of: Callable[[Any], Measurement]) -> dict[str, tuple[Kind, Call
         "score": ("number", lambda row: of(row).score),
         "energy_j": ("number", lambda row: of(row).energy_j),
         "cost_usd": ("number", lambda row: of(row).cost_usd),
+        "method": ("text", lambda row: of(row).method),
+        "approximate": ("truth", lambda row: of(row).approximate),
     }
 
 

@@ -211,6 +211,7 @@ def _executed(
         num_shots=work.shots,
         method=execution.method,
         device_s=execution.device_s,
+        approximate=execution.approximate,
         memory=execution.memory[index] if execution.memory else None,
         compiled=compiled,
     )
@@ -251,8 +252,9 @@ def _search(
         run_s=sum(execution.run_s for execution in executions),
         num_tasks=sum(len(execution.counts) for execution in executions),
         num_shots=num_shots,
-        method=executions[-1].method if executions else "",
+        method="+".join(sorted({execution.method for execution in executions})),
         device_s=sum(times_s) if (times_s := [e.device_s for e in executions if e.device_s is not None]) else None,
+        approximate=any(execution.approximate for execution in executions),
         outcome=_plain(outcome),
         memory=tuple(memory) if work.memory else None,
         compiled=compiled,

@@ -116,7 +116,10 @@ def _comparison(found: Result) -> Table:
         kind = f"score {measured.score:.4g}, {kind}"
     if measured.fidelity_floor is not None:
         kind += f"; an ideal device shows {measured.fidelity_floor:.4f}"
+    if measured.approximate:
+        kind += "; approximate: nothing is learned from it"
     parts = f"{duration(measured.prepare_s)} to transpile, {duration(measured.run_s)} to run"
+    parts += f" on {measured.method}" if measured.method else ""
     known = "calibration and measurements" if estimate.num_observations else "calibration alone"
     made.add_row("fidelity", fidelity(estimate.fidelity), fidelity(measured.fidelity), Text(kind, "dim"))
     made.add_row("service", duration(estimate.service_s), duration(measured.service_s), Text(parts, "dim"))

@@ -2,12 +2,12 @@
 
 A circuit is transpiled to the whole device and then cut down to the qubits it uses, which keep their own errors. Gates
 relax and depolarise to their published infidelity, waiting qubits relax, readout flips. What else may happen, and is
-never published, stands in ``backends.virtual.truth``. Not emulated: leakage out of the two levels, and waiting in dynamic
-circuits, whose timing depends on the outcomes.
+never published, stands in ``backends.virtual.truth``. Not emulated: leakage out of the two levels, and waiting in
+dynamic circuits, whose timing depends on the outcomes.
 
 Up to ``DENSITY_MATRIX_QUBITS`` active qubits a static circuit is one density matrix; wider or dynamic ones follow one
-random trajectory of a state vector per shot; beyond ``TRAJECTORY_QUBITS`` it is a number of Pauli realisations, which are
-marked approximate. ``Execution.method`` says which.
+random trajectory of a state vector per shot; static ones beyond ``TRAJECTORY_QUBITS`` are some Pauli realisations
+and marked approximate. ``Execution.method`` says which.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ COST_CURVE = CostCurve(
         qubit_exponent=0.0,
         shot_amplitude_s=2.5e-9,
         up_to_qubits=TRAJECTORY_QUBITS,
-        beyond=CostCurve(overhead_s=0.3, shot_s=5e-6, fixed_gate_s=0.0, gate_s=3e-2, qubit_exponent=0.0),
+        beyond=CostCurve(overhead_s=0.3, shot_s=5e-6, gate_s=1.2e-2, qubit_exponent=0.0),
     ),
 )
 

@@ -1,9 +1,9 @@
 """The approximate engine: a few noisy copies of a wide circuit, each of which gives many shots.
 
-In each copy every gate is followed, and every wait preceded, by a Pauli drawn with the probabilities that the calibration
-gives; a copy is then a pure state, which is simulated once and sampled. Shots of one copy share its errors: with K
-copies the distribution is a mean of K samples of the noise, however many shots are drawn. What is exact about it is the
-readout. Relaxation acts as its Pauli twirl, a gate's error as depolarising.
+In each copy every gate and every wait is followed by a Pauli drawn with the probabilities that the calibration gives; a
+copy is then a pure state, which is simulated once and sampled. Shots of one copy share its errors: with K copies the
+distribution is a mean of K samples of the noise, however many shots are drawn. Relaxation acts as its Pauli twirl, a
+gate's error as depolarising; readout errors are drawn for every shot.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def run_copies(simulator: Any, copies: Sequence[QuantumCircuit], group: Pool, *,
 
 
 _Spot = tuple[bool, int, tuple[int, ...], tuple[float, ...]]
-"""Whether before the instruction or after it, its number, the slice's qubits, probabilities of the non-identity Paulis."""
+"""Whether before the instruction or after it, its number, qubits of the slice, probabilities of X, Y, Z, IX, …"""
 
 
 def _spots(piece: Slice, calibration: Calibration) -> list[_Spot]:

@@ -1,10 +1,10 @@
-"""What a virtual QPU does and does not tell: coherent errors, crosstalk, readout that drifts. All of it invented (ours).
+"""What a virtual QPU does and does not tell: coherent errors, crosstalk, readout that drifts. All invented (ours).
 
 Its published calibration stays what a laboratory would measure: the infidelity of each gate on its own, and the readout
 on the day. The truth behind it is one that such measurements cannot see:
 
-- a share of each gate's published infidelity is coherent, a rotation too far or too short about the gate's own axis, the
-  same each time. Randomised benchmarking sees its average alone [Wallman et al., New J. Phys. 17 113020, 2015;
+- a share of each gate's published infidelity is coherent, a rotation too far or too short about the gate's own axis,
+  the same each time. Randomised benchmarking sees its average alone [Wallman et al., New J. Phys. 17 113020, 2015;
   second-hand]; in a circuit such errors add up or cancel.
 - two-qubit gates at the same time on pairs that are neighbours turn the linking qubits about ZZ. Few links are strong
   [Murali et al., ASPLOS 2020, found simultaneous CX gates up to eleven times worse on a few pairs; second-hand].
@@ -86,7 +86,9 @@ class Truth:
         leaked = self._dice("readout", qubit).expovariate(1.0) * self.strengths.readout_drift
         return error, min(0.5, error + leaked * grown)
 
-    def after(self, circuit: QuantumCircuit, plan: Schedule, qubits: Sequence[int]) -> dict[int, list[CircuitInstruction]]:
+    def after(
+        self, circuit: QuantumCircuit, plan: Schedule, qubits: Sequence[int]
+    ) -> dict[int, list[CircuitInstruction]]:
         """What really happens behind each instruction of a slice, by its number.
 
         Args:
@@ -173,7 +175,7 @@ class Truth:
         qubits: Sequence[int],
         together_s: float,
     ) -> list[CircuitInstruction]:
-        """theta = pi zeta t for a ZZ rate zeta: the phase of 11 against the other three grows by 2 pi zeta t."""
+        """Turns about ZZ by pi zeta t for a rate zeta: the phase of 11 against the other three grows by 2 pi zeta t."""
         if together_s <= 0.0:
             return []
         return [

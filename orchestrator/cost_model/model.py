@@ -177,7 +177,7 @@ def _forget(residuals: dict[str, Residual]) -> None:
 def _learned(known: Residual, seen: Observation) -> Residual:
     ratio = max(seen.measurement.service_s, SMALLEST_S) / max(seen.prior.service_s, SMALLEST_S)
     log_loss = known.log_loss
-    if seen.measurement.fidelity is not None:
+    if seen.measurement.fidelity is not None and not seen.measurement.approximate:
         # few shots measure less than an ideal device has: the prior speaks of the device, so compare beyond the floor
         beyond_shots = seen.measurement.fidelity / (seen.measurement.fidelity_floor or 1.0)
         log_loss = log_loss.add(math.log(_loss(beyond_shots) / _loss(seen.prior.fidelity)))

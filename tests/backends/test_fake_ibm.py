@@ -8,9 +8,9 @@ import pytest
 from qiskit import QuantumCircuit
 
 from backends import load
-from backends.virtual import pieces
 from backends.backend import REPETITION_S, TranspileOptions
 from backends.errors import UnsupportedCircuit
+from backends.virtual import pieces
 from circuits.counts import hellinger_fidelity
 from circuits.family import Run
 
@@ -86,8 +86,8 @@ def test_the_layout_asked_for_is_the_one_used() -> None:
 
 
 def test_a_circuit_over_the_emulations_width_is_refused() -> None:
-    with pytest.raises(UnsupportedCircuit, match="at most 14 active qubits, this one uses 15"):
-        load("fake_hanoi").prepare([ghz(15)], OPTIONS)
+    with pytest.raises(UnsupportedCircuit, match="at most 20 active qubits, this one uses 21"):
+        load("fake_hanoi").prepare([ghz(21)], OPTIONS)
 
 
 def test_the_better_device_is_better() -> None:

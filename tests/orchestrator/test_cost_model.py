@@ -107,3 +107,10 @@ def test_a_wrong_error_rate_carries_over_to_longer_circuits(observation: Observa
     ideal = model.estimate(replace(PRIOR, fidelity=1.0), DEVICE, "program", "another").fidelity
     assert 0.6 < long < 0.75
     assert ideal == 1.0
+
+
+def test_nothing_is_learned_about_fidelity_from_an_approximate_run(observation: Observation) -> None:
+    rough = replace(observation.measurement, service_s=5.0, fidelity=0.2, approximate=True)
+    model = CostModel().fold([(number, replace(observation, measurement=rough)) for number in range(1, 20)])
+    assert ask(model).fidelity == pytest.approx(PRIOR.fidelity), "its fidelity is the stand-in's"
+    assert ask(model).service_s == pytest.approx(5.0, rel=0.1), "its time was really spent"

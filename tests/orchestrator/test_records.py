@@ -57,7 +57,7 @@ SPEC = JobSpec(
     idempotency_key="once",
     after=("i", "h"),
 )
-MEASUREMENT = Measurement(0.1, 0.02, 0.2, 0.25, 0.4, 0.93, "hellinger", 0.99, None, 2.5, 0.01)
+MEASUREMENT = Measurement(0.1, 0.02, 0.2, 0.25, 0.4, 0.93, "hellinger", 0.99, None, 2.5, 0.01, "trajectories")
 CANDIDATES = (
     Candidate("aer_mps", ESTIMATE, ESTIMATE, 0.5, "abc"),
     Candidate("fake_hanoi", ESTIMATE, ESTIMATE, 0.0, "def", ("the job excludes it",)),
