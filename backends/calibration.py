@@ -53,6 +53,11 @@ class Calibration:
         return {(gate.gate, gate.qubits): gate for gate in self.gates}
 
     @cached_property
+    def working(self) -> dict[int, None]:
+        """Qubits that some gate acts on, in their order. The others are out of order."""
+        return dict.fromkeys(sorted({qubit for gate in self.gates for qubit in gate.qubits}))
+
+    @cached_property
     def gate_weights(self) -> dict[tuple[str, tuple[int, ...]], float]:
         """Survival by name and qubits."""
         return {key: gate_survival(gate.error, len(gate.qubits)) for key, gate in self.gate_table.items()}

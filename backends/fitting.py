@@ -94,10 +94,8 @@ class Fitting:
         """Translate and optimise a circuit that sits on the device's qubits already."""
         from qiskit.transpiler import Layout
 
-        physical = {qubit: index for index, qubit in enumerate(moved.qubits)}
-        done: QuantumCircuit = self._epilogue.run(
-            moved, property_set={"layout": Layout(physical), "original_qubit_indices": physical}
-        )
+        layout = Layout({qubit: index for index, qubit in enumerate(moved.qubits)})
+        done: QuantumCircuit = self._epilogue.run(moved, property_set={"layout": layout})
         return done
 
     @cached_property
@@ -105,10 +103,13 @@ class Fitting:
         return self._preset().init
 
     @cached_property
-    def _epilogue(self) -> StagedPassManager:
+    def _epilogue(self) -> PassManager:
+        """What comes after routing. A plain pass manager, since a staged one takes no layout from outside."""
+        from qiskit.transpiler import PassManager
+
         manager = self._preset()
         manager.init = manager.layout = manager.routing = None
-        return manager
+        return PassManager(manager.to_flow_controller())
 
     @cached_property
     def _routings(self) -> list[StagedPassManager]:
@@ -134,10 +135,14 @@ class Fitting:
         return manager
 
     def _preset(self) -> StagedPassManager:
+        """Qiskit's, told that there is a layout: level 3 would search for another at its end."""
         from qiskit.transpiler import generate_preset_pass_manager
 
         return generate_preset_pass_manager(
-            optimization_level=self._options.optimization_level, target=self._target, seed_transpiler=self._options.seed
+            optimization_level=self._options.optimization_level,
+            target=self._target,
+            initial_layout=list(range(self._device.num_qubits)),
+            seed_transpiler=self._options.seed,
         )
 
 

@@ -81,11 +81,11 @@ def build_target(device: Device) -> Target:
     everywhere: dict[Any, Any] | None = None
     readout: dict[Any, Any] | None = None
     if calibration is not None:
-        working = sorted({qubit for gate in calibration.gates for qubit in gate.qubits})
-        everywhere = {(index,): None for index in working}
+        everywhere = {(index,): None for index in calibration.working}
         readout = {
             (index,): InstructionProperties(duration=qubit.readout_duration_s, error=qubit.readout_error)
-            for index, qubit in ((index, calibration.qubits[index]) for index in working)
+            for index, qubit in enumerate(calibration.qubits)
+            if index in calibration.working
         }
     target.add_instruction(Measure(), readout)
     target.add_instruction(Delay(Parameter("duration")), everywhere)
@@ -185,6 +185,13 @@ def _check_layout(device: Device, circuit: QuantumCircuit, layout: tuple[int, ..
             f"circuit {circuit.name!r}: wanted an initial layout of {circuit.num_qubits} different qubits of "
             f"{device.name} (0..{device.num_qubits - 1}), got {layout}: give one physical qubit for each declared one"
         )
+    if device.calibration is not None:
+        dead = sorted(set(layout) - set(device.calibration.working))
+        if dead:
+            raise UnsupportedCircuit(
+                f"circuit {circuit.name!r}: wanted an initial layout of working qubits, got {layout}: "
+                f"on {device.name} {dead} are out of order"
+            )
 
 
 def _pass_manager(device: Device, options: TranspileOptions) -> PassManager | Fitting:

@@ -156,12 +156,12 @@ class VirtualQPU:
     ) -> Execution:
         """Run prepared circuits on their active qubits alone."""
         _, calibration, truth = self._now()
-        moment, incoherent = clock.now(), calibration if truth is None else truth.incoherent
+        moment = clock.now()
         pools = pool(prepared, runs)
         asked = dict.fromkeys(group.circuit for group in pools)
         slices = {index: cut_slice(prepared[index], calibration, truth) for index in asked}
         engines = {index: _engine(piece, truth, moment) for index, piece in slices.items()}
-        simulators = {engine: self._simulator(incoherent, engine) for engine in dict.fromkeys(engines.values())}
+        simulators = {engine: self._simulator(calibration, engine) for engine in dict.fromkeys(engines.values())}
         circuits = {index: piece.circuit for index, piece in slices.items()}
         started = time.perf_counter()
         tally, methods = Tally(), set()
@@ -170,7 +170,7 @@ class VirtualQPU:
             own = derive(seed, "engine", number)
             if engine.method == REALISATIONS:
                 for turn, group in enumerate(chosen):
-                    copies = draw_copies(slices[group.circuit], group, incoherent, seed=derive(own, "pool", turn))
+                    copies = draw_copies(slices[group.circuit], group, calibration, seed=derive(own, "pool", turn))
                     tally.deal(group, run_copies(simulator, copies, group, seed=derive(own, "shots", turn)))
                     methods.add(f"{REALISATIONS}_{len(copies)}")
             else:

@@ -39,7 +39,7 @@ def draw_copies(piece: Slice, group: Pool, calibration: Calibration, *, seed: in
     Args:
         piece: with waits, and what the truth does, beside the circuit.
         group: the runs wanted.
-        calibration: of the whole device; without what the truth does coherently.
+        calibration: of the whole device.
         seed: of the errors.
     """
     rng = np.random.default_rng(seed)

@@ -1,11 +1,10 @@
 """What a virtual QPU does and does not tell: coherent errors, crosstalk, readout that drifts. All invented (ours).
 
 Its published calibration stays what a laboratory would measure: the infidelity of each gate on its own, and the readout
-on the day. The truth behind it is one that such measurements cannot see:
+on the day. The truth behind it adds what such measurements do not see:
 
-- a share of each gate's published infidelity is coherent, a rotation too far or too short about the gate's own axis,
-  the same each time. Randomised benchmarking sees its average alone [Wallman et al., New J. Phys. 17 113020, 2015;
-  second-hand]; in a circuit such errors add up or cancel.
+- every gate turns a little too far or too short about its own axis, the same each time, as pulses do that have drifted
+  since they were tuned. In a circuit such errors add up or cancel; benchmarking with random gates averages over them.
 - two-qubit gates at the same time on pairs that are neighbours turn the linking qubits about ZZ. Few links are strong
   [Murali et al., ASPLOS 2020, found simultaneous CX gates up to eleven times worse on a few pairs; second-hand].
 - a qubit in state 1 is read as 0 more often the longer ago the device was calibrated, as if it had leaked.
@@ -19,7 +18,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -41,7 +40,7 @@ class Strengths:
     """How far the truth is from what is published; all ours.
 
     Attributes:
-        coherent_share: largest share of a gate's infidelity that is coherent; each gate's is uniform below it.
+        over_rotation: infidelity of a gate's coherent error, as a share of its published one; uniform below this.
         strong_zz_hz: ZZ rate of a strong link while gates run at both its ends; the order of magnitude of the static
             coupling of fixed-frequency transmons (second-hand: tens to hundreds of kHz).
         weak_zz_hz: of the other links.
@@ -51,7 +50,7 @@ class Strengths:
         drift_time_s: time after which 63 % of it is there.
     """
 
-    coherent_share: float = 0.6
+    over_rotation: float = 1.0
     strong_zz_hz: float = 150e3
     weak_zz_hz: float = 10e3
     strong_links: float = 0.25
@@ -66,17 +65,6 @@ class Truth:
     name: str
     calibration: Calibration
     strengths: Strengths = Strengths()
-
-    @cached_property
-    def incoherent(self) -> Calibration:
-        """The calibration without the share of each gate's infidelity that :meth:`after` puts in coherently."""
-        gates = tuple(
-            replace(gate, error=gate.error * (1.0 - self._share(gate.gate, gate.qubits)))
-            if len(gate.qubits) <= 2
-            else gate
-            for gate in self.calibration.gates
-        )
-        return replace(self.calibration, gates=gates)
 
     def flips(self, qubit: int, moment: float) -> tuple[float, float]:
         """Probability to read 1 in state 0, and 0 in state 1, at a moment in seconds since the epoch."""
@@ -144,28 +132,21 @@ class Truth:
         return turned
 
     def _turned(self, item: CircuitInstruction, there: tuple[int, ...]) -> list[CircuitInstruction]:
-        angle = self._angle(item.name, there)
-        if abs(angle) < _SMALLEST_ANGLE:
-            return []
         axis = "x" if len(there) == 1 else "zz" if item.name in ("cz", "rzz") else "zx"
-        return [_rotation(axis, round(angle, 5), item.qubits)]
+        return _rotation(axis, self._angle(item.name, there), item.qubits)
 
     def _angle(self, name: str, qubits: tuple[int, ...]) -> float:
-        """A rotation whose average infidelity is the coherent share of the gate's.
+        """A rotation whose average infidelity is a share of the gate's published one. ``id`` turns nothing.
 
         r = d / (d + 1) sin(theta / 2)^2,  d = 2^n        (ours, from F_e = cos(theta / 2)^2 and Nielsen's formula)
         """
         gate = self.calibration.gate_table.get((name, qubits))
-        if gate is None or len(qubits) > 2 or gate.error <= 0.0:
+        if gate is None or name == "id" or len(qubits) > 2:
             return 0.0
+        share = self._dice("share", name, *qubits).uniform(0.0, self.strengths.over_rotation)
+        sign = self._dice("sign", min(qubits), max(qubits)).choice((-1.0, 1.0))
         dimension = 2.0 ** len(qubits)
-        sine = math.sqrt(min(1.0, gate.error * self._share(name, qubits) * (dimension + 1.0) / dimension))
-        return self._dice("sign", min(qubits), max(qubits)).choice((-1.0, 1.0)) * 2.0 * math.asin(sine)
-
-    def _share(self, name: str, qubits: tuple[int, ...]) -> float:
-        if name == "id":
-            return 0.0  # it turns nothing, so it turns nothing too far
-        return self._dice("coherent", name, *qubits).uniform(0.0, self.strengths.coherent_share)
+        return sign * 2.0 * math.asin(math.sqrt(min(1.0, gate.error * share * (dimension + 1.0) / dimension)))
 
     def _crosstalk(
         self,
@@ -176,13 +157,13 @@ class Truth:
         together_s: float,
     ) -> list[CircuitInstruction]:
         """Turns about ZZ by pi zeta t for a rate zeta: the phase of 11 against the other three grows by 2 pi zeta t."""
-        if together_s <= 0.0:
-            return []
-        return [
-            _rotation("zz", round(math.pi * self._zz_hz(*link) * together_s, 5), (circuit.qubits[a], circuit.qubits[b]))
-            for a, b in product(pair, other)
-            if (link := tuple(sorted((qubits[a], qubits[b])))) in self._links
-        ]
+        turned = []
+        for a, b in product(pair, other):
+            link = tuple(sorted((qubits[a], qubits[b])))
+            if link in self._links:
+                angle = math.pi * self._zz_hz(*link) * max(0.0, together_s)
+                turned += _rotation("zz", angle, (circuit.qubits[a], circuit.qubits[b]))
+        return turned
 
     def _zz_hz(self, low: int, high: int) -> float:
         dice = self._dice("zz", low, high)
@@ -197,10 +178,11 @@ class Truth:
         return random.Random(derive(0, self.name, *what))
 
 
-def _rotation(axis: str, angle: float, qubits: Sequence[Any]) -> CircuitInstruction:
+def _rotation(axis: str, angle: float, qubits: Sequence[Any]) -> list[CircuitInstruction]:
+    """One instruction, or none if the angle is too small to matter."""
     from qiskit.circuit import CircuitInstruction
 
-    return CircuitInstruction(_matrix(axis, angle), tuple(qubits))
+    return [] if abs(angle) < _SMALLEST_ANGLE else [CircuitInstruction(_matrix(axis, round(angle, 5)), tuple(qubits))]
 
 
 @lru_cache(maxsize=4096)

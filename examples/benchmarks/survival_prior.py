@@ -103,6 +103,16 @@ def held_out() -> Sequence[QuantumCircuit]:
     return circuits
 
 
+def mirrored() -> Sequence[QuantumCircuit]:
+    """The held-out circuits followed by their inverse: one outcome, so that errors show that spread ones hide."""
+    found = []
+    for circuit in held_out():
+        there_and_back = circuit.copy(name=f"mirrored_{circuit.name}")
+        there_and_back.barrier()
+        found.append(there_and_back.compose(circuit.inverse()))
+    return found
+
+
 def mixture_fidelity(ideal: Mapping[str, float], weight: float, num_bits: int, rng: np.random.Generator) -> float:
     """Hellinger fidelity to the ideal of ``SHOTS`` draws from the mixture."""
     probabilities = np.full(2**num_bits, (1.0 - weight) / 2**num_bits)
@@ -112,28 +122,31 @@ def mixture_fidelity(ideal: Mapping[str, float], weight: float, num_bits: int, r
     return hellinger_fidelity({f"{value:0{num_bits}b}": int(n) for value, n in enumerate(drawn) if n}, ideal)
 
 
+SETS = {"chosen on": collection, "held out": held_out, "mirrored": mirrored}
+
+
 def main() -> None:
     """Compare, write, print."""
     rng = np.random.default_rng(7)
     with results("survival_prior", COLUMNS.split(), seeds="7") as table:
         for name in DEVICES:
             backend = load(name)
-            errors = []
-            for known, circuit in [(True, c) for c in collection()] + [(False, c) for c in held_out()]:
+            errors: dict[str, list[float]] = {kind: [] for kind in SETS}
+            for kind, circuit in [(kind, circuit) for kind, circuits in SETS.items() for circuit in circuits()]:
                 ideal = Statevector(circuit).probabilities_dict()
                 prepared = backend.prepare([circuit.measure_all(inplace=False)], TranspileOptions())
                 expected = survival(prepared[0], backend.device())
                 counts = backend.run(prepared, [Run(SHOTS)], seed=7).counts[0]
                 predicted = mixture_fidelity(ideal, expected.weight, circuit.num_qubits, rng)
                 measured = hellinger_fidelity(counts, ideal)
-                if not known:
-                    errors.append(abs(predicted - measured))
+                errors[kind].append(abs(predicted - measured))
                 parts = (expected.gate_weight, expected.idle_weight, expected.readout_weight, expected.weight)
                 figures = [f"{value:.4f}" for value in (*parts, predicted, measured, predicted - measured)]
-                table.writerow([name, "chosen on" if known else "held out", circuit.name, circuit.num_qubits, *figures])
-            low, high = np.percentile(rng.choice(errors, (2000, len(errors))).mean(axis=1), [2.5, 97.5])
-            span = f"{low:.4f}..{high:.4f}"
-            print(f"{name}: mean absolute error {mean(errors):.4f} ({span}), {len(errors)} held-out circuits")
+                table.writerow([name, kind, circuit.name, circuit.num_qubits, *figures])
+            for kind, found in errors.items():
+                low, high = np.percentile(rng.choice(found, (2000, len(found))).mean(axis=1), [2.5, 97.5])
+                span = f"{low:.4f}..{high:.4f}"
+                print(f"{name}: mean absolute error {mean(found):.4f} ({span}), {len(found)} circuits {kind}")
 
 
 if __name__ == "__main__":
