@@ -50,9 +50,9 @@ class Strengths:
         drift_time_s: time after which 63 % of it is there.
     """
 
-    over_rotation: float = 1.0
-    strong_zz_hz: float = 150e3
-    weak_zz_hz: float = 10e3
+    over_rotation: float = 1.5
+    strong_zz_hz: float = 300e3
+    weak_zz_hz: float = 20e3
     strong_links: float = 0.25
     readout_drift: float = 0.01
     drift_time_s: float = 12 * 3600.0

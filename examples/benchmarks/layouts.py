@@ -2,10 +2,10 @@
 
     python examples/benchmarks/layouts.py
 
-For the held-out circuits of ``survival_prior.py``, as they are and mirrored, and every device: layout and routing as level 2 of Qiskit's presets
-does them, the rest at level 1, against ``backends.fitting``. Both are run under the published noise alone, with the same
-seed; compared are the survival that calibration predicts, the Hellinger fidelity to the ideal, and the CPU time of a
-second transpilation, when everything that can be reused is there.
+For the held-out circuits of ``survival_prior.py``, as they are and mirrored, and every device: layout and routing as
+level 2 of Qiskit's presets does them, the rest at level 1, against ``backends.fitting``. Both are run under the
+published noise alone, with the same seed; compared are the survival that calibration predicts, the Hellinger fidelity
+to the ideal, and the CPU time of a second transpilation, when everything that can be reused is there.
 """
 
 from __future__ import annotations
