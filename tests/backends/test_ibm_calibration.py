@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backends import load
+from backends import BACKENDS, load
 from backends.errors import CalibrationMissing
-from backends.ibm_calibration import parse_snapshot, read_snapshot
+from backends.ibm_calibration import parse_snapshot, read_files, read_snapshot
 
 
 def parameter(name: str, value: float, unit: str = "") -> dict[str, Any]:
@@ -55,6 +57,60 @@ def test_a_dead_direction_is_dropped_and_an_edge_dies_with_its_last_one() -> Non
     assert [gate.qubits for gate in snapshot.calibration.gates if gate.gate == "cx"] == [(0, 1)]
     assert snapshot.coupling == ((0, 1),)
     assert snapshot.basis_gates == ("cx", "sx"), "a gate without calibration is not offered"
+
+
+@pytest.mark.parametrize(
+    "qubit",
+    [
+        [entry for entry in QUBIT if entry["name"] != "T1"],
+        [*QUBIT[:3], parameter("readout_error", 0.5), QUBIT[4]],
+    ],
+    ids=["never calibrated", "read by chance"],
+)
+def test_a_dead_qubit_loses_its_gates_and_the_others_keep_their_numbers(qubit: list[dict[str, Any]]) -> None:
+    gates = [*PROPERTIES["gates"], gate("cx", [1, 2], 0.01, 300.0), gate("sx", [2], 1e-4, 30.0)]
+    snapshot = parse_snapshot(CONFIGURATION, PROPERTIES | {"qubits": [QUBIT, QUBIT, qubit], "gates": gates})
+    assert snapshot.num_qubits == len(snapshot.calibration.qubits) == 3
+    assert list(snapshot.calibration.working) == [0, 1]
+    assert snapshot.coupling == ((0, 1),)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"last_update_date": "yesterday"}, r"RFC3339.*\$\.last_update_date"),
+        ({"qubits": [QUBIT] * 2}, "wanted 3 qubits as configured, got 2"),
+        ({"qubits": [[*QUBIT, parameter("T1", -1.0)]] * 3}, "qubit 0: wanted T1 and T2 above 0"),
+        ({"gates": [gate("cx", [0, 7], 0.1, 1.0)]}, r"gate cx: wanted different qubits in 0\.\.2, got \(0, 7\)"),
+        ({"gates": [gate("cx", [0, 1], -0.1, 1.0)]}, r"gate cx on \(0, 1\): wanted an error in \[0, 1\]"),
+        ({"gates": [gate("cx", [0, 1], 1.0, 1.0)]}, "wanted a two-qubit gate with an error below 0.5, got none"),
+        ({"gates": [{"gate": "cx"}]}, r"missing required field `qubits`.*gates"),
+        ({"gates": 3}, r"Expected `array`, got `int` - at `\$\.gates`"),
+    ],
+)
+def test_what_is_no_calibration_is_refused_in_words(wrong: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(CalibrationMissing, match=words):
+        parse_snapshot(CONFIGURATION, PROPERTIES | wrong)
+    (tmp_path / "conf_x.json").write_text(json.dumps(CONFIGURATION))
+    (tmp_path / "props_x.json").write_text(json.dumps(PROPERTIES | wrong))
+    with pytest.raises(CalibrationMissing, match=rf"mine: .*props_x\.json: .*{words}"):
+        read_files("mine", tmp_path, "x")
+
+
+def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "conf_x.json").write_text("{")
+    with pytest.raises(CalibrationMissing, match=r"mine: wanted IBM's configuration in .*conf_x\.json: .*truncated"):
+        read_files("mine", tmp_path, "x")
+
+
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name.startswith("virtual_")])
+def test_every_machine_keeps_most_of_its_qubits_and_edges(name: str) -> None:
+    device = load(name).device()
+    assert device.calibration is not None
+    assert len(device.calibration.working) >= 0.98 * device.num_qubits
+    assert len(device.coupling or ()) >= 0.9 * (device.num_qubits - 1)
+    assert all(gate.error < 0.5 for gate in device.calibration.gates)
+    assert set(device.basis_gates) >= {"rz", "sx", "x"}
 
 
 def test_feed_forward_is_announced_only_where_it_is_supported() -> None:

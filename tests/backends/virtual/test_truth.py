@@ -53,12 +53,12 @@ def after(
 
 
 @pytest.mark.parametrize(("name", "qubits"), [("sx", (3,)), ("x", (20,)), ("cx", (1, 2)), ("cx", (12, 13))])
-def test_a_gate_turns_too_far_by_less_than_its_published_infidelity(name: str, qubits: tuple[int, ...]) -> None:
+def test_a_gate_turns_too_far_by_a_share_of_its_published_infidelity(name: str, qubits: tuple[int, ...]) -> None:
     circuit = QuantumCircuit(27)
     getattr(circuit, name)(*qubits)
     (turn,) = TRUTH.after(circuit, schedule(circuit, CALIBRATION), range(27))[0]
     extra = 1.0 - average_gate_fidelity(Operator(turn.operation))
-    assert 0.0 < extra < CALIBRATION.gate_table[name, qubits].error
+    assert 0.0 < extra < TRUTH.strengths.over_rotation * CALIBRATION.gate_table[name, qubits].error
 
 
 def test_neighbouring_gates_disturb_each_other_only_when_they_overlap() -> None:
