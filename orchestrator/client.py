@@ -76,9 +76,8 @@ class Options(TypedDict, total=False):
         pin: run it there, whatever a policy would say; a mapping shares the shots: ``{"a": 0.5, "b": 0.5}``.
         allow, exclude: the candidates.
         priority: 0 (background) to 9 (urgent).
-        seed: the same seed on the same backend gives the same counts. On a device with a layout to choose this holds
-            within one worker process: between equally good layouts Qiskit decides anew in each. Give
-            ``transpile=TranspileOptions(initial_layout=…)`` where counts must agree across processes.
+        seed: the same seed on the same backend gives the same counts. On a device whose readout drifts since its
+            calibration that is so at the same moment.
         transpile: optimisation level, transpiler seed, initial layout.
         memory: keep every shot.   return_compiled: keep the transpiled circuits.
         tags: to find it again.

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 MAX_ACTIVE_QUBITS = 20
 _MAX_NOISE_MODELS = 64
 
-# Constants: ours, measured with examples/benchmarks/cost_curves.py. The machines differ less than two runs of it.
+# Constants: ours, measured with examples/benchmarks/cost_curves.py, those of the Pauli realisations with virtual_qpus.py.
+# The machines differ less than two runs of it.
 COST_CURVE = CostCurve(
     overhead_s=8.5e-4,
     shot_s=1.1e-6,

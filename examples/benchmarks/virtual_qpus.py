@@ -27,18 +27,7 @@ from orchestrator.runtime import PrepareWork
 from workers import hands
 
 MACHINES = [name for name in BACKENDS if name.startswith("virtual_")]
-RUNS = (
-    (6, 1000),
-    (8, 1000),
-    (10, 1000),
-    (11, 100),
-    (12, 100),
-    (14, 100),
-    (15, 1000),
-    (16, 1000),
-    (18, 1000),
-    (20, 1000),
-)
+RUNS = (*((n, 1000) for n in (6, 8, 10)), *((n, 100) for n in (11, 12, 14)), *((n, 1000) for n in (15, 16, 18, 20)))
 """Qubits and shots."""
 
 
