@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 MAX_ACTIVE_QUBITS = 20
 _MAX_NOISE_MODELS = 64
 
-# Constants: ours, measured with examples/benchmarks/cost_curves.py, those of the Pauli realisations with virtual_qpus.py.
+# Constants: ours, measured with cost_curves.py of examples/benchmarks, those of the realisations with virtual_qpus.py.
 # The machines differ less than two runs of it.
 COST_CURVE = CostCurve(
     overhead_s=8.5e-4,
