@@ -17,6 +17,9 @@ _OWN: dict[str, str] = {
     "stim": "backends.stim:Stim",  # ideal, up to 1000 qubits, Clifford circuits without feed-forward
     "fake_guadalupe": "backends.virtual.ibm:fake_guadalupe",  # IBM Falcon r4, 16 qubits, calibration of April 2021
     "fake_hanoi": "backends.virtual.ibm:fake_hanoi",  # IBM Falcon r5.11, 27 qubits, calibration of February 2025
+    "fake_rainbow": "backends.virtual.google:fake_rainbow",  # Google Sycamore, 23 qubits, November 2021
+    "fake_weber": "backends.virtual.google:fake_weber",  # Google Sycamore, 53 qubits, November 2021
+    "fake_willow_pink": "backends.virtual.google:fake_willow_pink",  # Google Willow, 105 qubits, August 2024
     "virtual_manila": "backends.virtual.ibm:manila",  # 5 qubits, May 2024; this and the next: with a hidden truth
     "virtual_nairobi": "backends.virtual.ibm:nairobi",  # 7 qubits, May 2024
     "virtual_guadalupe": "backends.virtual.ibm:guadalupe",  # 16 qubits, April 2021
@@ -27,6 +30,9 @@ _OWN: dict[str, str] = {
     "virtual_torino": "backends.virtual.ibm:torino",  # 133 qubits, CZ, February 2025
     "virtual_fez": "backends.virtual.ibm:fez",  # 156 qubits, CZ, February 2025
     "virtual_marrakesh": "backends.virtual.ibm:marrakesh",  # 156 qubits, CZ, February 2025
+    "virtual_rainbow": "backends.virtual.google:rainbow",  # 23 qubits, sqrt-iSWAP, November 2021
+    "virtual_weber": "backends.virtual.google:weber",  # 53 qubits, sqrt-iSWAP, November 2021
+    "virtual_willow_pink": "backends.virtual.google:willow_pink",  # 105 qubits, CZ, August 2024
     "cpu": "backends.cpu:Cpu",  # no circuits: the classical algorithm of families that have one
     "cirq_simulator": "backends.cirq_simulator:CirqSimulator",  # ideal, up to 20 qubits
     "braket_local": "backends.braket_local:BraketLocal",  # ideal, up to 20 qubits
@@ -35,6 +41,7 @@ _OWN: dict[str, str] = {
     "braket_ankaa": "backends.braket:ankaa",  # Rigetti, 82 qubits, likewise
     "braket_forte": "backends.braket:forte",  # IonQ, 36 qubits, likewise
     "braket_qpu": "backends.braket:any_qpu",  # the IQM, Rigetti or IonQ device of QORCH_BRAKET_QPU_ARN, likewise
+    "braket_emulator": "backends.braket_emulator:BraketEmulator",  # synthetic QPU of 20 qubits, Braket's LocalEmulator
     "pennylane_lightning": "backends.pennylane_lightning:PennyLaneLightning",  # ideal, up to 22 qubits
     **{name: f"backends.ibm:{name}" for name in named_in("QORCH_IBM_BACKEND")},  # IBM Quantum, the machines one names
     "cuquantum": "backends.cuquantum:CuQuantum",  # ideal, on a GPU: as wide as its memory holds, wider if shallow

@@ -60,13 +60,7 @@ class BraketLocal:
     @cached_property
     def _simulator(self) -> Any:
         self.device()  # raises the install command rather than an ImportError
-        import braket.default_simulator.linalg_utils  # noqa: F401  # it sets numba's threading layer: import it first
-        import numba
-        from braket.devices import LocalSimulator
-
-        # Braket asks for numba's "workqueue", which aborts the whole process when two threads simulate at once.
-        numba.config.THREADING_LAYER = "omp"
-        return LocalSimulator("braket_sv")
+        return local_simulator("braket_sv")
 
     def warm_up(self) -> None:
         """Import Braket and have numba compile every kind of gate that conversion makes."""
@@ -106,14 +100,29 @@ class BraketLocal:
         return run_by_sampling(prepared, runs, self._distribution, seeds=seeds, memory=memory, method="statevector")
 
     def _distribution(self, circuit: QuantumCircuit) -> tuple[NDArray[np.float64], Mapping[int, int]]:
-        import numba
         import numpy as np
 
-        simulator = self._simulator
-        numba.set_num_threads(1)  # numba keeps this for each thread; the machine's cores belong to the workers
         converted = to_braket(circuit)
-        result = simulator.run(converted.circuit.state_vector(), shots=0).result()
-        amplitudes = np.asarray(result.values[0])
+        amplitudes = np.asarray(exact_result(self._simulator, converted.circuit.state_vector()))
         wires = amplitudes.reshape((2,) * len(converted.qubits))
         reversed_wires = wires.transpose().reshape(-1)  # Braket's first qubit is the highest bit of the index
         return np.abs(reversed_wires) ** 2, converted.readout
+
+
+def local_simulator(method: str) -> Any:
+    """Braket's local simulator ("braket_sv" or "braket_dm"), safe to run in several threads."""
+    import braket.default_simulator.linalg_utils  # noqa: F401  # it sets numba's threading layer: import it first
+    import numba
+    from braket.devices import LocalSimulator
+
+    # Braket asks for numba's "workqueue", which aborts the whole process when two threads simulate at once.
+    numba.config.THREADING_LAYER = "omp"
+    return LocalSimulator(method)
+
+
+def exact_result(simulator: Any, circuit: Any) -> Any:
+    """The one result that a Braket circuit asks for, computed without shots and on one thread."""
+    import numba
+
+    numba.set_num_threads(1)  # numba keeps this for each thread; the machine's cores belong to the workers
+    return simulator.run(circuit, shots=0).result().values[0]

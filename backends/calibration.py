@@ -21,22 +21,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QubitCalibration:
-    """One qubit. Times in seconds; ``readout_error`` is the assignment error in [0, 1]."""
+    """One qubit. Times in seconds; ``readout_error`` is the assignment error in [0, 1].
+
+    ``readout_bias`` is P(0 read | 1) - P(1 read | 0), 0 where only their mean, ``readout_error``, is published.
+    """
 
     t1_s: float
     t2_s: float
     readout_error: float
     readout_duration_s: float
+    readout_bias: float = 0.0
+
+    @property
+    def misread(self) -> tuple[float, float]:
+        """P(1 read | 0) and P(0 read | 1)."""
+        return self.readout_error - self.readout_bias / 2.0, self.readout_error + self.readout_bias / 2.0
 
 
 @dataclass(frozen=True)
 class GateCalibration:
-    """One gate on one ordered tuple of qubits. ``error`` is the average gate infidelity in [0, 1]."""
+    """One gate on one ordered tuple of qubits. ``error`` is the average gate infidelity in [0, 1], all parts together.
+
+    ``fsim`` is its coherent part where that is published: angles theta, phi, zeta and gamma, in radians, of the
+    excitation-preserving gate that follows the ideal one (``backends.fsim``).
+    """
 
     gate: str
     qubits: tuple[int, ...]
     error: float
     duration_s: float
+    fsim: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,7 @@ def readout_model(calibration: Calibration, qubits: Sequence[int], flips: Sequen
 
     model = NoiseModel(basis_gates=sorted({gate.gate for gate in calibration.gates}))
     for position, qubit in enumerate(qubits):
-        published = calibration.qubits[qubit].readout_error
-        up, down = (published, published) if flips is None else flips[position]
+        up, down = calibration.qubits[qubit].misread if flips is None else flips[position]
         model.add_readout_error(ReadoutError([[1.0 - up, up], [down, 1.0 - down]]), [position], warnings=False)
     return model
 
@@ -63,24 +62,31 @@ def readout_model(calibration: Calibration, qubits: Sequence[int], flips: Sequen
 def gate_error(gate: GateCalibration, qubits: tuple[QubitCalibration, ...], *, one_map: bool = False) -> Any:
     """The gate's channel after its ideal action, a ``QuantumError``; None if it is the identity.
 
-    Composing relaxation of average fidelity F with a depolarising channel of parameter p leaves
-    1 - r = (1 - p) F + p/d, so p = d (r - 1 + F) / (d F - 1) for a published infidelity r.
+    Composing relaxation of average fidelity F, the coherent error before it if one is published, with a depolarising
+    channel of parameter p leaves 1 - r = (1 - p) F + p/d, so p = d (r - 1 + F) / (d F - 1) for a published
+    infidelity r.
 
     As a mixture (``one_map=False``) a qubit whose T2 is longer than its T1 relaxes Pauli-twirled: at the same rates,
     with the same infidelity, but without preferring the ground state. Its exact channel is a Kraus map, for about one
     in fifty of which Aer's trajectories end in "Kraus is empty", a failure of its eigenvalue solver.
     """
+    from qiskit.circuit.library import UnitaryGate
     from qiskit.quantum_info import Kraus, SuperOp, average_gate_fidelity
     from qiskit_aer.noise import QuantumError, depolarizing_error
 
-    relaxing = _relaxing(qubits, gate.duration_s, exact=one_map)
-    fidelity = 1.0 if relaxing is None else float(average_gate_fidelity(relaxing.to_quantumchannel()))
+    from backends.fsim import fsim_matrix
+
+    channel = _relaxing(qubits, gate.duration_s, exact=one_map)
+    if gate.fsim is not None:
+        coherent = QuantumError([([(UnitaryGate(fsim_matrix(*gate.fsim)), [0, 1])], 1.0)])
+        channel = coherent if channel is None else coherent.compose(channel)
+    fidelity = 1.0 if channel is None else float(average_gate_fidelity(channel.to_quantumchannel()))
     dimension = 2.0 ** len(qubits)
     parameter = dimension * (gate.error - 1.0 + fidelity) / (dimension * fidelity - 1.0)
-    error = relaxing
+    error = channel
     if parameter > 0.0:
         depolarising = depolarizing_error(min(parameter, _MAX_DEPOLARISING[len(qubits)]), len(qubits))
-        error = depolarising if relaxing is None else relaxing.compose(depolarising)
+        error = depolarising if channel is None else channel.compose(depolarising)
     return QuantumError(Kraus(SuperOp(error))) if one_map and error is not None else error
 
 

@@ -47,5 +47,15 @@ TARIFFS: dict[str, Price] = {
         per_second_usd=0.80,
         source="ours, for the emulated device: half the newer device's rate, since it is older and noisier",
     ),
+    "emulated_iqm": Price(
+        per_task_usd=0.30,
+        per_shot_usd=0.00145,
+        source=f"ours, for an emulated device that does not exist: that of IQM Garnet on Amazon Braket, {_FROM_MEMORY}",
+    ),
+    "emulated_google": Price(
+        per_second_usd=1.60,
+        source="ours, for the emulated device, as Google publishes no tariff: IBM's pay-as-you-go rate (second-hand) "
+        "on the device's scheduled time",
+    ),
 }
 """Tariffs by name. Only those that say so in ``source`` are a vendor's; nothing here is read from a vendor."""

@@ -248,10 +248,13 @@ def _exact_cliffords(device: Device, circuit: QuantumCircuit) -> QuantumCircuit:
 
 @lru_cache(maxsize=1)
 def _vocabulary() -> tuple[dict[str, Any], dict[str, type]]:
-    """Qiskit's standard gates by name, and the gates of any width by name."""
+    """Qiskit's standard gates and ours by name, and the gates of any width by name."""
     from qiskit.circuit.library import MCPhaseGate, MCXGate, UnitaryGate, get_standard_gate_name_mapping
 
-    return get_standard_gate_name_mapping(), {"mcx": MCXGate, "mcphase": MCPhaseGate, "unitary": UnitaryGate}
+    from backends.fsim import SqrtISwap
+
+    gates = get_standard_gate_name_mapping() | {"sqrt_iswap": SqrtISwap()}
+    return gates, {"mcx": MCXGate, "mcphase": MCPhaseGate, "unitary": UnitaryGate}
 
 
 def _control_flow() -> dict[str, type]:

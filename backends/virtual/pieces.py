@@ -85,13 +85,17 @@ def _relaxing(
 
 def woven(circuit: QuantumCircuit, before: Insertions, after: Insertions) -> QuantumCircuit:
     """The circuit with insertions, and without delays, whose time is in them."""
-    if not before and not after and "delay" not in circuit.count_ops():
+    from qiskit.circuit.library import UnitaryGate
+
+    if not before and not after and circuit.count_ops().keys().isdisjoint(("delay", "sqrt_iswap")):
         return circuit
     whole = circuit.copy_empty_like()
     for number, item in enumerate(circuit.data):
         for more in before.get(number, ()):
             whole._append(more)
-        if item.name != "delay":
+        if item.name == "sqrt_iswap":  # which Aer knows as a matrix alone, and whose noise finds it by its label
+            whole.append(UnitaryGate(item.operation.to_matrix(), label="sqrt_iswap"), item.qubits)
+        elif item.name != "delay":
             whole._append(item)
         for more in after.get(number, ()):
             whole._append(more)

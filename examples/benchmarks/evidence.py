@@ -25,7 +25,8 @@ def results(
     """A CSV writer into ``folder/name.csv``; read it with ``comment="#"``. It names the versions of the packages."""
     folder.mkdir(parents=True, exist_ok=True)
     asked = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    machine = f"{platform.machine()}, {os.cpu_count()} shared cores, Python {platform.python_version()}"
+    cores = f"{os.cpu_count()} shared cores (load {os.getloadavg()[0]:.0f})"
+    machine = f"{platform.machine()}, {cores}, Python {platform.python_version()}"
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     with (folder / f"{name}.csv").open("w", newline="") as file:
         for key, value in (
