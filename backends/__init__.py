@@ -33,6 +33,7 @@ _OWN: dict[str, str] = {
     "virtual_rainbow": "backends.virtual.google:rainbow",  # 23 qubits, sqrt-iSWAP, November 2021
     "virtual_weber": "backends.virtual.google:weber",  # 53 qubits, sqrt-iSWAP, November 2021
     "virtual_willow_pink": "backends.virtual.google:willow_pink",  # 105 qubits, CZ, August 2024
+    "ibm_perth_replay": "backends.replay:perth",  # IBM Falcon r5.11H, 7 qubits, the calibrations of half a year
     "cpu": "backends.cpu:Cpu",  # no circuits: the classical algorithm of families that have one
     "cirq_simulator": "backends.cirq_simulator:CirqSimulator",  # ideal, up to 20 qubits
     "braket_local": "backends.braket_local:BraketLocal",  # ideal, up to 20 qubits

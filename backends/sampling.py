@@ -81,7 +81,15 @@ class Tally:
             self.counts[run], self.memory[run] = dict(Counter(hand)), hand
             start += size
 
-    def execution(self, *, run_s: float, memory: bool, method: str, device_s: float | None = None) -> Execution:
+    def execution(
+        self,
+        *,
+        run_s: float,
+        memory: bool,
+        method: str,
+        device_s: float | None = None,
+        queue_s: float | None = None,
+    ) -> Execution:
         """The record of a call whose runs are all in."""
         order = range(len(self.counts))
         return Execution(
@@ -90,6 +98,7 @@ class Tally:
             memory=tuple(self.memory[run] for run in order) if memory else None,
             method=method,
             device_s=device_s,
+            queue_s=queue_s,
         )
 
 

@@ -11,7 +11,7 @@ from orchestrator.cost_model.prior import prior
 from orchestrator.defects import DEFECTS, defect
 from orchestrator.errors import NoFeasibleBackend, PlacementError
 from orchestrator.fleet import Fleet
-from orchestrator.job import Assignment, AssignmentState, Estimate, Failure, JobSpec
+from orchestrator.job import Assignment, AssignmentState, Estimate, Failure, JobSpec, Times
 from orchestrator.lifecycle import Rules, movable
 from orchestrator.placement import Backlog, Candidate, Choice, Request, rank, rejections, ruled_out
 from orchestrator.preparation import Fit
@@ -23,12 +23,13 @@ from orchestrator.store import Waiting
 
 @dataclass(frozen=True)
 class Scene:
-    """What a batch of jobs is decided on. The backlog grows with what is decided."""
+    """What a batch of jobs is decided on. The backlog grows with what is decided; ``times`` as in ``Measurement``."""
 
     fleet: Fleet
     backlog: Backlog
     model: CostModel
     now: float
+    times: Times = Times.WALL
 
 
 def movable_parts(stranded: Sequence[Waiting], rules: Rules) -> dict[str, tuple[Waiting, tuple[str, ...]]]:
@@ -117,5 +118,5 @@ def parts_of(request: Request, choice: Choice, known: Known, scene: Scene) -> li
 def _sized(spec: JobSpec, known: Known, scene: Scene, backend: str, shots: int) -> tuple[Estimate, Estimate]:
     """Prior and estimate of so many shots there: what does not depend on the shots is paid in full by each share."""
     (facts, fits), device = known, scene.fleet.devices[backend]
-    before = prior(device, fits.get(backend, Fit()), shots)  # where the job may not go, nobody has looked
+    before = prior(device, fits.get(backend, Fit()), shots, scene.times)  # where the job may not go, nobody has looked
     return before, scene.model.estimate(before, device, facts.group, spec.program.content_hash())

@@ -27,6 +27,13 @@ MAX_LAYOUT = 100_000
 """Largest physical qubit that a layout may name; a device has far fewer."""
 
 
+class Times(StrEnum):
+    """How long an emulated device counts as taking: as its simulation does, or as it would itself, with its queue."""
+
+    WALL = "wall"
+    EMULATED = "emulated"
+
+
 class JobState(StrEnum):
     """Where a job is; the last three are final."""
 
@@ -202,6 +209,8 @@ class Estimate:
         energy_j: energy of the run, joules.
         cost_usd: price of the run.
         num_observations: measurements of this kind of job on this backend behind the estimate; 0 is the prior alone.
+        queue_s: seconds that it waits at the device itself; None where nothing waits there, or it does not count.
+        device_s: seconds that an emulated device would be busy, where that counts instead of its simulation's time.
     """
 
     service_s: float
@@ -209,6 +218,13 @@ class Estimate:
     energy_j: float
     cost_usd: float
     num_observations: float = 0.0
+    queue_s: float | None = None
+    device_s: float | None = None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds from its start to its result, as policies compare them: in the device's queue, and then on it."""
+        return (self.queue_s or 0.0) + (self.service_s if self.device_s is None else self.device_s)
 
 
 @dataclass(frozen=True)
@@ -280,13 +296,18 @@ class Measurement:
     Attributes:
         wait_s: from placement to start.   prepare_s: transpilation on the worker.   run_s: the backend alone.
         service_s: from start to result: what the backend was busy with it.
-        latency_s: from submission to result.
+        latency_s: from submission to result, in the ``times`` that count.
         fidelity: relative to the ideal, in [0, 1]; None where no ideal can be computed (then kind is "estimated" and
             the estimate stands in for it).
         fidelity_floor: what an ideal device would reach on average with that many shots; None where it has no meaning.
         score: the family's own figure of merit, raw.
         method: the engine or engines that ran, as the backend names them.
         approximate: one of them only stands in for an exact one, so fidelity and score say nothing about the device.
+        device_s: seconds that an emulated device would have been busy; None where the run was the real thing.
+        queue_s: seconds waited at the device itself, emulated or as its provider tells; None where nobody tells.
+        at: the moment in which emulated devices lived when it ran, seconds since the epoch.
+        times: those in ``latency_s``; emulated ones are what it would have been with the device and its queue in the
+            place of the simulation.
     """
 
     wait_s: float
@@ -302,6 +323,10 @@ class Measurement:
     cost_usd: float
     method: str = ""
     approximate: bool = False
+    device_s: float | None = None
+    queue_s: float | None = None
+    at: float | None = None
+    times: Times = Times.WALL
 
 
 @dataclass(frozen=True)

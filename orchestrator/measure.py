@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from backends.backend import Device
 from backends.energy import energy_j
 from circuits.counts import merge
 from circuits.facts import Judgement
 from circuits.family import Counts
-from orchestrator.job import Assignment, Estimate, Job, Measurement, Placement, Result, Share
+from orchestrator.job import Assignment, Estimate, Job, Measurement, Placement, Result, Share, Times
 from orchestrator.runtime import Executed
 from orchestrator.store import Run
 
 
 def of_assignment(
-    job: Job, assignment: Assignment, device: Device, executed: Executed, *, service_s: float, now: float
+    job: Job,
+    assignment: Assignment,
+    device: Device,
+    executed: Executed,
+    *,
+    service_s: float,
+    now: float,
+    times: Times = Times.WALL,
 ) -> Measurement:
-    """Measurement of one share. ``now`` is the store's time of its end."""
+    """Measurement of one share. ``now`` is the store's time of its end; ``times`` as in :class:`Measurement`."""
+    latency_s = now - job.submitted_at
+    if times is Times.EMULATED and executed.device_s is not None:
+        latency_s += (executed.queue_s or 0.0) + executed.device_s - service_s
+    else:
+        times = Times.WALL
     paid_s = service_s if executed.device_s is None else executed.device_s
     started_at = assignment.started_at if assignment.started_at is not None else now
     return Measurement(
@@ -25,7 +37,7 @@ def of_assignment(
         prepare_s=executed.prepare_s,
         run_s=executed.run_s,
         service_s=service_s,
-        latency_s=max(0.0, now - job.submitted_at),
+        latency_s=max(0.0, latency_s),
         fidelity=executed.judgement.fidelity,
         fidelity_kind=executed.judgement.kind,
         fidelity_floor=executed.judgement.floor,
@@ -34,6 +46,10 @@ def of_assignment(
         cost_usd=device.price.cost_usd(num_tasks=executed.num_tasks, shots=executed.num_shots, run_s=paid_s),
         method=executed.method,
         approximate=executed.approximate,
+        device_s=executed.device_s,
+        queue_s=executed.queue_s,
+        at=executed.at,
+        times=times,
     )
 
 
@@ -42,12 +58,13 @@ def of_job(
 ) -> Result:
     """The result of a job whose shares are all done. Parallel times are the longest, energy and price the sum."""
     parts = [run.measurement for run in runs]
+    latencies_s = [part.latency_s for part in parts if part.times is Times.EMULATED]
     measurement = Measurement(
         wait_s=max(part.wait_s for part in parts),
         prepare_s=max(part.prepare_s for part in parts),
         run_s=max(part.run_s for part in parts),
         service_s=max(part.service_s for part in parts),
-        latency_s=max(0.0, now - job.submitted_at),
+        latency_s=max(latencies_s, default=max(0.0, now - job.submitted_at)),
         fidelity=judgement.fidelity,
         fidelity_kind=judgement.kind,
         fidelity_floor=judgement.floor,
@@ -56,6 +73,10 @@ def of_job(
         cost_usd=sum(part.cost_usd for part in parts),
         method="+".join(sorted({part.method for part in parts})),
         approximate=any(part.approximate for part in parts),
+        device_s=_longest(part.device_s for part in parts),
+        queue_s=_longest(part.queue_s for part in parts),
+        at=min((part.at for part in parts if part.at is not None), default=None),
+        times=Times.EMULATED if latencies_s else Times.WALL,
     )
     memory = [run.memory for run in runs if run.memory is not None]
     compiled = {a.backend: run.compiled for a, run in zip(assignments, runs, strict=True) if run.compiled is not None}
@@ -102,4 +123,11 @@ def together(shares: Sequence[tuple[int, Estimate]]) -> Estimate:
         energy_j=sum(estimate.energy_j for _, estimate in shares),
         cost_usd=sum(estimate.cost_usd for _, estimate in shares),
         num_observations=min(estimate.num_observations for _, estimate in shares),
+        queue_s=_longest(estimate.queue_s for _, estimate in shares),
+        device_s=_longest(estimate.device_s for _, estimate in shares),
     )
+
+
+def _longest(times_s: Iterable[float | None]) -> float | None:
+    """The longest of those that are known."""
+    return max((time_s for time_s in times_s if time_s is not None), default=None)

@@ -32,6 +32,7 @@ from orchestrator.cost_model.model import FOLD_VERSION, CostModel
 from orchestrator.deciding import Scene, movable_parts, parts_of, request_of
 from orchestrator.defects import DEFECTS, defect
 from orchestrator.errors import PlacementError, StoreUnavailable
+from orchestrator.experiment import Experiment
 from orchestrator.fleet import Fleet
 from orchestrator.held import Held
 from orchestrator.job import (
@@ -95,6 +96,7 @@ class Pipeline:
         self._policies = policies
         self._settings = settings
         self._owner = owner
+        self.experiment = Experiment(store, settings)
         self._preparer = Preparer(store, runtime, settings)
         self._model: CostModel | None = None
         self._learning = threading.Lock()
@@ -160,7 +162,7 @@ class Pipeline:
         if not jobs:
             return False
         begun = time.perf_counter()
-        scene = Scene(fleet, fleet.backlog(look.outstanding, now), self.learn(), now)
+        scene = Scene(fleet, fleet.backlog(look.outstanding, now), self.learn(), now, self._settings.times)
         prepared = self._preparer.prepare([one.job for one in jobs], fleet.devices)
         known: dict[str, Known] = {}
         requests: list[Request] = []
@@ -274,9 +276,9 @@ class Pipeline:
         expected_s = sum(one.assignment.estimate.service_s for one in taken)
         with self._held.leashed([one.job.id for one in taken], PATIENCE_S + PATIENCE * expected_s) as leash:
             due, endings = self._due(taken)
-            begun = time.perf_counter()
+            at, begun = self.experiment.moment(), time.perf_counter()
             try:
-                outcomes, warm_up_s = self._runtime.execute_many([self._work(one) for one in due], leash)
+                outcomes, warm_up_s = self._runtime.execute_many([self._work(one, at) for one in due], leash)
                 spent_s = time.perf_counter() - begun - warm_up_s
                 endings += self._measured(due, outcomes, device, spent_s)
             except DEFECTS as error:
@@ -311,7 +313,8 @@ class Pipeline:
                 return endings
             begun = time.perf_counter()
             try:
-                executed = self._runtime.execute(self._work(one), leash, lambda data: self._progress(job_id, data))
+                work = self._work(one, self.experiment.moment())
+                executed = self._runtime.execute(work, leash, lambda data: self._progress(job_id, data))
                 service_s = max(0.0, time.perf_counter() - begun - executed.warm_up_s)
                 return [self._completed(one, device, executed, service_s, self.store.now())]
             except RuntimeFailure as failed:
@@ -323,7 +326,7 @@ class Pipeline:
             except DEFECTS as error:
                 return [Ending(one.assignment, Broken(self.store.now(), defect("execute", error)))]
 
-    def _work(self, one: Claimed) -> ExecuteWork:
+    def _work(self, one: Claimed, at: float) -> ExecuteWork:
         spec = one.job.spec
         facts = self._preparer.facts(spec.program)
         return ExecuteWork(
@@ -337,6 +340,7 @@ class Pipeline:
             memory=spec.memory,
             return_compiled=spec.return_compiled,
             job_id=one.job.id,
+            at=at,
         )
 
     def _progress(self, job_id: str, data: Mapping[str, object]) -> None:
@@ -372,7 +376,8 @@ class Pipeline:
         facts = self._preparer.facts(job.spec.program)
         if facts is None:
             raise RuntimeError(f"job {job.id} was placed although its program was never prepared")
-        measured = measure.of_assignment(job, assignment, device, executed, service_s=service_s, now=now)
+        times = self._settings.times
+        measured = measure.of_assignment(job, assignment, device, executed, service_s=service_s, now=now, times=times)
         seen = Observation(
             assignment_id=assignment.id,
             job_id=job.id,

@@ -154,7 +154,7 @@ class Request:
         return cost(
             self.spec.objective,
             scales,
-            latency_s=self.waited_s + wait_s + estimate.service_s,
+            latency_s=self.waited_s + wait_s + estimate.elapsed_s,
             energy_j=estimate.energy_j,
             fidelity=estimate.fidelity,
             cost_usd=estimate.cost_usd,
@@ -218,7 +218,7 @@ def _limited(limits: Limits, estimate: Estimate, wait_s: float, waited_s: float)
         yield f"expected fidelity {estimate.fidelity:.4f} is below min_fidelity {limits.min_fidelity:g}"
     if limits.max_cost_usd is not None and estimate.cost_usd > limits.max_cost_usd:
         yield f"expected price {estimate.cost_usd:.4f} USD is above max_cost_usd {limits.max_cost_usd:g}"
-    expected_s = waited_s + wait_s + estimate.service_s
+    expected_s = waited_s + wait_s + estimate.elapsed_s
     if limits.deadline_s is not None and expected_s > limits.deadline_s:
         yield f"expected latency {expected_s:.2f} s is beyond deadline_s {limits.deadline_s:g}"
 

@@ -59,7 +59,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class ExecuteWork:
-    """Run a share of a job; ``job_id`` says whose log has what is said meanwhile."""
+    """Run a share of a job; ``job_id`` says whose log has what is said meanwhile, ``at`` when it is for the device."""
 
     program: Program
     limits: Limits
@@ -71,6 +71,7 @@ class ExecuteWork:
     memory: bool
     return_compiled: bool
     job_id: str = ""
+    at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Executed:
         warm_up_s: starting the child, importing SDKs, just-in-time compilation: paid once, no part of the service.
         prepare_s: transpilation in the child.   run_s: time in the backend alone.
         device_s: time that an emulated device itself would have been busy; None where the run was the real thing.
+        queue_s: time waited at the device itself; None where nobody tells.   at: of the work.
         counts: of the circuit; of an adaptive job, of its last circuit.
         method, approximate: as of ``backends.backend.Execution``.
     """
@@ -95,6 +97,8 @@ class Executed:
     method: str
     device_s: float | None = None
     approximate: bool = False
+    queue_s: float | None = None
+    at: float | None = None
     outcome: Any = None
     memory: tuple[str, ...] | None = None
     compiled: tuple[str, ...] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,12 +12,15 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from circuits.program import Limits as ProgramLimits
-from orchestrator.job import MAX_TIMEOUT_S
+from orchestrator.job import MAX_TIMEOUT_S, Times
 from orchestrator.lifecycle import Rules
 from orchestrator.placement import Scales
 
 SILENT_HEARTBEATS = 4
 """A worker that missed so many heartbeats is off the roll."""
+
+MAX_SPEED = 1e7
+"""Of an experiment's clock: four months in a second."""
 
 MAX_COUNT = 2**31 - 1
 """What every database and SDK can still count."""
@@ -88,6 +92,13 @@ class Settings(BaseSettings):
     retention_days: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Who places removes jobs that ended so long ago with everything of theirs but the telemetry; None keeps all."""
 
+    experiment_start: datetime | None = None
+    """When it is for emulated devices as an experiment begins, such as 2023-01-05T12:00 (UTC); None: now."""
+    experiment_speed: float = Field(default=1.0, ge=0, le=MAX_SPEED)
+    """Seconds that pass in the experiment while one passes on the wall; 0 holds it at its start."""
+    times: Times = Times.WALL
+    """How long emulated devices count as taking: as their simulation does, or as they would, with their queue."""
+
     scale_latency_s: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     scale_energy_j: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     scale_infidelity: float = Field(default=0.1, gt=0, allow_inf_nan=False)
@@ -99,6 +110,11 @@ class Settings(BaseSettings):
         if "?" in str(value):
             raise ValueError("a data folder's path may hold no '?': a database's address would end there")
         return value
+
+    @field_validator("experiment_start")
+    @classmethod
+    def _utc(cls, value: datetime | None) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
     @field_validator("backends", mode="before")
     @classmethod

@@ -222,6 +222,14 @@ class Store(Protocol):
         """The store's clock, seconds since the epoch; for records. Leases are decided by the database alone."""
         ...
 
+    def first_asked(self, name: str) -> float:
+        """When this was first asked about that name, by the store's clock: the same for all who ever ask.
+
+        Args:
+            name: at most 32 characters.
+        """
+        ...
+
     def close(self) -> None:
         """Give back every connection."""
         ...

@@ -69,6 +69,7 @@ _ONE_MESSAGE: tuple[type[Exception], ...] = (
     backends.CredentialsRefused,
     backends.DeviceUnavailable,
     backends.ExecutionFailed,
+    backends.NotHere,
     backends.OutcomeUnknown,
     backends.Throttled,
     backends.TransientFailure,

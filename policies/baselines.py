@@ -50,7 +50,10 @@ class ShortestQueue(OneByOne):
     """The feasible backend with the least work in front of it; among equals, in turn."""
 
     def pick(self, request: Request, backlog: Backlog, scales: Scales) -> Candidate:
-        waits = {candidate.backend: backlog.wait_s(candidate.backend) for candidate in request.feasible}
+        waits = {
+            candidate.backend: backlog.wait_s(candidate.backend) + (candidate.estimate.queue_s or 0.0)
+            for candidate in request.feasible
+        }
         equals = [candidate for candidate in request.feasible if waits[candidate.backend] == min(waits.values())]
         return equals[request.seq % len(equals)]
 
@@ -70,7 +73,7 @@ class EarliestFinish(OneByOne):
 
     def pick(self, request: Request, backlog: Backlog, scales: Scales) -> Candidate:
         feasible = request.feasible
-        ends_s = [backlog.wait_s(candidate.backend) + candidate.estimate.service_s for candidate in feasible]
+        ends_s = [backlog.wait_s(candidate.backend) + candidate.estimate.elapsed_s for candidate in feasible]
         earliest_s = min(ends_s)
         equals = [candidate for candidate, end_s in zip(feasible, ends_s, strict=True) if end_s == earliest_s]
         if len(equals) == 1:

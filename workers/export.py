@@ -48,6 +48,8 @@ def _estimate(prefix: str, of: Callable[[Any], Estimate]) -> dict[str, tuple[Kin
         f"{prefix}_fidelity": ("number", lambda row: of(row).fidelity),
         f"{prefix}_energy_j": ("number", lambda row: of(row).energy_j),
         f"{prefix}_cost_usd": ("number", lambda row: of(row).cost_usd),
+        f"{prefix}_queue_s": ("number", lambda row: of(row).queue_s),
+        f"{prefix}_device_s": ("number", lambda row: of(row).device_s),
     }
 
 
@@ -66,6 +68,10 @@ def _measurement(of: Callable[[Any], Measurement]) -> dict[str, tuple[Kind, Call
         "cost_usd": ("number", lambda row: of(row).cost_usd),
         "method": ("text", lambda row: of(row).method),
         "approximate": ("truth", lambda row: of(row).approximate),
+        "device_s": ("number", lambda row: of(row).device_s),
+        "queue_s": ("number", lambda row: of(row).queue_s),
+        "experiment_at": ("time", lambda row: of(row).at),
+        "times": ("text", lambda row: of(row).times.value),
     }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from qiskit import QuantumCircuit, qasm3
 
 import backends
+from backends import clock
 from backends.backend import Backend, Device, Execution, SeededBackend, TranspileOptions
 from backends.calibration import survival
 from backends.errors import BackendError, UnsupportedCircuit
@@ -52,8 +53,15 @@ def _seeded(name: str) -> SeededBackend | None:
     return found if isinstance(found, SeededBackend) else None
 
 
-@lru_cache(maxsize=KEPT)
 def _transpiled(program_json: str, limits: Limits, name: str, options: TranspileOptions) -> tuple[QuantumCircuit, ...]:
+    """A program's circuits for what the backend publishes at this moment: a calibration can be followed by another."""
+    return _transpiled_to(program_json, limits, name, options, backend(name).device().target_version)
+
+
+@lru_cache(maxsize=KEPT)
+def _transpiled_to(
+    program_json: str, limits: Limits, name: str, options: TranspileOptions, _target_version: str
+) -> tuple[QuantumCircuit, ...]:
     family = _family(program_json, limits)
     circuits = family.circuits() if isinstance(family, AdaptiveFamily) else [family.build()]
     return tuple(backend(name).prepare(circuits, options))
@@ -117,6 +125,11 @@ def execute(work: ExecuteWork, progress: Progress) -> Executed:
     Raises:
         CircuitError, BackendError: in their own words.
     """
+    with clock.at(work.at):
+        return _execute(work, progress)
+
+
+def _execute(work: ExecuteWork, progress: Progress) -> Executed:
     program_json = to_json(work.program)
     family = _family(program_json, work.limits)
     begun = time.perf_counter()
@@ -159,6 +172,11 @@ def _own(work: ExecuteWork) -> dict[str, Any]:
 
 def execute_together(works: Sequence[ExecuteWork]) -> list[Executed] | None:
     """Run alike pieces in one call of their backend. None if they have to be run one by one, as by :func:`execute`."""
+    with clock.at(works[0].at):
+        return _execute_together(works)
+
+
+def _execute_together(works: Sequence[ExecuteWork]) -> list[Executed] | None:
     work = works[0]
     if len(works) == 1 or _seeded(work.backend) is None or work.return_compiled:
         return None
@@ -212,6 +230,8 @@ def _executed(
         method=execution.method,
         device_s=execution.device_s,
         approximate=execution.approximate,
+        queue_s=execution.queue_s,
+        at=work.at,
         memory=execution.memory[index] if execution.memory else None,
         compiled=compiled,
     )
@@ -255,6 +275,8 @@ def _search(
         method="+".join(sorted({execution.method for execution in executions})),
         device_s=sum(times_s) if (times_s := [e.device_s for e in executions if e.device_s is not None]) else None,
         approximate=any(execution.approximate for execution in executions),
+        queue_s=executions[0].queue_s if executions else None,  # the rounds share a session: it waits once
+        at=work.at,
         outcome=_plain(outcome),
         memory=tuple(memory) if work.memory else None,
         compiled=compiled,

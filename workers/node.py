@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from sqlalchemy.exc import SQLAlchemyError
 
 import backends
+from backends import clock
 from backends.backend import Device
 from backends.errors import NotHere, UnknownBackend
 from orchestrator.errors import OrchestratorError
@@ -68,6 +69,11 @@ def _installed(names: Iterable[str]) -> Iterator[tuple[str, Device]]:
             log.warning("%s is not announced: %s", name, error)
 
 
+def _lives(device: Device) -> bool:
+    """Whether its record says something else at another moment."""
+    return device.kind == "emulated_qpu" and device.availability.heard_at > 0
+
+
 class Node:
     """Keeps one worker on the roll for as long as it lives."""
 
@@ -90,7 +96,9 @@ class Node:
         self._pipeline = pipeline
         self._settings = settings
         self._worker = worker
-        self._devices = devices
+        self._devices = dict(devices)
+        self._living = {name: backends.load(name) for name, device in devices.items() if _lives(device)}
+        self._looking = threading.Lock()
         self._warm: Collection[str] = ()
         self._prune_at = 0.0 if prunes and settings.retention_days is not None else math.inf
         self._on_duty = on_duty
@@ -106,6 +114,7 @@ class Node:
     def announce(self, *, warm: Collection[str]) -> None:
         """Say what this worker serves, and which of it is warm."""
         self._warm = warm
+        self._look_at_devices()
         slots = self._settings.slots
         roll = [
             Announcement(name, self._worker, slots, device, warm=name in warm) for name, device in self._devices.items()
@@ -122,8 +131,9 @@ class Node:
     def _beat(self) -> None:
         while not self._closing.wait(self._settings.heartbeat_s):
             try:
-                if not self._pipeline.store.heartbeat(self._worker):
-                    self.announce(warm=self._warm)  # a namesake that left has taken this one off the roll
+                there = self._pipeline.store.heartbeat(self._worker)  # or a namesake that left has taken it off
+                if self._look_at_devices() or not there:
+                    self.announce(warm=self._warm)
                 self._look_at_duty()
                 self._pipeline.renew()
                 self._pipeline.attend()
@@ -133,6 +143,14 @@ class Node:
                 log.warning("%s missed a heartbeat: %s", self._worker, error)
             except Exception:  # a worker that no longer beats would lose all that it does
                 log.exception("%s missed a heartbeat", self._worker)
+
+    def _look_at_devices(self) -> bool:
+        """Whether the record of an emulated device has changed with the time: its calibration, or its queue."""
+        with self._looking, clock.at(self._pipeline.experiment.moment()):
+            found = {name: backend.device() for name, backend in self._living.items()}
+            changed = any(device != self._devices[name] for name, device in found.items())
+            self._devices |= found
+        return changed
 
     def _look_at_duty(self) -> None:
         leaving = any((one.kind, one.name) == ("worker", self._worker) for one in self._pipeline.store.switches())

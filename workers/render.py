@@ -13,7 +13,7 @@ from rich.text import Text
 
 from circuits.family import Counts
 from orchestrator.cost_model.model import Learned
-from orchestrator.job import Assignment, Event, Job, Result
+from orchestrator.job import Assignment, Event, Job, Result, Times
 from orchestrator.placement import Scales
 from orchestrator.store import Announcement, Decision
 from orchestrator.tokens import Token
@@ -123,8 +123,17 @@ def _comparison(found: Result) -> Table:
     known = "calibration and measurements" if estimate.num_observations else "calibration alone"
     made.add_row("fidelity", fidelity(estimate.fidelity), fidelity(measured.fidelity), Text(kind, "dim"))
     made.add_row("service", duration(estimate.service_s), duration(measured.service_s), Text(parts, "dim"))
+    if measured.device_s is not None:
+        device = Text("the emulated device itself, as scheduled", "dim")
+        made.add_row("device", duration(estimate.device_s), duration(measured.device_s), device)
+    if measured.queue_s is not None:
+        queue = Text("at the device" if measured.device_s is None else "in front of the device, emulated", "dim")
+        made.add_row("queue", duration(estimate.queue_s), duration(measured.queue_s), queue)
     made.add_row("wait", duration(waiting_s), duration(measured.wait_s), "")
-    made.add_row("latency", "", duration(measured.latency_s), Text("from submission to result", "dim"))
+    span = "from submission to result"
+    if measured.times is Times.EMULATED:
+        span += ", emulated: with the device and its queue instead of its simulation"
+    made.add_row("latency", "", duration(measured.latency_s), Text(span, "dim"))
     made.add_row("energy", energy(estimate.energy_j), energy(measured.energy_j), "")
     made.add_row("price", price(estimate.cost_usd), price(measured.cost_usd), Text(f"estimated from {known}", "dim"))
     return made
@@ -194,6 +203,8 @@ def candidates(found: Decision, scales: Scales) -> list[dict[str, Any]]:
             "share": found.choice.get(each.backend, 0.0),
             "wait_s": each.wait_s,
             "service_s": each.estimate.service_s,
+            "queue_s": each.estimate.queue_s,
+            "device_s": each.estimate.device_s,
             "fidelity": each.estimate.fidelity,
             "energy_j": each.estimate.energy_j,
             "cost_usd": each.estimate.cost_usd,
@@ -219,8 +230,8 @@ def why(found: Decision, scales: Scales) -> RenderableType:
         made.add_row(
             Text(mark, "green"),
             Text(row["backend"], "bold" if share else "default", no_wrap=True),
-            duration(row["wait_s"]),
-            duration(row["service_s"]),
+            duration(row["wait_s"] + (row["queue_s"] or 0.0)),
+            duration(row["service_s"] if row["device_s"] is None else row["device_s"]),
             fidelity(row["fidelity"]),
             energy(row["energy_j"]),
             price(row["cost_usd"]),
@@ -252,7 +263,8 @@ def backends(found: Sequence[Announcement], now: float, modes: Mapping[str, str]
         cost = [f"${value:g}/{unit}" for value, unit in (
             (tariff.per_task_usd, "task"), (tariff.per_shot_usd, "shot"), (tariff.per_second_usd, "s")
         ) if value]  # fmt: skip
-        calibrated = "ideal" if device.calibration is None else f"{age(now - device.calibration.taken_at)} ago"
+        at = device.availability.heard_at or now  # an emulated device may live in another time
+        calibrated = "ideal" if device.calibration is None else f"{age(at - device.calibration.taken_at)} ago"
         kind = device.kind.replace("_", " ") + (", Clifford" if device.clifford_only else "")
         made.add_row(
             Text(each.backend, "bold", no_wrap=True),

@@ -1,1 +1,1 @@
-"""Calibrations that ship with the package."""
+"""Calibrations and queues of real machines, recorded; the .NOTICE beside each says whose they are."""

@@ -10,6 +10,7 @@ from functools import cache, partial
 
 from backends.ibm_calibration import read_snapshot
 from backends.pricing import TARIFFS
+from backends.queues import RecordedQueue
 from backends.virtual.qpu import VirtualQPU
 from backends.virtual.snapshot import Snapshot
 from backends.virtual.truth import Strengths
@@ -22,14 +23,22 @@ def _published(name: str, machine: str) -> Snapshot:
     return read_snapshot(name, machine)
 
 
-def ibm(name: str, machine: str, *, tariff: str = "emulated_falcon_r5", truth: bool = True) -> VirtualQPU:
+def ibm(
+    name: str,
+    machine: str,
+    *,
+    tariff: str = "emulated_falcon_r5",
+    truth: bool = True,
+    queue: RecordedQueue | None = None,
+) -> VirtualQPU:
     """One of IBM's machines.
 
     Args:
         name: key in ``backends.BACKENDS``.
         machine: IBM's name of it, such as "hanoi".
         tariff: in ``backends.pricing.TARIFFS``.
-        truth: it has errors that it does not publish; without, it is for all to use unless opted out.
+        truth: it has errors that it does not publish; without, it is served unless it is left out.
+        queue: in front of it; recorded of twelve machines.
     """
     return VirtualQPU(
         name,
@@ -37,6 +46,7 @@ def ibm(name: str, machine: str, *, tariff: str = "emulated_falcon_r5", truth: b
         price=TARIFFS[tariff],
         source=_SOURCE,
         truth=Strengths() if truth else None,
+        queue=queue,
         opt_in=truth,
     )
 
@@ -45,12 +55,12 @@ fake_guadalupe = partial(ibm, "fake_guadalupe", "guadalupe", tariff="emulated_fa
 fake_hanoi = partial(ibm, "fake_hanoi", "hanoi", truth=False)
 
 manila = partial(ibm, "virtual_manila", "manila")
-nairobi = partial(ibm, "virtual_nairobi", "nairobi")
+nairobi = partial(ibm, "virtual_nairobi", "nairobi", queue=RecordedQueue("ibm_nairobi"))
 guadalupe = partial(ibm, "virtual_guadalupe", "guadalupe", tariff="emulated_falcon_r4")
-hanoi = partial(ibm, "virtual_hanoi", "hanoi")
+hanoi = partial(ibm, "virtual_hanoi", "hanoi", queue=RecordedQueue("ibm_hanoi"))
 prague = partial(ibm, "virtual_prague", "prague")
 brooklyn = partial(ibm, "virtual_brooklyn", "brooklyn", tariff="emulated_falcon_r4")
-sherbrooke = partial(ibm, "virtual_sherbrooke", "sherbrooke")
+sherbrooke = partial(ibm, "virtual_sherbrooke", "sherbrooke", queue=RecordedQueue("ibm_sherbrooke"))
 torino = partial(ibm, "virtual_torino", "torino")
 fez = partial(ibm, "virtual_fez", "fez")
 marrakesh = partial(ibm, "virtual_marrakesh", "marrakesh")

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backends import clock
 from backends.aer import SINGLE_THREAD, run_pools
-from backends.backend import HERE, REPETITION_S, Availability, CostCurve, Device, Execution, TranspileOptions
+from backends.backend import REPETITION_S, CostCurve, Device, Execution, TranspileOptions
 from backends.calibration import Calibration
 from backends.energy import SUPERCONDUCTING_SYSTEM_POWER_W
 from backends.noise import Flips
 from backends.pricing import Price
+from backends.queues import RecordedQueue
 from backends.sampling import Tally, pool, rehearse
 from backends.sdk import sdk_version
 from backends.transpilation import transpile
@@ -71,7 +72,7 @@ COST_CURVE = CostCurve(
 
 
 class VirtualQPU:
-    """One emulated processor. Its snapshot and availability may follow ``backends.clock``.
+    """One emulated processor. Its snapshot and queue may follow ``backends.clock``.
 
     Attributes:
         name: key in ``backends.BACKENDS``; the hidden truth follows from it.
@@ -85,7 +86,7 @@ class VirtualQPU:
         price: Price,
         source: tuple[str, str, str],
         truth: Strengths | None = None,
-        availability: Callable[[], Availability] = lambda: HERE,
+        queue: RecordedQueue | None = None,
         cost_curve: CostCurve = COST_CURVE,
         opt_in: bool = True,
     ) -> None:
@@ -95,23 +96,29 @@ class VirtualQPU:
             snapshot: what it publishes at this moment; called often, so the same moment should give the same object.
             source: module, distribution and extra of the package that carries the calibration, as for ``sdk_version``.
             truth: how far it is from what it publishes; None for a device that does what it says.
-            availability: at this moment.
+            queue: what stands in front of it; None for a device that nobody else uses.
         """
         self.name = name
         self._snapshot = snapshot
         self._price = price
         self._source = source
         self._strengths = truth
-        self._availability = availability
+        self._queue = queue
         self._cost_curve = cost_curve
         self._opt_in = opt_in
         self._made: tuple[Snapshot, Device, Truth | None] | None = None
+        self._told: Device | None = None
         self._simulators: dict[Any, Any] = {}
 
     def device(self) -> Device:
         """The processor's record. Neither the vendor's SDK nor Qiskit is imported."""
-        (device, _, _), availability = self._now(), self._availability()
-        return device if availability == device.availability else replace(device, availability=availability)
+        device, _, _ = self._now()
+        if self._queue is None:
+            return device
+        announced = self._queue.availability(clock.now())
+        if self._told is None or (self._told.availability, self._told.calibration) != (announced, device.calibration):
+            self._told = replace(device, availability=announced)
+        return self._told
 
     def _now(self) -> tuple[Device, Calibration, Truth | None]:
         """Record, calibration and truth of this moment."""
@@ -188,6 +195,7 @@ class VirtualQPU:
                 device_s=sum(run.shots * (slices[run.circuit].duration_s + REPETITION_S) for run in runs),
             ),
             approximate=any(engine.method == REALISATIONS for engine in simulators),
+            queue_s=None if self._queue is None else self._queue.wait_s(moment, derive(seed, "queue")),
         )
 
     def _simulator(self, calibration: Calibration, engine: Engine) -> Any:

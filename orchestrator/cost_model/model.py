@@ -9,6 +9,9 @@ multiply, so a factor on -log F carries over from a short circuit to a long one 
 A depth with few observations leans on the one above it (empirical-Bayes shrinkage, ours): with n observations of mean
 m, its correction is (n m + STRENGTH * parent) / (n + STRENGTH). Old observations fade once there are more than MEMORY,
 so that drift is followed.
+
+Where a device's own times count (``Measurement.times``), device_s is learned like service_s, and queue_s for the
+backend as a whole: whoever waits there waits behind everybody.
 """
 
 from __future__ import annotations
@@ -40,6 +43,9 @@ LOSS_OFFSET = 0.01
 SMALLEST_FIDELITY = 1e-6
 """Fidelities are compared by their logarithm; none is smaller than this."""
 
+QUEUE_OFFSET_S = 1.0
+"""Queues are compared from here on (ours): below a second nobody minds them, and some are empty."""
+
 SMALLEST_S = 1e-6
 """Times are compared by their logarithm; nothing is faster than this."""
 
@@ -63,10 +69,11 @@ class Mean:
 
 @dataclass(frozen=True)
 class Residual:
-    """What the prior gets wrong at one depth: logarithms of measured over prior."""
+    """What the prior gets wrong at one depth: logarithms of measured over prior; None of what never counted."""
 
     log_time: Mean = field(default_factory=Mean)
     log_loss: Mean = field(default_factory=Mean)
+    log_device: Mean | None = None
 
 
 @dataclass(frozen=True)
@@ -99,19 +106,24 @@ class CostModel:
         cursor: number of the last observation folded in; a fold does not depend on how the log was cut, so the cursor
             alone says which model it is.
         residuals: "backend", "backend|group" or "backend|group|program" -> what is known there.
+        queues: backend -> logarithm of what was waited there over what was announced.
     """
 
     cursor: int = 0
     residuals: Mapping[str, Residual] = field(default_factory=dict)
+    queues: Mapping[str, Mean] = field(default_factory=dict)
 
     def fold(self, observations: list[tuple[int, Observation]]) -> CostModel:
         """The model after these observations, given with their numbers, in order."""
-        residuals = dict(self.residuals)
+        residuals, queues = dict(self.residuals), dict(self.queues)
         for _, seen in observations:
             for key in _depths(seen.backend, seen.group, seen.program_hash):
                 residuals[key] = _learned(residuals.pop(key, Residual()), seen)  # popped: the last one seen stands last
+            waited_s, announced_s = seen.measurement.queue_s, seen.prior.queue_s
+            if queue := _compared(queues.get(seen.backend), waited_s, announced_s, QUEUE_OFFSET_S):
+                queues[seen.backend] = queue
         _forget(residuals)
-        return CostModel(observations[-1][0] if observations else self.cursor, residuals)
+        return CostModel(observations[-1][0] if observations else self.cursor, residuals, queues)
 
     def estimate(self, prior: Estimate, device: Device, group: str, program_hash: str) -> Estimate:
         """The prior, corrected by what was measured on this device.
@@ -119,13 +131,14 @@ class CostModel:
         A simulator's energy and price follow its time. A QPU's do not: they are those of its schedule, which is known,
         and not of the emulation or the way there.
         """
-        log_time = log_loss = num_observations = 0.0
+        log_time = log_loss = log_device = num_observations = 0.0
         for key in _depths(device.name, group, program_hash):
             residual = self.residuals.get(key)
             if residual is None:
                 break
             log_time = residual.log_time.shrunk(log_time)
             log_loss = residual.log_loss.shrunk(log_loss)
+            log_device = (residual.log_device or Mean()).shrunk(log_device)
             if "|" in key:  # a backend's own residual alone says nothing of this kind of job
                 num_observations = residual.log_time.weight
         ratio = math.exp(log_time)
@@ -136,7 +149,16 @@ class CostModel:
             energy_j=prior.energy_j * paid,
             cost_usd=prior.cost_usd * paid,
             num_observations=num_observations,
+            queue_s=self._queue_s(prior.queue_s, device.name),
+            device_s=None if prior.device_s is None else prior.device_s * math.exp(log_device),
         )
+
+    def _queue_s(self, announced_s: float | None, backend: str) -> float | None:
+        """What a backend's announced queue comes to, by what others waited there."""
+        if announced_s is None:
+            return None
+        ratio = math.exp(self.queues.get(backend, Mean()).shrunk(0.0))
+        return max(0.0, (announced_s + QUEUE_OFFSET_S) * ratio - QUEUE_OFFSET_S)
 
     def learned(self) -> list[Learned]:
         """What is known per backend and group, as a person would read it."""
@@ -181,7 +203,18 @@ def _learned(known: Residual, seen: Observation) -> Residual:
         # few shots measure less than an ideal device has: the prior speaks of the device, so compare beyond the floor
         beyond_shots = seen.measurement.fidelity / (seen.measurement.fidelity_floor or 1.0)
         log_loss = log_loss.add(math.log(_loss(beyond_shots) / _loss(seen.prior.fidelity)))
-    return Residual(known.log_time.add(math.log(ratio)), log_loss)
+    return Residual(
+        known.log_time.add(math.log(ratio)),
+        log_loss,
+        _compared(known.log_device, seen.measurement.device_s, seen.prior.device_s, SMALLEST_S),
+    )
+
+
+def _compared(known: Mean | None, measured_s: float | None, prior_s: float | None, offset_s: float) -> Mean | None:
+    """The mean with one more logarithm of measured over prior; as it was where one of them does not count."""
+    if measured_s is None or prior_s is None:
+        return known
+    return (known or Mean()).add(math.log((measured_s + offset_s) / (prior_s + offset_s)))
 
 
 def _loss(fidelity: float) -> float:

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from backends.backend import REPETITION_S, Device
 from backends.energy import energy_j
-from orchestrator.job import Estimate
+from orchestrator.job import Estimate, Times
 from orchestrator.preparation import Fit
 
 PREPARE_GATE_S = 2e-5
 """Seconds to transpile one gate with a reused pass manager (ours, the order of magnitude; measurements correct it)."""
 
 
-def prior(device: Device, fit: Fit, shots: int) -> Estimate:
+def prior(device: Device, fit: Fit, shots: int, times: Times = Times.WALL) -> Estimate:
     """Estimate of one assignment on a device where nothing like it has run yet.
 
     Args:
         device: as announced.   fit: the program on that device's target.   shots: of this assignment.
+        times: as in :class:`orchestrator.job.Measurement`; a real device's queue counts in any case.
     """
     device_s = shots * (fit.duration_s + REPETITION_S)
     curve = device.cost_curve
     run_s = device_s if curve is None else curve.run_s(fit.num_qubits, fit.num_gates, shots, fit.bonds)
     service_s = run_s + PREPARE_GATE_S * fit.num_gates
+    emulated = times is Times.EMULATED and device.kind == "emulated_qpu"
     paid_s = service_s if device.kind == "simulator" else device_s
     return Estimate(
         service_s=service_s,
         fidelity=fit.fidelity,
         energy_j=energy_j(device, paid_s),
         cost_usd=device.price.cost_usd(num_tasks=1, shots=shots, run_s=paid_s),
+        queue_s=device.availability.queue_s if emulated or device.kind == "qpu" else None,
+        device_s=device_s if emulated else None,
     )

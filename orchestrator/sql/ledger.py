@@ -120,6 +120,12 @@ class SqlLedger:
             insert_once(tx, sql.programs, programs, key=["hash"])
             insert_once(tx, sql.fits, fits, key=["program_hash", "key"])
 
+    def first_asked(self, name: str) -> float:
+        asked = select(sql.counters.c.value).where(sql.counters.c.name == name)
+        with self._db.write() as tx:
+            insert_once(tx, sql.counters, [{"name": name, "value": round(1000 * self._db.now(tx))}], key=["name"])
+            return float(tx.execute(asked).scalar_one()) / 1000
+
     def announce(self, worker: str, announcements: Sequence[Announcement]) -> None:
         with self._db.write(lasting=False) as tx:
             now = self._db.now(tx)

@@ -52,6 +52,19 @@ def test_what_was_seen_is_kept_with_its_ending(
     assert store.observations() == list(enumerate(seen, start=1))
 
 
+def test_whoever_asks_first_settles_when_something_began(store: SqlStore) -> None:
+    found: list[float] = []
+    threads = [threading.Thread(target=lambda: found.append(store.first_asked("experiment"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    assert abs(found[0] - store.now()) < 60.0
+    assert store.first_asked("another") >= found[0]
+
+
 def test_the_roll_forgets_who_is_silent(store: SqlStore) -> None:
     device = backends.load("aer_statevector").device()
     store.announce("w", [Announcement("aer_statevector", "w", 2, device)])
