@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CostCurve:
-    """Seconds that one run of a simulator takes, before anything was measured here (ours).
+    """Seconds that one run of a simulator takes, before the cost model has seen any (ours).
 
     run_s = overhead_s + shots * shot_s
           + num_gates * (fixed_gate_s + gate_s * 2 ** (qubit_exponent * num_qubits))
@@ -32,7 +32,8 @@ class CostCurve:
 
     The third line is for engines that walk through the gates once for each shot, the last for matrix product states,
     with the work of ``circuits.facts.Bonds``. One that changes its method with the width has a second curve,
-    ``beyond``, for circuits of more than ``up_to_qubits`` active qubits.
+    ``beyond``, for circuits of more than ``up_to_qubits`` active qubits. ``measured_at`` is when the constants were
+    measured on the machine that announces them; None for the built-in ones.
     """
 
     overhead_s: float
@@ -47,6 +48,7 @@ class CostCurve:
     bond_shot_s: float = 0.0
     up_to_qubits: int | None = None
     beyond: CostCurve | None = None
+    measured_at: float | None = None
 
     @property
     def sees_bonds(self) -> bool:
@@ -112,8 +114,9 @@ class Device:
         max_gates: most gates after transpilation; None means no limit of its own.
         calibration: published errors; None for an ideal simulator.
         cost_curve: prior of the run time of a simulated member; None for a real QPU.
-        price: what a run costs.
-        power_w: electrical power while a run lasts (the model is stated in ``backends.energy``).
+        price: what a run costs; None where nobody knows, so that nothing is bought there.
+        power_w: electrical power while a run lasts.
+        energy_model: key in ``backends.energy.ENERGY_MODELS``; empty: CPU time for a simulator, the installation else.
         sdk_version: version of the package that does the work.
         warm_up_s: seconds until a process that has not used it yet can run there: imports, just-in-time compilation
             (ours, measured once; the order of magnitude counts).
@@ -138,7 +141,7 @@ class Device:
     max_gates: int | None
     calibration: Calibration | None
     cost_curve: CostCurve | None
-    price: Price
+    price: Price | None
     power_w: float
     sdk_version: str
     warm_up_s: float = 0.0
@@ -149,6 +152,7 @@ class Device:
     max_bond_qubits: int | None = None
     max_dynamic_qubits: int | None = None
     availability: Availability = HERE
+    energy_model: str = ""
 
     @cached_property
     def target_version(self) -> str:

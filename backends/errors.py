@@ -4,6 +4,7 @@ BackendError
 ├─ UnknownBackend          no backend has that name
 ├─ UnsupportedCircuit      this backend can never run that circuit; the message says why
 ├─ CalibrationMissing      a figure was asked for that the device does not publish
+├─ InvalidPrices           a price table that cannot be read: file, line and field
 ├─ TransientFailure        may succeed when tried again
 │  ├─ Throttled            the provider asks for patience, for so many seconds
 │  └─ DeviceUnavailable    paused or offline; when it opens, if that is known
@@ -31,6 +32,10 @@ class UnsupportedCircuit(BackendError):
 
 class CalibrationMissing(BackendError):
     """The device publishes no such figure."""
+
+
+class InvalidPrices(BackendError):
+    """A price table that cannot be read."""
 
 
 class TransientFailure(BackendError):

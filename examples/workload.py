@@ -19,7 +19,7 @@ from orchestrator import JobSpec, Limits, Objective
 from orchestrator.client import job_spec
 
 if TYPE_CHECKING:
-    from orchestrator.client import AnyProgram
+    from orchestrator.options import AnyProgram
 
     Draft = tuple[str, AnyProgram, int, tuple[str, ...]]
     """Kind, program, shots, and the backends its user allows (none: all)."""

@@ -7,22 +7,18 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from itertools import islice
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
-from backends.backend import TranspileOptions
-from circuits.program import DEFAULT_LIMITS, Program
-from circuits.program import Limits as ProgramLimits
+from circuits.program import Program
 from orchestrator import checks
 from orchestrator.door import MAX_ID, check_switch
 from orchestrator.errors import (
-    InvalidJob,
     JobCancelled,
     JobFailed,
     JobNotFound,
@@ -30,18 +26,16 @@ from orchestrator.errors import (
     ServerUnreachable,
     StoreUnavailable,
 )
-from orchestrator.job import FINAL_JOB_STATES, Assignment, Event, Job, JobSpec, JobState, Limits, Objective, Result
+from orchestrator.job import FINAL_JOB_STATES, Assignment, Event, Job, JobSpec, JobState, Result
+from orchestrator.options import Options, job_spec
 
 if TYPE_CHECKING:
-    from qiskit import QuantumCircuit
-
-    from circuits.family import CircuitFamily
     from orchestrator.cost_model.model import Learned
+    from orchestrator.options import AnyProgram
+    from orchestrator.quote import Quote
     from orchestrator.settings import Settings
     from orchestrator.store import Announcement, Decision, Switch
     from orchestrator.transport import PolicyInfo, Transport
-
-    AnyProgram: TypeAlias = QuantumCircuit | CircuitFamily | Program | str | Path
 
 MAX_LISTED = 100_000
 """Most jobs that one look may return."""
@@ -64,68 +58,6 @@ CONNECT = "workers.compose:connect"
 
 
 T = TypeVar("T")
-
-
-class Options(TypedDict, total=False):
-    """What may be said about a job beside its program; all of it has a default (see ``JobSpec``).
-
-    Attributes:
-        shots: repetitions; an adaptive family takes them per circuit.
-        policy: who decides where it goes; ``Client.policies()`` lists them.
-        objective: what matters how much.   limits: what must not be exceeded.
-        pin: run it there, whatever a policy would say; a mapping shares the shots: ``{"a": 0.5, "b": 0.5}``.
-        allow, exclude: the candidates.
-        priority: 0 (background) to 9 (urgent).
-        seed: the same seed on the same backend gives the same counts. On a device whose readout drifts since its
-            calibration that is so at the same moment.
-        transpile: optimisation level, transpiler seed, initial layout.
-        memory: keep every shot.   return_compiled: keep the transpiled circuits.
-        tags: to find it again.
-        idempotency_key: submitting again with the same key gives the same job.
-        after: jobs that have to be done before it, as handles or ids; if one fails or is cancelled, so does this one.
-    """
-
-    shots: int
-    policy: str
-    objective: Objective
-    limits: Limits
-    pin: str | Mapping[str, float]
-    allow: Sequence[str]
-    exclude: Sequence[str]
-    priority: int
-    seed: int
-    transpile: TranspileOptions
-    memory: bool
-    return_compiled: bool
-    tags: Sequence[str]
-    idempotency_key: str | None
-    after: Sequence[str | JobHandle]
-
-
-def job_spec(program: AnyProgram, admitted: ProgramLimits = DEFAULT_LIMITS, /, **options: Unpack[Options]) -> JobSpec:
-    """A job specification from whatever a user has in hand.
-
-    Args:
-        admitted: what the program may ask for.   options: see :class:`Options`.
-
-    Raises:
-        CircuitError: the program cannot be read.   InvalidJob: an option no job can have.
-    """
-    unknown = sorted(set(options) - set(Options.__annotations__))
-    if unknown:
-        known = ", ".join(sorted(Options.__annotations__))
-        raise InvalidJob(f"a job has no option {unknown[0][:80]!r}; it has: {known}")
-    fixed: dict[str, Any] = dict(options)
-    if isinstance(fixed.get("pin"), str):
-        fixed["pin"] = {fixed["pin"]: 1.0}
-    for name in ("allow", "exclude", "tags", "after"):
-        value = fixed.get(name, ())
-        if isinstance(value, str):
-            raise InvalidJob(f"{name} must be a sequence of names; got a text: write [{checks.short(value)}]")
-        fixed[name] = tuple(value) if isinstance(value, Iterable) else value
-    if isinstance(fixed["after"], tuple):
-        fixed["after"] = tuple(job.id if isinstance(job, JobHandle) else job for job in fixed["after"])
-    return JobSpec(program=Program.from_any(program, limits=admitted), **fixed)
 
 
 def _patience(timeout: float | None) -> float | None:
@@ -313,6 +245,18 @@ class Client:
             UnknownPolicy, UnknownBackend: a name that is not registered.
         """
         return self.submit_many([job_spec(program, self._limits, **options)])[0]
+
+    def quote(self, program: AnyProgram, **options: Unpack[Options]) -> Quote:
+        """What such a job would meet on each backend, with intervals, and where it would go. Nothing is submitted.
+
+        Args and errors are those of :meth:`submit`, and:
+
+        Raises:
+            PlacementError: the program cannot be prepared, such as for want of time.
+        """
+        spec = job_spec(program, self._limits, **options)
+        self._admit(spec.program.content_hash(), spec.program)
+        return self._transport.quote(spec)
 
     def submit_many(self, specs: Iterable[JobSpec]) -> list[JobHandle]:
         """Submit a batch in one transaction: all of it or nothing.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from backends.limits import rejection
+from backends.pricing import unpriced
 from orchestrator.cost_model.model import CostModel
 from orchestrator.cost_model.prior import prior
 from orchestrator.defects import DEFECTS, defect
@@ -52,7 +53,9 @@ def request_of(waiting: Waiting, known: Known | RuntimeFailure, scene: Scene) ->
     if isinstance(known, RuntimeFailure):
         return known.failure
     try:
-        return _request(waiting, known, scene)
+        request = with_candidates(waiting, known, scene)
+        check_feasible(request, known[0])
+        return request
     except PlacementError as error:
         failed = [part.failure for part in waiting.parts if part.failure is not None]
         if failed and isinstance(error, NoFeasibleBackend):  # why it had to be placed again says more
@@ -62,7 +65,8 @@ def request_of(waiting: Waiting, known: Known | RuntimeFailure, scene: Scene) ->
         return defect("place", error)
 
 
-def _request(waiting: Waiting, known: Known, scene: Scene) -> Request:
+def with_candidates(waiting: Waiting, known: Known, scene: Scene) -> Request:
+    """Every backend as a candidate of the job, feasible or not."""
     job, (facts, fits) = waiting.job, known
     spec = job.spec if job.to_place == job.spec.shots else replace(job.spec, shots=job.to_place)
     waited_s = max(0.0, scene.now - job.submitted_at)
@@ -75,14 +79,14 @@ def _request(waiting: Waiting, known: Known, scene: Scene) -> Request:
     for name, device in scene.fleet.devices.items():
         before, estimate = _sized(spec, known, scene, name, spec.shots)
         wait_s = scene.backlog.wait_s(name)
-        against = [closed[name]] if name in closed else []
+        against = [reason for reason in (closed.get(name), unpriced(device)) if reason is not None]
         why = (*ruled_out(spec, name), *against)
         if name in fits:
             cannot = fits[name].cannot or rejection(device, facts.features)
             why = rejections(spec, name, estimate, wait_s=wait_s, waited_s=waited_s, cannot=cannot, against=against)
         candidates.append(Candidate(name, before, estimate, wait_s, device.target_version, why))
     deadline_s = spec.limits.deadline_s
-    request = Request(
+    return Request(
         job_id=job.id,
         seq=job.seq,
         spec=spec,
@@ -95,8 +99,6 @@ def _request(waiting: Waiting, known: Known, scene: Scene) -> Request:
         candidates=tuple(candidates),
         num_parts=len(waiting.parts),
     )
-    check_feasible(request, facts)
-    return request
 
 
 def parts_of(request: Request, choice: Choice, known: Known, scene: Scene) -> list[Assignment] | Failure:

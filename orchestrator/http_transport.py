@@ -29,6 +29,7 @@ from orchestrator.errors import (
 from orchestrator.http_feed import Feed
 from orchestrator.job import Assignment, Event, Job, JobSpec, JobState, Result
 from orchestrator.notifier import Listener
+from orchestrator.quote import Quote
 from orchestrator.records import from_json, to_json
 from orchestrator.settings import Settings
 from orchestrator.store import Announcement, Decision, Switch
@@ -100,11 +101,10 @@ class HttpTransport:
     # ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def submit(self, specs: Sequence[JobSpec]) -> list[Job]:
         keyed = all(spec.idempotency_key is not None for spec in specs)
-        try:
-            body = to_json(list(specs))
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise InvalidJob(f"a job must be plain JSON of the types that JobSpec names: {error}") from error
-        return self._ask(list[Job], "POST", "/jobs", body=body, repeatable=keyed)
+        return self._ask(list[Job], "POST", "/jobs", body=_body(list(specs)), repeatable=keyed)
+
+    def quote(self, spec: JobSpec) -> Quote:
+        return self._ask(Quote, "POST", "/quote", body=_body(spec))
 
     def job(self, job_id: str) -> Job:
         return self._ask(Job, "GET", _of(job_id))
@@ -283,6 +283,14 @@ class _Away(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+def _body(asked: JobSpec | list[JobSpec]) -> str:
+    """Jobs as JSON. Raises: InvalidJob."""
+    try:
+        return to_json(asked)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidJob(f"a job must be plain JSON of the types that JobSpec names: {error}") from error
 
 
 def _of(job_id: str, what: str = "") -> str:

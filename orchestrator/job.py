@@ -308,6 +308,7 @@ class Measurement:
         at: the moment in which emulated devices lived when it ran, seconds since the epoch.
         times: those in ``latency_s``; emulated ones are what it would have been with the device and its queue in the
             place of the simulation.
+        energy_model: how the energy is known, a key in ``backends.energy.ENERGY_MODELS``.
     """
 
     wait_s: float
@@ -327,6 +328,7 @@ class Measurement:
     queue_s: float | None = None
     at: float | None = None
     times: Times = Times.WALL
+    energy_model: str = "wall_time"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from backends.backend import Device
-from backends.energy import energy_j
+from backends.energy import spent
+from backends.pricing import cost_usd
 from circuits.counts import merge
 from circuits.facts import Judgement
 from circuits.family import Counts
@@ -31,6 +32,7 @@ def of_assignment(
     else:
         times = Times.WALL
     paid_s = service_s if executed.device_s is None else executed.device_s
+    energy = spent(device, paid_s=paid_s, cpu_s=executed.cpu_s, rapl_j=executed.rapl_j)
     started_at = assignment.started_at if assignment.started_at is not None else now
     return Measurement(
         wait_s=max(0.0, started_at - assignment.placed_at),
@@ -42,14 +44,15 @@ def of_assignment(
         fidelity_kind=executed.judgement.kind,
         fidelity_floor=executed.judgement.floor,
         score=executed.judgement.score,
-        energy_j=energy_j(device, paid_s),
-        cost_usd=device.price.cost_usd(num_tasks=executed.num_tasks, shots=executed.num_shots, run_s=paid_s),
+        energy_j=energy.energy_j,
+        cost_usd=cost_usd(device.price, num_tasks=executed.num_tasks, shots=executed.num_shots, run_s=paid_s),
         method=executed.method,
         approximate=executed.approximate,
         device_s=executed.device_s,
         queue_s=executed.queue_s,
         at=executed.at,
         times=times,
+        energy_model=energy.model,
     )
 
 
@@ -59,6 +62,7 @@ def of_job(
     """The result of a job whose shares are all done. Parallel times are the longest, energy and price the sum."""
     parts = [run.measurement for run in runs]
     latencies_s = [part.latency_s for part in parts if part.times is Times.EMULATED]
+    models = {part.energy_model for part in parts}
     measurement = Measurement(
         wait_s=max(part.wait_s for part in parts),
         prepare_s=max(part.prepare_s for part in parts),
@@ -77,6 +81,7 @@ def of_job(
         queue_s=_longest(part.queue_s for part in parts),
         at=min((part.at for part in parts if part.at is not None), default=None),
         times=Times.EMULATED if latencies_s else Times.WALL,
+        energy_model=models.pop() if len(models) == 1 else "mixed",
     )
     memory = [run.memory for run in runs if run.memory is not None]
     compiled = {a.backend: run.compiled for a, run in zip(assignments, runs, strict=True) if run.compiled is not None}

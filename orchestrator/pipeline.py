@@ -49,6 +49,7 @@ from orchestrator.logs import working_on
 from orchestrator.notifier import STOPS, Notifier
 from orchestrator.placement import Backlog, Choice, Policy, Request, missed_deadline
 from orchestrator.preparer import Known, Preparer
+from orchestrator.quote import Quoter
 from orchestrator.runtime import (
     Executed,
     ExecuteWork,
@@ -98,6 +99,7 @@ class Pipeline:
         self._owner = owner
         self.experiment = Experiment(store, settings)
         self._preparer = Preparer(store, runtime, settings)
+        self.quoter = Quoter(store, self._preparer, self.learn, policies, settings)
         self._model: CostModel | None = None
         self._learning = threading.Lock()
         self._placing = threading.Lock()

@@ -85,6 +85,7 @@ class Executed:
         queue_s: time waited at the device itself; None where nobody tells.   at: of the work.
         counts: of the circuit; of an adaptive job, of its last circuit.
         method, approximate: as of ``backends.backend.Execution``.
+        cpu_s: CPU time of all of it, judging included.   rapl_j: its energy, where the processor tells.
     """
 
     counts: Counts
@@ -102,6 +103,8 @@ class Executed:
     outcome: Any = None
     memory: tuple[str, ...] | None = None
     compiled: tuple[str, ...] | None = None
+    cpu_s: float | None = None
+    rapl_j: float | None = None
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,10 @@ class Settings(BaseSettings):
 
     backends: Annotated[tuple[str, ...], NoDecode] = ()
     """Backends that this machine's workers announce, separated by commas; empty means all whose SDK is installed."""
+    prices: Path | None = None
+    """A price table of one's own, laid over the built-in one: see `qorch prices`."""
+    qpu_energy: Literal["installation", "cryogenic"] = "installation"
+    """Energy of superconducting devices: of the whole installation, or of what the paper's model counts."""
     log_format: Literal["human", "json"] = "human"
     """How workers and servers log: lines for a person, or one JSON object each."""
     embedded_engine: bool = True

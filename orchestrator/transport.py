@@ -16,6 +16,7 @@ from orchestrator.errors import ClientClosed, JobNotFound, UnknownPolicy
 from orchestrator.job import Assignment, Event, Job, JobSpec, JobState, Result
 from orchestrator.notifier import Listener
 from orchestrator.pipeline import Pipeline
+from orchestrator.quote import Quote
 from orchestrator.settings import Settings
 from orchestrator.store import Announcement, Decision, Store, Switch
 
@@ -33,6 +34,14 @@ class Transport(Protocol):
 
     def submit(self, specs: Sequence[JobSpec]) -> list[Job]:
         """Raises: InvalidJob, UnknownPolicy, BackendError."""
+        ...
+
+    def quote(self, spec: JobSpec) -> Quote:
+        """What a job would meet and where it would go; it is not submitted.
+
+        Raises:
+            InvalidJob, UnknownPolicy, BackendError, PlacementError.
+        """
         ...
 
     def job(self, job_id: str) -> Job:
@@ -156,6 +165,15 @@ class StoreTransport:
         self._open()
         check_batch(specs, self._settings, list(self._policies))
         return self._pipeline.submit(specs, project=self._project)
+
+    def quote(self, spec: JobSpec) -> Quote:
+        self._open()
+        check_batch([spec], self._settings, list(self._policies))
+        return self._pipeline.quoter.quote(spec, self._unattended)
+
+    def _unattended(self) -> Sequence[Announcement]:
+        """What would be served if nobody serves anything."""
+        return ()
 
     def job(self, job_id: str) -> Job:
         return self._mine(job_id).job(job_id)

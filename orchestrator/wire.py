@@ -69,6 +69,8 @@ _ONE_MESSAGE: tuple[type[Exception], ...] = (
     backends.CredentialsRefused,
     backends.DeviceUnavailable,
     backends.ExecutionFailed,
+    backends.HardwareMissing,
+    backends.InvalidPrices,
     backends.NotHere,
     backends.OutcomeUnknown,
     backends.Throttled,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from workers import cli_autoencoder, cli_fleet, cli_jobs, cli_ops, cli_raytrace, cli_server, cli_steane
+from workers import cli_autoencoder, cli_calibrate, cli_fleet, cli_jobs, cli_ops, cli_raytrace, cli_server, cli_steane
 from workers.cli_frame import Frame, print_json
 from workers.cli_options import Common, takes
 
@@ -24,6 +24,7 @@ PANELS = {
     "Jobs": (
         cli_jobs.run,
         cli_jobs.submit,
+        cli_jobs.quote,
         cli_jobs.status,
         cli_jobs.result,
         cli_jobs.cancel,
@@ -33,7 +34,15 @@ PANELS = {
         cli_ops.logs,
     ),
     "Workloads": (cli_raytrace.raytrace,),
-    "What there is": (cli_fleet.backends, cli_fleet.policies, cli_fleet.costs, cli_server.metrics, cli_fleet.doctor),
+    "What there is": (
+        cli_fleet.backends,
+        cli_fleet.policies,
+        cli_fleet.costs,
+        cli_fleet.prices,
+        cli_calibrate.calibrate,
+        cli_server.metrics,
+        cli_fleet.doctor,
+    ),
     "Cluster": (cli_fleet.up, cli_fleet.worker, cli_server.serve),
     "Operations": (
         cli_ops.workers,

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.cli_frame import connected, log_as_set, rendering, settings_of, show
+from workers.cli_frame import connected, fleet_rendering, log_as_set, rendering, settings_of, show
 from workers.cli_options import Common, names
 from workers.cli_server import require_server
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from orchestrator.settings import Settings
     from orchestrator.store import Announcement
 
@@ -29,15 +31,49 @@ HTTP = "http"
 """Name of the process that serves the HTTP interface beside them."""
 
 
-def backends(common: Common) -> None:
-    """List the backends and who serves them."""
+def backends(
+    common: Common,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those that nobody serves, too, with what they would need.")
+    ] = False,
+) -> None:
+    """List the backends: who serves them, their state, queue, calibration, price, power and energy model."""
     with connected(common) as client:
         found = client.backends() or _embedded_backends(common)
         modes = {switch.name: switch.mode for switch in client.switches() if switch.kind == "backend"}
+    from backends.energy import ENERGY_MODELS, model_of
     from orchestrator.records import to_plain
+    from workers.equipment import unserved
 
-    record = [to_plain(one) | {"mode": modes.get(one.backend, "on")} for one in found]
-    show(common, record, lambda: rendering().backends(found, time.time(), modes))
+    others = unserved({one.backend for one in found}, settings_of(common))
+    record = []
+    for one in found:
+        model = model_of(one.device)
+        known = {"model": model} | to_plain(ENERGY_MODELS[model])
+        record.append(to_plain(one) | {"mode": modes.get(one.backend, "on"), "energy": known})
+    if everything:
+        record += [{"worker": None, "mode": "off"} | to_plain(one) for one in others]
+
+    def table() -> RenderableType:
+        listed: dict[str, Any] = {"others": others} if everything else {"num_others": len(others)}
+        width = rendering().console().width
+        shown: RenderableType = fleet_rendering().backends(found, time.time(), modes, width=width, **listed)
+        return shown
+
+    show(common, record, table)
+
+
+def prices(common: Common) -> None:
+    """Show the price tables, with date and source of every row.
+
+    QORCH_PRICES may name a CSV of your own, laid over the built-in table. Its header is
+    backend,per_task_usd,per_shot_usd,per_second_usd,date,source; a backend may be a pattern such as ibm_*, and the
+    first row that fits counts. A device whose price is unknown takes no jobs.
+    """
+    from workers.equipment import price_rows
+
+    found = price_rows(settings_of(common))
+    show(common, found, lambda: fleet_rendering().prices(found))
 
 
 def policies(common: Common) -> None:
@@ -103,10 +139,12 @@ def worker(
     warnings.filterwarnings("ignore", "You're running the worker with superuser")  # about pickle; ours take JSON alone
     _check_name(name)
     from workers.cluster import work
+    from workers.equipment import equipped
     from workers.node import devices_here
     from workers.redis_server import default_redis_url
 
-    devices = {} if backends == "none" else devices_here(names([backends]) or settings.backends)
+    here = {} if backends == "none" else devices_here(names([backends]) or settings.backends)
+    devices = equipped(here, settings)
     work(settings.url or default_redis_url(settings), settings, name=name, devices=devices, places=place)
 
 
@@ -192,9 +230,6 @@ def _embedded_backends(common: Common) -> list[Announcement]:
     settings = settings_of(common)
     if settings.url is not None:
         return []
-    from orchestrator.store import Announcement
-    from workers.local import OWNER
-    from workers.node import devices_here
+    from workers.local import would_serve
 
-    devices = devices_here(settings.backends)
-    return [Announcement(name, OWNER, settings.slots, device) for name, device in devices.items()]
+    return would_serve(settings)

@@ -137,6 +137,13 @@ def rendering() -> ModuleType:
     return render
 
 
+def fleet_rendering() -> ModuleType:
+    """The same for tables of the fleet and of quotes."""
+    from workers import render_fleet
+
+    return render_fleet
+
+
 def settings_of(common: Common, **fixed: Any) -> Settings:
     """The settings of the environment, with what the command line says laid over them.
 

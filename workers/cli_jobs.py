@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.cli_frame import connected, note, print_json, rendering, settings_of, show
+from workers.cli_frame import connected, fleet_rendering, note, print_json, rendering, settings_of, show
 from workers.cli_options import Common, JobOptions, bounded, seconds
 from workers.cli_program import reader
 
@@ -25,8 +25,16 @@ Timeout = Annotated[
 ]
 
 
-def run(program: WhatToRun, job: JobOptions, common: Common) -> None:
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show where it would go and what it would take; submit nothing.")
+]
+
+
+def run(program: WhatToRun, job: JobOptions, common: Common, dry_run: DryRun = False) -> None:
     """Submit a program, wait, and show its result."""
+    if dry_run:
+        _quote(program, job, common, dry_run=True)
+        return
     options = job.options()
     read = reader(program, job.parameters())
     with connected(common, works=True) as client:
@@ -35,8 +43,11 @@ def run(program: WhatToRun, job: JobOptions, common: Common) -> None:
         show(common, _result_record(result), lambda: rendering().result(result))
 
 
-def submit(program: WhatToRun, job: JobOptions, common: Common) -> None:
+def submit(program: WhatToRun, job: JobOptions, common: Common, dry_run: DryRun = False) -> None:
     """Submit a program and show the job's id."""
+    if dry_run:
+        _quote(program, job, common, dry_run=True)
+        return
     options = job.options()
     read = reader(program, job.parameters())
     with connected(common) as client:
@@ -45,6 +56,24 @@ def submit(program: WhatToRun, job: JobOptions, common: Common) -> None:
     if settings_of(common).url is None:
         note(f"stored; it runs as soon as a client works on this folder: `qorch result {handle.id}` or `qorch up`")
     show(common, {"job_id": handle.id, "status": status.state}, lambda: handle.id)
+
+
+def quote(program: WhatToRun, job: JobOptions, common: Common) -> None:
+    """Show what each backend would take for a program, with intervals, or why it is excluded. Submits nothing."""
+    _quote(program, job, common)
+
+
+def _quote(program: str, job: JobOptions, common: Common, *, dry_run: bool = False) -> None:
+    """A quote for a job; a dry run that finds no place for it ends as the job would."""
+    options, read = job.options(), reader(program, job.parameters())
+    with connected(common) as client:
+        found = client.quote(read(), **options)
+    if dry_run and not found.choice:
+        from orchestrator.errors import PlacementError
+
+        raise PlacementError(found.failure)
+    width = rendering().console().width
+    show(common, found, lambda: fleet_rendering().quote(found, width=width, dry_run=dry_run))
 
 
 def status(job_id: JobId, common: Common) -> None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 if TYPE_CHECKING:
-    from orchestrator.client import Options
     from orchestrator.job import Objective
+    from orchestrator.options import Options
 
 _PLACE = "Where it may run"
 _LIMITS = "What it must not exceed"

@@ -18,6 +18,7 @@ from backends import clock
 from backends.backend import Backend, Device, Execution, SeededBackend, TranspileOptions
 from backends.calibration import survival
 from backends.errors import BackendError, UnsupportedCircuit
+from backends.meter import metered
 from backends.transpilation import rejection, transpile
 from circuits.entanglement import bonds
 from circuits.errors import CircuitError
@@ -125,8 +126,9 @@ def execute(work: ExecuteWork, progress: Progress) -> Executed:
     Raises:
         CircuitError, BackendError: in their own words.
     """
-    with clock.at(work.at):
-        return _execute(work, progress)
+    with metered() as spent, clock.at(work.at):
+        executed = _execute(work, progress)
+    return replace(executed, cpu_s=spent.cpu_s, rapl_j=spent.rapl_j)
 
 
 def _execute(work: ExecuteWork, progress: Progress) -> Executed:
@@ -172,14 +174,18 @@ def _own(work: ExecuteWork) -> dict[str, Any]:
 
 def execute_together(works: Sequence[ExecuteWork]) -> list[Executed] | None:
     """Run alike pieces in one call of their backend. None if they have to be run one by one, as by :func:`execute`."""
-    with clock.at(works[0].at):
-        return _execute_together(works)
+    if len(works) == 1 or _seeded(works[0].backend) is None or works[0].return_compiled:
+        return None
+    with metered() as spent, clock.at(works[0].at):
+        done = _execute_together(works)
+    if done is None:
+        return None
+    cpu_s, rapl_j = spent.cpu_s / len(works), None if spent.rapl_j is None else spent.rapl_j / len(works)
+    return [replace(one, cpu_s=cpu_s, rapl_j=rapl_j) for one in done]
 
 
 def _execute_together(works: Sequence[ExecuteWork]) -> list[Executed] | None:
     work = works[0]
-    if len(works) == 1 or _seeded(work.backend) is None or work.return_compiled:
-        return None
     program_json = to_json(work.program)
     begun = time.perf_counter()
     try:

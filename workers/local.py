@@ -19,8 +19,10 @@ from orchestrator.job import Event
 from orchestrator.pipeline import Pipeline
 from orchestrator.settings import Settings
 from orchestrator.sql.store import SqlStore
+from orchestrator.store import Announcement
 from orchestrator.transport import StoreTransport
 from policies import POLICIES, load
+from workers.equipment import equipped
 from workers.folder import FolderLock
 from workers.job_log import JobLog
 from workers.local_bus import LocalBus
@@ -38,6 +40,12 @@ def worker_name(settings: Settings) -> str:
     """The embedded worker's name: of this machine and folder, since several may share a store."""
     folder = hashlib.sha256(str(settings.data_dir.resolve()).encode()).hexdigest()[:8]
     return f"{OWNER}@{socket.gethostname()}:{folder}"
+
+
+def would_serve(settings: Settings) -> list[Announcement]:
+    """What an embedded worker here would announce."""
+    devices = equipped(devices_here(settings.backends), settings)
+    return [Announcement(name, OWNER, settings.slots, device) for name, device in devices.items()]
 
 
 class LocalTransport(StoreTransport):
@@ -86,6 +94,9 @@ class LocalTransport(StoreTransport):
         """The data folder it works in or waits for."""
         return self._settings.data_dir.resolve()
 
+    def _unattended(self) -> list[Announcement]:
+        return would_serve(self._settings)
+
     def _start(self) -> None:
         self._engine = _Engine(self._engine_pipeline, self._bus, self._sandbox, self._settings)
         self._engine.start()
@@ -108,7 +119,8 @@ class LocalTransport(StoreTransport):
         _leave_the_line(self)
         if self._engine is not None:
             self._engine.stop_accepting()
-            self._sandbox.close()
+        self._sandbox.close()  # a quote may have started a child, too
+        if self._engine is not None:
             self._engine.close()
             self._lock.release()
         self._engine_pipeline.close()
@@ -159,7 +171,7 @@ class _Engine:
     def __init__(self, pipeline: Pipeline, bus: LocalBus, sandbox: Sandbox, settings: Settings) -> None:
         self._pipeline = pipeline
         self._sandbox = sandbox
-        self._devices = devices_here(settings.backends)
+        self._devices = equipped(devices_here(settings.backends), settings)
         self._worker = worker_name(settings)
         self._node = Node(pipeline, settings, worker=self._worker, devices=self._devices, prunes=True)
         self._unsubscribe = bus.subscribe(self._hear)

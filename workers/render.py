@@ -11,11 +11,12 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from backends.energy import ENERGY_MODELS
 from circuits.family import Counts
 from orchestrator.cost_model.model import Learned
 from orchestrator.job import Assignment, Event, Job, Result, Times
 from orchestrator.placement import Scales
-from orchestrator.store import Announcement, Decision
+from orchestrator.store import Decision
 from orchestrator.tokens import Token
 from orchestrator.transport import PolicyInfo
 from workers.doctor import Check
@@ -24,6 +25,7 @@ from workers.render_parts import (
     age,
     duration,
     energy,
+    excluded_for,
     fidelity,
     number,
     pairs,
@@ -120,7 +122,7 @@ def _comparison(found: Result) -> Table:
         kind += "; approximate: nothing is learned from it"
     parts = f"{duration(measured.prepare_s)} to transpile, {duration(measured.run_s)} to run"
     parts += f" on {measured.method}" if measured.method else ""
-    known = "calibration and measurements" if estimate.num_observations else "calibration alone"
+    seen = "calibration and measurements" if estimate.num_observations else "calibration alone"
     made.add_row("fidelity", fidelity(estimate.fidelity), fidelity(measured.fidelity), Text(kind, "dim"))
     made.add_row("service", duration(estimate.service_s), duration(measured.service_s), Text(parts, "dim"))
     if measured.device_s is not None:
@@ -134,8 +136,11 @@ def _comparison(found: Result) -> Table:
     if measured.times is Times.EMULATED:
         span += ", emulated: with the device and its queue instead of its simulation"
     made.add_row("latency", "", duration(measured.latency_s), Text(span, "dim"))
-    made.add_row("energy", energy(estimate.energy_j), energy(measured.energy_j), "")
-    made.add_row("price", price(estimate.cost_usd), price(measured.cost_usd), Text(f"estimated from {known}", "dim"))
+    known = ENERGY_MODELS[measured.energy_model]
+    made.add_row(
+        "energy", energy(estimate.energy_j), energy(measured.energy_j), Text(f"{known.kind}: {known.source}", "dim")
+    )
+    made.add_row("price", price(estimate.cost_usd), price(measured.cost_usd), Text(f"estimated from {seen}", "dim"))
     return made
 
 
@@ -246,37 +251,12 @@ def why(found: Decision, scales: Scales) -> RenderableType:
     for row in rows:
         if row["rejections"]:
             excluded.setdefault("; ".join(row["rejections"]), []).append(row["backend"])
-    lines = [Text.assemble(", ".join(names), (f" — {reason}", "dim")) for reason, names in excluded.items()]
-    if lines:
-        parts.append(Group(Text("excluded", "red"), *lines))
+    if excluded:
+        parts.append(excluded_for(excluded))
     return spaced(*parts)
 
 
 # ── what there is ─────────────────────────────────────────────────────────────────────────────────────────────────────
-def backends(found: Sequence[Announcement], now: float, modes: Mapping[str, str]) -> RenderableType:
-    """Who serves what; ``modes`` are those of backends that are out of service."""
-    made = table("backend", "kind", "qubits", "calibrated", "price", "worker", right=("qubits",))
-    made.columns[0].min_width = max((len(each.backend) for each in found), default=0)
-    for each in sorted(found, key=lambda each: (each.backend, each.worker)):
-        device = each.device
-        tariff = device.price
-        cost = [f"${value:g}/{unit}" for value, unit in (
-            (tariff.per_task_usd, "task"), (tariff.per_shot_usd, "shot"), (tariff.per_second_usd, "s")
-        ) if value]  # fmt: skip
-        at = device.availability.heard_at or now  # an emulated device may live in another time
-        calibrated = "ideal" if device.calibration is None else f"{age(at - device.calibration.taken_at)} ago"
-        kind = device.kind.replace("_", " ") + (", Clifford" if device.clifford_only else "")
-        made.add_row(
-            Text(each.backend, "bold", no_wrap=True),
-            Text.assemble((f"{modes[each.backend]} ", "yellow"), kind) if each.backend in modes else kind,
-            str(device.num_qubits),
-            calibrated,
-            " + ".join(cost) or "free",
-            each.worker,
-        )
-    return made
-
-
 def policies(found: Sequence[PolicyInfo]) -> RenderableType:
     """Who can decide."""
     return pairs({each.name: Text(each.summary) for each in found})

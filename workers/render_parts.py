@@ -12,6 +12,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from backends.pricing import Price
+
 STATES = {
     "done": "green",
     "ok": "green",
@@ -110,3 +112,25 @@ def spaced(*parts: RenderableType) -> Group:
     for part in parts:
         lines.extend((part, ""))
     return Group(*lines[:-1])
+
+
+def excluded_for(reasons: Mapping[str, Iterable[str]]) -> RenderableType:
+    """Backends that do not come into question, by reason."""
+    lines = [Text.assemble(", ".join(names), (f" — {reason}", "dim")) for reason, names in reasons.items()]
+    return Group(Text("excluded", "red"), *lines)
+
+
+def tariff(found: Price | None) -> str:
+    """A tariff in a few characters."""
+    if found is None:
+        return "unknown"
+    amounts = ((found.per_task_usd, "task"), (found.per_shot_usd, "shot"), (found.per_second_usd, "s"))
+    return " + ".join(f"${amount:g}/{unit}" for amount, unit in amounts if amount) or "free"
+
+
+def power(value_w: float) -> str:
+    """Watts with a fitting unit."""
+    for limit, factor, unit in ((1e-3, 1e6, "µW"), (1.0, 1e3, "mW"), (1e3, 1.0, "W")):
+        if abs(value_w) < limit:
+            return f"{value_w * factor:.3g} {unit}"
+    return f"{value_w * 1e-3:.3g} kW"

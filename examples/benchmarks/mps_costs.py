@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from cost_curves import fit
 from evidence import results
 from qiskit import QuantumCircuit
 from qiskit.circuit.library import QFTGate
 
 from backends import load
 from backends.backend import Backend, CostCurve, TranspileOptions
+from backends.curves import solved
 from circuits.autoencoder import Autoencoder
 from circuits.entanglement import bonds
 from circuits.family import Run
@@ -212,7 +212,7 @@ def main() -> None:
         forecasts = {"old": [OLD.run_s(row[2], row[5], row[4]) for row in rows]}
         for name, terms in (("refitted", old_terms), ("bonds", bond_terms)):
             columns = np.array([terms(row) for row in fitted]).T
-            constants, *_ = fit(columns.tolist(), [row[-1] for row in fitted])
+            constants, _ = solved(columns.tolist(), [row[-1] for row in fitted])
             print(name, [f"{constant:.2g}" for constant in constants])
             forecasts[name] = [float(np.dot(constants, terms(row))) for row in rows]
         for index, row in enumerate(rows):

@@ -12,6 +12,7 @@ so that drift is followed.
 
 Where a device's own times count (``Measurement.times``), device_s is learned like service_s, and queue_s for the
 backend as a whole: whoever waits there waits behind everybody.
+How far its own predictions were off is kept for each (backend, group): what it said when it placed, against what came.
 """
 
 from __future__ import annotations
@@ -77,6 +78,16 @@ class Residual:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How far predictions were off: means of the squared logarithm of measured over predicted."""
+
+    log_time: Mean = field(default_factory=Mean)
+    log_loss: Mean = field(default_factory=Mean)
+    log_energy: Mean = field(default_factory=Mean)
+    log_cost: Mean = field(default_factory=Mean)
+
+
+@dataclass(frozen=True)
 class Learned:
     """What the model learned of one group of programs on one backend.
 
@@ -107,23 +118,31 @@ class CostModel:
             alone says which model it is.
         residuals: "backend", "backend|group" or "backend|group|program" -> what is known there.
         queues: backend -> logarithm of what was waited there over what was announced.
+        spreads: "backend|group" -> how far predictions were off there.
     """
 
     cursor: int = 0
     residuals: Mapping[str, Residual] = field(default_factory=dict)
     queues: Mapping[str, Mean] = field(default_factory=dict)
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
 
     def fold(self, observations: list[tuple[int, Observation]]) -> CostModel:
         """The model after these observations, given with their numbers, in order."""
-        residuals, queues = dict(self.residuals), dict(self.queues)
+        residuals, queues, spreads = dict(self.residuals), dict(self.queues), dict(self.spreads)
         for _, seen in observations:
+            group = f"{seen.backend}|{seen.group}"
+            spreads[group] = _surprised(spreads.get(group, Spread()), seen)
             for key in _depths(seen.backend, seen.group, seen.program_hash):
                 residuals[key] = _learned(residuals.pop(key, Residual()), seen)  # popped: the last one seen stands last
             waited_s, announced_s = seen.measurement.queue_s, seen.prior.queue_s
             if queue := _compared(queues.get(seen.backend), waited_s, announced_s, QUEUE_OFFSET_S):
                 queues[seen.backend] = queue
         _forget(residuals)
-        return CostModel(observations[-1][0] if observations else self.cursor, residuals, queues)
+        return CostModel(observations[-1][0] if observations else self.cursor, residuals, queues, spreads)
+
+    def spread(self, backend: str, group: str) -> Spread:
+        """How far predictions for such programs were off there."""
+        return self.spreads.get(f"{backend}|{group}", Spread())
 
     def estimate(self, prior: Estimate, device: Device, group: str, program_hash: str) -> Estimate:
         """The prior, corrected by what was measured on this device.
@@ -145,7 +164,7 @@ class CostModel:
         paid = ratio if device.kind == "simulator" else 1.0
         return Estimate(
             service_s=prior.service_s * ratio,
-            fidelity=_fidelity(_loss(prior.fidelity) * math.exp(log_loss)),
+            fidelity=fidelity_of(loss_of(prior.fidelity) * math.exp(log_loss)),
             energy_j=prior.energy_j * paid,
             cost_usd=prior.cost_usd * paid,
             num_observations=num_observations,
@@ -198,11 +217,10 @@ def _forget(residuals: dict[str, Residual]) -> None:
 
 def _learned(known: Residual, seen: Observation) -> Residual:
     ratio = max(seen.measurement.service_s, SMALLEST_S) / max(seen.prior.service_s, SMALLEST_S)
+    measured_loss = _measured_loss(seen)
     log_loss = known.log_loss
-    if seen.measurement.fidelity is not None and not seen.measurement.approximate:
-        # few shots measure less than an ideal device has: the prior speaks of the device, so compare beyond the floor
-        beyond_shots = seen.measurement.fidelity / (seen.measurement.fidelity_floor or 1.0)
-        log_loss = log_loss.add(math.log(_loss(beyond_shots) / _loss(seen.prior.fidelity)))
+    if measured_loss is not None:
+        log_loss = log_loss.add(math.log(measured_loss / loss_of(seen.prior.fidelity)))
     return Residual(
         known.log_time.add(math.log(ratio)),
         log_loss,
@@ -217,9 +235,34 @@ def _compared(known: Mean | None, measured_s: float | None, prior_s: float | Non
     return (known or Mean()).add(math.log((measured_s + offset_s) / (prior_s + offset_s)))
 
 
-def _loss(fidelity: float) -> float:
+def _surprised(known: Spread, seen: Observation) -> Spread:
+    """The spread with one more prediction that was put to the test; what is free is no prediction."""
+    measured, said = seen.measurement, seen.estimate
+    loss = _measured_loss(seen)
+    return Spread(
+        log_time=_off(known.log_time, max(measured.service_s, SMALLEST_S), max(said.service_s, SMALLEST_S)),
+        log_loss=known.log_loss if loss is None else _off(known.log_loss, loss, loss_of(said.fidelity)),
+        log_energy=_off(known.log_energy, measured.energy_j, said.energy_j),
+        log_cost=_off(known.log_cost, measured.cost_usd, said.cost_usd),
+    )
+
+
+def _off(known: Mean, measured: float, predicted: float) -> Mean:
+    return known.add(math.log(measured / predicted) ** 2) if measured > 0.0 and predicted > 0.0 else known
+
+
+def _measured_loss(seen: Observation) -> float | None:
+    """Few shots measure less than an ideal device has: predictions speak of the device, so compare beyond the floor."""
+    if seen.measurement.fidelity is None or seen.measurement.approximate:
+        return None
+    return loss_of(seen.measurement.fidelity / (seen.measurement.fidelity_floor or 1.0))
+
+
+def loss_of(fidelity: float) -> float:
+    """-log F + LOSS_OFFSET: what adds up over a circuit."""
     return LOSS_OFFSET - math.log(min(1.0, max(SMALLEST_FIDELITY, fidelity)))
 
 
-def _fidelity(loss: float) -> float:
+def fidelity_of(loss: float) -> float:
+    """The reverse of :func:`loss_of`."""
     return math.exp(min(0.0, LOSS_OFFSET - loss))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from backends.backend import REPETITION_S, Device
 from backends.energy import energy_j
+from backends.pricing import cost_usd
 from orchestrator.job import Estimate, Times
 from orchestrator.preparation import Fit
 
@@ -28,7 +29,7 @@ def prior(device: Device, fit: Fit, shots: int, times: Times = Times.WALL) -> Es
         service_s=service_s,
         fidelity=fit.fidelity,
         energy_j=energy_j(device, paid_s),
-        cost_usd=device.price.cost_usd(num_tasks=1, shots=shots, run_s=paid_s),
+        cost_usd=cost_usd(device.price, num_tasks=1, shots=shots, run_s=paid_s),
         queue_s=device.availability.queue_s if emulated or device.kind == "qpu" else None,
         device_s=device_s if emulated else None,
     )

@@ -27,6 +27,7 @@ from orchestrator.job import (
     JobState,
     Result,
 )
+from orchestrator.quote import Quote
 from orchestrator.settings import Settings
 from orchestrator.store import SWITCH_KINDS, SWITCH_MODES, Announcement, Decision, Switch
 from orchestrator.transport import PolicyInfo
@@ -45,6 +46,7 @@ RECORDS = (
     JobState,
     Learned,
     PolicyInfo,
+    Quote,
     Result,
     Switch,
 )

@@ -17,6 +17,7 @@ from orchestrator.cost_model.model import Learned
 from orchestrator.door import MAX_NAME, check_switch
 from orchestrator.errors import ProtocolMismatch
 from orchestrator.job import Assignment, Event, Job, JobSpec, JobState, Result
+from orchestrator.quote import Quote
 from orchestrator.records import to_json
 from orchestrator.store import Announcement, Decision, Switch
 from orchestrator.transport import PolicyInfo, StoreTransport
@@ -79,6 +80,18 @@ def submit(view: View, body: Body) -> Response:
     Programs are not read here: one that cannot be read becomes a job that fails at "prepare".
     """
     return answer(view.submit(records(list[JobSpec], body)), 201)
+
+
+@api.post(
+    "/quote",
+    operation_id="quote",
+    tags=["jobs"],
+    responses=gives(ref(Quote), *_BODY),
+    openapi_extra=takes(ref(JobSpec)),
+)
+def quote(view: View, body: Body) -> Response:
+    """What a job would meet on each backend, and where it would go. Nothing is submitted."""
+    return answer(view.quote(records(JobSpec, body)))
 
 
 @api.get("/jobs", operation_id="jobs", tags=["jobs"], responses=gives(list_of(Job)))

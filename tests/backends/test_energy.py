@@ -8,21 +8,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends import load
+from backends import BACKENDS, load
 from backends.energy import (
     CPU_CORE_POWER_W,
+    ENERGY_MODELS,
+    SUPERCONDUCTING_SYSTEM_POWER_W,
     CryogenicParameters,
+    Energy,
+    cryogenic_power_w,
     energy_j,
     measurement_power_w,
+    model_of,
     one_qubit_gate_power_w,
     pi_pulse_power_w,
     qubit_error,
     qubit_power_w,
+    spent,
     stage_temperatures_k,
     thermal_photons,
     total_attenuations,
     two_qubit_gate_power_w,
+    with_qpu_model,
 )
+from tests.here import is_here
 
 # decay time -> error per step, P_pi, P_1, P_2, P_M, at the paper's Section V.A and 40 dB; computed apart from this code
 REFERENCE = {
@@ -75,3 +83,38 @@ def test_more_attenuation_errs_less_and_costs_more(attenuation: float, factor: f
 def test_energy_of_a_run_is_power_times_time() -> None:
     assert energy_j(load("aer_statevector").device(), 2.5) == pytest.approx(2.5 * CPU_CORE_POWER_W)
     assert energy_j(load("fake_hanoi").device(), 1.0) > 100 * energy_j(load("cirq_simulator").device(), 1.0)
+
+
+def test_what_the_qubits_draw_is_bounded_by_cooling_and_hardly_depends_on_gates() -> None:
+    idle = 27 * qubit_power_w(CryogenicParameters())
+    assert idle < cryogenic_power_w(27) < 1.02 * idle
+    assert cryogenic_power_w(54) == pytest.approx(2 * cryogenic_power_w(27))
+    assert cryogenic_power_w(27) < 1e-5 * SUPERCONDUCTING_SYSTEM_POWER_W, "what the building draws is not in the model"
+
+
+def test_the_model_of_a_qpu_can_be_chosen_and_chosen_back_and_that_of_a_simulator_cannot() -> None:
+    hanoi, aer = load("fake_hanoi").device(), load("aer_statevector").device()
+    qubits = with_qpu_model(hanoi, "cryogenic")
+    assert (model_of(hanoi), model_of(qubits), model_of(aer)) == ("installation", "cryogenic", "cpu_time")
+    assert energy_j(qubits, 1.0) == pytest.approx(cryogenic_power_w(27))
+    assert with_qpu_model(qubits, "installation").power_w == hanoi.power_w
+    assert with_qpu_model(hanoi, "installation") is hanoi
+    assert with_qpu_model(aer, "cryogenic") is aer
+    assert qubits.target_version == hanoi.target_version
+
+
+def test_energy_that_was_spent_names_how_it_is_known() -> None:
+    aer, hanoi = load("aer_statevector").device(), load("fake_hanoi").device()
+    assert spent(aer, paid_s=2.0, cpu_s=1.5, rapl_j=7.0) == Energy(7.0, "rapl")
+    assert spent(aer, paid_s=2.0, cpu_s=1.5, rapl_j=None) == Energy(1.5 * CPU_CORE_POWER_W, "cpu_time")
+    assert spent(aer, paid_s=2.0, cpu_s=None, rapl_j=None) == Energy(2.0 * CPU_CORE_POWER_W, "wall_time")
+    assert spent(hanoi, paid_s=2.0, cpu_s=1.5, rapl_j=7.0) == Energy(30_000.0, "installation")
+    gpu = replace(aer, energy_model="wall_time", power_w=300.0)
+    assert spent(gpu, paid_s=2.0, cpu_s=0.1, rapl_j=1.0) == Energy(600.0, "wall_time")
+
+
+def test_every_backend_has_a_model_with_a_source() -> None:
+    for name in filter(is_here, BACKENDS):
+        model = ENERGY_MODELS[model_of(load(name).device())]
+        assert model.kind in ("measured", "modelled")
+        assert any(word in model.source for word in ("ours", "second-hand", "paper", "counters")), name

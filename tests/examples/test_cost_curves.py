@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from backends import load
+from backends.curves import Row, fit, solved, sweeps_of
 
 BENCHMARKS = Path(__file__).parents[2] / "examples" / "benchmarks"
 
@@ -27,23 +28,22 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     """Imports a benchmark."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     yield __import__
-    for name in ("cost_curves", "mps_costs", "evidence"):
+    for name in ("mps_costs", "evidence"):
         sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("name", ["aer_statevector", "aer_density_matrix", "aer_stabilizer"])
-def test_a_curve_is_what_its_rows_give(name: str, script: Callable[[str], Any]) -> None:
-    benchmark, curve = script("cost_curves"), load(name).device().cost_curve
-    assert curve is not None
-    (sweep,) = (sweep for sweep in benchmark.SWEEPS if sweep.backend == name)
+@pytest.mark.parametrize("name", ["aer_statevector", "aer_density_matrix", "aer_stabilizer", "sparse"])
+def test_a_curve_is_what_its_rows_give(name: str) -> None:
+    device = load(name).device()
+    assert device.cost_curve is not None
+    (sweep,) = sweeps_of(device)
     measured = [
-        (int(row["qubits"]), int(row["gates"]), int(row["shots"]), float(row["median_run_s"]), 0.0, 0.0)
-        for row in rows("cost_curves", name)
+        Row(int(row["qubits"]), int(row["gates"]), int(row["shots"]), float(row["median_run_s"]), 0.0, 0.0)
+        for row in rows("cost_curves_sparse" if name == "sparse" else "cost_curves", name)
     ]
-    names, columns = benchmark.columns(measured, curve.qubit_exponent, sweep.per_shot)
-    constants, *_ = benchmark.fit(columns, [row[3] for row in measured])
-    for constant, value in zip(names, constants, strict=True):
-        assert getattr(curve, constant) == pytest.approx(value, rel=0.05), constant
+    found = fit(sweep, measured).curve
+    for constant in ("overhead_s", "shot_s", "fixed_gate_s", "gate_s", "shot_gate_s"):
+        assert getattr(device.cost_curve, constant) == pytest.approx(getattr(found, constant), rel=0.05), constant
 
 
 def test_the_curve_of_matrix_product_states_is_what_its_rows_give(script: Callable[[str], Any]) -> None:
@@ -54,6 +54,6 @@ def test_the_curve_of_matrix_product_states_is_what_its_rows_give(script: Callab
     floats = ("gate_work", "cut_work", "run_cpu_s")
     records = [("", "", *(int(row[key]) for key in counts), *(float(row[key]) for key in floats)) for row in fitted]
     columns = list(zip(*map(benchmark.bond_terms, records), strict=True))
-    constants, *_ = benchmark.fit(columns, [record[-1] for record in records])
+    constants, _ = solved(columns, [record[-1] for record in records])
     announced = (curve.overhead_s, curve.fixed_gate_s, curve.shot_qubit_s, curve.bond_gate_s, curve.bond_shot_s)
     assert announced == pytest.approx(tuple(constants), rel=0.05)

@@ -189,3 +189,9 @@ def test_what_no_job_can_be(new_assignment: Callable[..., Assignment]) -> None:
     ]:
         with pytest.raises(InvalidJob, match=word):
             make()
+
+
+def test_a_measurement_from_before_energy_had_a_model_is_read() -> None:
+    plain = json.loads(to_json(MEASUREMENT))
+    del plain["energy_model"]
+    assert from_json(Measurement, json.dumps(plain)).energy_model == "wall_time"

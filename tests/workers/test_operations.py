@@ -13,7 +13,9 @@ from orchestrator.settings import SILENT_HEARTBEATS, Settings
 from workers.cli import app
 
 PAGE = (Path(__file__).parents[2] / "OPERATIONS.md").read_text(encoding="utf-8")
-IN_WORDS = {"data_dir", "store_url", "redis_url", "url", "token", "backends", "retention_days", "experiment_start"}
+IN_WORDS = {
+    "data_dir", "store_url", "redis_url", "url", "token", "backends", "prices", "retention_days", "experiment_start",
+}  # fmt: skip
 """Settings whose default is told in words."""
 
 COMMANDS = typer.main.get_command(app)

@@ -25,6 +25,7 @@ NUM_EXAMPLES = int(os.environ.get("QORCH_FUZZ_EXAMPLES", "10"))
 OPERATIONS = {
     "about": ("get", "/v1"),
     "submit": ("post", "/v1/jobs"),
+    "quote": ("post", "/v1/quote"),
     "jobs": ("get", "/v1/jobs"),
     "job": ("get", "/v1/jobs/{job_id}"),
     "assignments": ("get", "/v1/jobs/{job_id}/assignments"),
@@ -56,7 +57,7 @@ CHECKS = [
 ]
 POSITIVE = [*CHECKS, openapi.positive_data_acceptance]
 NEGATIVE = [*CHECKS, openapi.negative_data_rejection]
-SAYS_TOO_LITTLE = {"submit", "switch"}
+SAYS_TOO_LITTLE = {"quote", "submit", "switch"}
 """What they take depends on more than a schema can say, such as shares that add up to one."""
 
 
