@@ -154,6 +154,11 @@ class Device:
     availability: Availability = HERE
     energy_model: str = ""
 
+    @property
+    def remote(self) -> bool:
+        """Whether it is asked over a network, by the contract of :mod:`backends.remote`."""
+        return self.kind == "qpu"
+
     @cached_property
     def target_version(self) -> str:
         """Short hash of target and calibration: a transpiled circuit is good for exactly one of them."""

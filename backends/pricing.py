@@ -96,9 +96,12 @@ def cost_usd(price: Price | None, *, num_tasks: int, shots: int, run_s: float) -
 
 def unpriced(device: Device) -> str | None:
     """Why nothing may be bought there, in words; None if its price is known."""
-    if device.price is not None:
+    if device.price is not None and not (device.remote and device.price == Price()):  # the tariff of a simulator
         return None
-    return f"the price of {device.name} is unknown: give it a row in the file that QORCH_PRICES names (`qorch prices`)"
+    return (
+        f"the price of {device.name} is unknown, and what is not known is not free: give it a row in the file that "
+        "QORCH_PRICES names (`qorch prices`)"
+    )
 
 
 def priced(device: Device, prices: Mapping[str, Price]) -> Device:

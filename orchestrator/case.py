@@ -5,7 +5,7 @@ Every change of a job goes through here: the store reads a case, applies one of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,13 +25,20 @@ from orchestrator.lifecycle import (
     Claimed,
     Expired,
     Orphaned,
+    Recalled,
+    Reserved,
     Rules,
+    Sent,
+    Settled,
     Withdrawn,
     advance,
     job_state,
     movable,
     unwanted,
 )
+
+News = tuple[str, Mapping[str, Any]]
+"""Kind and data of an event about a share that is with a provider."""
 
 _BREAKS = tuple(kind.__name__ for kind in (Broken, Expired, Orphaned))
 """Events that give an assignment its failure."""
@@ -90,26 +97,51 @@ class Case:
 
     def missed(self, failure: Failure, at: float) -> Case:
         """Its deadline has passed. Nothing changes once any of it has begun."""
-        begun = (AssignmentState.RUNNING, AssignmentState.DONE)
+        begun = (AssignmentState.RUNNING, AssignmentState.SENT, AssignmentState.DONE)
         if self.ended or any(part.state in begun for part in self.parts):
             return self
         return self._doomed(failure, at)._folded(at)
 
     # ── execute ───────────────────────────────────────────────────────────────────────────────────────────────────
     def claimed(self, part_id: str, event: Claimed) -> Case:
-        """A worker took one of its parts."""
-        case = self._with([advance(part, event, max_attempts=1) for part in self.parts if part.id == part_id])
-        taken = case.part(part_id)
-        assert taken is not None, part_id
-        case = case.tell("running", event.at, backend=taken.backend, attempt=taken.attempt, worker=event.owner)
-        return case._folded(event.at)
+        """A worker took one of its parts. That it looks after one that was sent is no news."""
+        part = self.part(part_id)
+        assert part is not None, part_id
+        case = self._with([advance(part, event, max_attempts=1)])
+        if part.state is AssignmentState.SENT:
+            return case
+        told = {"backend": part.backend, "attempt": part.num_tries + 1, "worker": event.owner}
+        return case.tell("running", event.at, **told)._folded(event.at)
 
-    def moved(self, part_id: str, event: AssignmentEvent, rules: Rules, **figures: Any) -> Case:
-        """How an attempt at one of its parts ended; ``figures`` of it are told with its event."""
+    def reserved(self, part_id: str, event: Reserved, **figures: Any) -> Case:
+        """Its purchase is written down: for the first time, or again before it is looked for and sent once more."""
+        part = self.part(part_id)
+        assert part is not None, part_id
+        case = self._with([advance(part, event, max_attempts=1)])
+        told = {"backend": part.backend, "purchase": event.purchase_id, **figures}
+        return case if part.purchase_id else case.tell("reserved", event.at, **told)
+
+    def settled(self, part_id: str, event: Settled) -> Case:
+        """The purchase of one of its parts is over. How the part goes on is said next."""
+        return self._with([advance(part, event, max_attempts=1) for part in self.parts if part.id == part_id])
+
+    def moved(
+        self, part_id: str, event: AssignmentEvent, rules: Rules, news: Sequence[News] = (), **figures: Any
+    ) -> Case:
+        """How an attempt at one of its parts ended.
+
+        Args:
+            news: of a part that goes on being sent.   figures: of the attempt, told with its event.
+        """
         part = self.part(part_id)
         assert part is not None, part_id
         part = advance(part, event, max_attempts=rules.max_attempts, movable=movable(self.job, rules))
-        case = self._with([part])._told_of(part, event.at, **figures)
+        case = self._with([part])
+        for kind, data in news:
+            case = case.tell(kind, event.at, backend=part.backend, **data)
+        if isinstance(event, Sent):
+            return case._left(part, event, rules)._folded(event.at)
+        case = case._told_of(part, event.at, **figures)
         if part.state is AssignmentState.REPLACED:
             case = case._now(to_place=case.job.to_place + part.shots)
         if part.state is AssignmentState.FAILED and part.failure is not None and case.job.failure is None:
@@ -125,7 +157,7 @@ class Case:
         """Somebody withdrew it. What waits ends here; what runs is told by the event. Nothing changes for an end."""
         if self.ended or self.job.cancel_requested:
             return self
-        return self._now(cancel_requested=True).tell("cancel_requested", at)._folded(at)
+        return self._now(cancel_requested=True).tell("cancel_requested", at)._recalled(at)._folded(at)
 
     def parent_ended(self, parent: Job, at: float) -> Case:
         """A job that this one comes after has ended."""
@@ -153,16 +185,32 @@ class Case:
 
     def _told_of(self, part: Assignment, at: float, **figures: Any) -> Case:
         final = part.state in FINAL_ASSIGNMENT_STATES
-        data: dict[str, Any] = {"backend": part.backend, "attempt": part.attempt, **figures}
+        data: dict[str, Any] = {"backend": part.backend, "attempt": part.num_tries, **figures}
         if part.failure is not None and part.story[-1] in _BREAKS:  # after any other event it is one of the past
             data["message"] = part.failure.message
         return self.tell(f"assignment_{part.state.value if final else 'released'}", at, **data)
 
+    def _left(self, part: Assignment, event: Sent, rules: Rules) -> Case:
+        """After a part was let go of: it is due at once if it is wanted no more, and its worker did not know."""
+        if event.counts and part.num_failures >= rules.max_attempts and part.failure is not None:
+            return self if unwanted(self.job) else self._doomed(part.failure, event.at)
+        return self._recalled(event.at) if unwanted(self.job) and not event.knowing else self
+
+    def _recalled(self, at: float) -> Case:
+        """What is with a provider is due at once, to be withdrawn there."""
+        case = self
+        for part in self.parts:
+            if part.state is AssignmentState.SENT:
+                case = case._with([advance(part, Recalled(at), max_attempts=1)])
+                case = case.tell("recalled", at, backend=part.backend)
+        return case
+
     def _doomed(self, failure: Failure, at: float) -> Case:
         """Its end is decided: who runs a part of it hears that it is not wanted any more."""
         case = self._now(failure=failure)
-        running = any(part.state is AssignmentState.RUNNING for part in self.parts)
-        return case.tell("failing", at, message=failure.message) if running else case
+        going_on = (AssignmentState.RUNNING, AssignmentState.SENT)
+        running = any(part.state in going_on for part in self.parts)
+        return (case.tell("failing", at, message=failure.message) if running else case)._recalled(at)
 
     def _folded(self, at: float) -> Case:
         """The job's state from its parts. Nothing waits on for a job that is lost, or whose part was withdrawn."""

@@ -43,10 +43,10 @@ class Presence:
 
 @dataclass(frozen=True)
 class Queue:
-    """What waits for a backend or runs there.
+    """What waits for a backend, runs there or is with its provider.
 
     Attributes:
-        state: "waiting" or "running".   service_s: expected, summed.
+        state: "waiting", "running" or "sent".   service_s: expected, summed.
     """
 
     backend: str

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import gmtime, strftime
 
+from backends.backend import Device
 from backends.limits import rejection
 from backends.pricing import unpriced
 from orchestrator.cost_model.model import CostModel
@@ -15,8 +17,9 @@ from orchestrator.fleet import Fleet
 from orchestrator.job import Assignment, AssignmentState, Estimate, Failure, JobSpec, Times
 from orchestrator.lifecycle import Rules, movable
 from orchestrator.placement import Backlog, Candidate, Choice, Request, rank, rejections, ruled_out
-from orchestrator.preparation import Fit
+from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.preparer import Known
+from orchestrator.purchase import Balance, against_budgets, against_limits
 from orchestrator.runtime import RuntimeFailure
 from orchestrator.shares import assignments_of, check_feasible
 from orchestrator.store import Waiting
@@ -24,13 +27,19 @@ from orchestrator.store import Waiting
 
 @dataclass(frozen=True)
 class Scene:
-    """What a batch of jobs is decided on. The backlog grows with what is decided; ``times`` as in ``Measurement``."""
+    """What a batch of jobs is decided on. The backlog grows with what is decided.
+
+    Attributes:
+        times: as in ``Measurement``.
+        balances: the budgets that bind each project, where something costs money.
+    """
 
     fleet: Fleet
     backlog: Backlog
     model: CostModel
     now: float
     times: Times = Times.WALL
+    balances: Mapping[str, Sequence[Balance]] = field(default_factory=dict)
 
 
 def movable_parts(stranded: Sequence[Waiting], rules: Rules) -> dict[str, tuple[Waiting, tuple[str, ...]]]:
@@ -79,7 +88,8 @@ def with_candidates(waiting: Waiting, known: Known, scene: Scene) -> Request:
     for name, device in scene.fleet.devices.items():
         before, estimate = _sized(spec, known, scene, name, spec.shots)
         wait_s = scene.backlog.wait_s(name)
-        against = [reason for reason in (closed.get(name), unpriced(device)) if reason is not None]
+        against = [closed[name]] if name in closed else []
+        against += obstacles(device, facts, spec, estimate, scene.balances.get(job.project, ()), scene.now)
         why = (*ruled_out(spec, name), *against)
         if name in fits:
             cannot = fits[name].cannot or rejection(device, facts.features)
@@ -99,6 +109,30 @@ def with_candidates(waiting: Waiting, known: Known, scene: Scene) -> Request:
         candidates=tuple(candidates),
         num_parts=len(waiting.parts),
     )
+
+
+def obstacles(
+    device: Device, facts: ProgramFacts, spec: JobSpec, estimate: Estimate, balances: Sequence[Balance], now: float
+) -> Iterator[str]:
+    """Why a device is none for a job at this moment, whatever its circuit: closed, too dear, or too far away."""
+    open_at, state = device.availability.opens_at, device.availability.state
+    if state != "online":
+        why = f": {device.availability.why}" if device.availability.why else ""
+        until = f", until {strftime('%Y-%m-%d %H:%M UTC', gmtime(open_at))}" if open_at and open_at > now else ""
+        yield f"it is {state}{until}{why}"
+    dear = unpriced(device)
+    if dear is not None:
+        yield dear
+    if not device.remote:
+        return
+    if device.max_shots is not None and spec.shots > device.max_shots:
+        yield f"it takes at most {device.max_shots} shots, the job has {spec.shots}"
+    if facts.adaptive:
+        yield f"{facts.group} chooses its next circuits from the last counts, and would queue there for each round"
+    allowed = against_budgets(balances, estimate.cost_usd, estimate.service_s)
+    allowed = allowed or against_limits(spec.limits, (), estimate.cost_usd, estimate.service_s)
+    if dear is None and allowed is not None:
+        yield allowed
 
 
 def parts_of(request: Request, choice: Choice, known: Known, scene: Scene) -> list[Assignment] | Failure:

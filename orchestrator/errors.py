@@ -2,7 +2,7 @@
 
 OrchestratorError
 ├─ JobError (.job_id)      JobFailed (.stage .reason)  JobNotFound  JobCancelled  JobTimeout
-├─ PlacementError          NoFeasibleBackend (.rejections: backend -> why)  UnknownPolicy
+├─ PlacementError          NoFeasibleBackend (.rejections: backend -> why)  UnknownPolicy  BudgetExceeded
 ├─ InvalidTransition       (.story: every event so far)
 ├─ TransportError          ServerUnreachable  ClientClosed  StoreUnavailable  NotAuthorised  ProtocolMismatch
 ├─ UnknownWorker           no worker of that name is there
@@ -80,6 +80,10 @@ class NoFeasibleBackend(PlacementError):
 
 class UnknownPolicy(PlacementError):
     """No policy is registered under that name."""
+
+
+class BudgetExceeded(PlacementError):
+    """It would cost more than the project or the job may spend; nothing was sent."""
 
 
 class InvalidTransition(OrchestratorError):

@@ -38,9 +38,11 @@ class Fleet:
         for entry in roll:
             workers.setdefault(entry.worker, []).append(entry)
         lanes = tuple(
-            Lane(worker, entries[0].slots, tuple(sorted(entry.backend for entry in entries)))
+            Lane(worker, entries[0].slots, tuple(sorted(one.backend for one in entries if not one.device.remote)))
             for worker, entries in sorted(workers.items())
         )
+        # who serves a remote device only looks after it: what waits there waits for the device, and for no slot
+        lanes += tuple(Lane(name, 1, (name,)) for name, device in sorted(devices.items()) if device.remote)
         cold = frozenset(devices) - {entry.backend for entry in roll if entry.warm}
         closed = {name: f"an operator has {mode} it" for name, mode in modes.items()}
         disabled = frozenset(name for name, mode in modes.items() if mode == "disabled")
@@ -48,14 +50,22 @@ class Fleet:
 
     def strands(self, backend: str) -> bool:
         """Whether what waits for this backend waits in vain."""
-        return backend not in self.devices or backend in self.disabled
+        device = self.devices.get(backend)
+        return device is None or backend in self.disabled or device.availability.state == "offline"
+
+    @property
+    def remote(self) -> bool:
+        """Whether something costs money here."""
+        return any(device.remote for device in self.devices.values())
 
     def backlog(self, outstanding: Iterable[Outstanding], now: float) -> Backlog:
         """Work in front of every worker: what waits, and what is left of what runs.
 
-        A run that has outlasted its estimate is expected to be about to end.
+        A run that has outlasted its estimate is expected to be about to end. In front of a remote device stand the jobs
+        of all its users, as it was last heard of.
         """
-        backlog = Backlog(self.lanes, warm_up_s={name: self.devices[name].warm_up_s for name in self.cold})
+        queues_s = {name: device.availability.queue_s or 0.0 for name, device in self.devices.items() if device.remote}
+        backlog = Backlog(self.lanes, queues_s, {name: self.devices[name].warm_up_s for name in self.cold})
         for work in outstanding:
             gone_s = 0.0 if work.started_at is None else now - work.started_at
             backlog.add(work.backend, max(0.0, work.service_s - gone_s))

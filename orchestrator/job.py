@@ -46,10 +46,15 @@ class JobState(StrEnum):
 
 
 class AssignmentState(StrEnum):
-    """Where an assignment is; the last four are final. A replaced one has failed, and its shots go elsewhere."""
+    """Where an assignment is; the last four are final.
+
+    One that was sent is with a provider, or may be, and nobody waits there: it is asked about when it is due. A
+    replaced one has failed, and its shots go elsewhere.
+    """
 
     WAITING = "waiting"
     RUNNING = "running"
+    SENT = "sent"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -57,7 +62,11 @@ class AssignmentState(StrEnum):
 
 
 FINAL_JOB_STATES = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
-FINAL_ASSIGNMENT_STATES = frozenset(AssignmentState) - {AssignmentState.WAITING, AssignmentState.RUNNING}
+FINAL_ASSIGNMENT_STATES = frozenset(AssignmentState) - {
+    AssignmentState.WAITING,
+    AssignmentState.RUNNING,
+    AssignmentState.SENT,
+}
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,8 @@ class Limits:
     Attributes:
         min_fidelity: backends whose estimate is lower are excluded, in [0, 1].
         deadline_s: seconds from submission to result; a job that cannot start in time fails instead of running late.
-        max_cost_usd: backends whose estimated price is higher are excluded.
+        max_cost_usd: backends whose estimated price is higher are excluded, and nothing is bought beyond it.
+        max_qpu_s: the same for seconds of real devices, all that the job buys together.
         timeout_s: hard limit of one assignment's execution; the process that runs it is ended.
     """
 
@@ -92,6 +102,7 @@ class Limits:
     deadline_s: float | None = None
     max_cost_usd: float | None = None
     timeout_s: float | None = None
+    max_qpu_s: float | None = None
 
     def __post_init__(self) -> None:
         for name, value, high in (
@@ -99,6 +110,7 @@ class Limits:
             ("deadline_s", self.deadline_s, MAX_SECONDS),
             ("max_cost_usd", self.max_cost_usd, MAX_PRICE_USD),
             ("timeout_s", self.timeout_s, MAX_TIMEOUT_S),
+            ("max_qpu_s", self.max_qpu_s, MAX_SECONDS),
         ):
             if value is not None:
                 checks.number(name, value, 0.0, high)
@@ -234,6 +246,9 @@ class Assignment:
     Attributes:
         attempt: fencing token: raised at each claim; a write with an older one is refused.
         num_failures: attempts that failed; given-back ones do not count.
+        num_polls: how often it was looked at after it had been sent; each is an attempt, too.
+        due_at: when it is to be looked at again, if it was sent; if it waits, not to be begun before.
+        purchase_id: what it may have bought and that has not ended; None where there is certainly nothing of the kind.
         rank: order of service: smaller first (see ``orchestrator.placement.rank``).
         prior: what calibration and features alone predicted for this share.
         estimate: what the cost model predicted when it was placed.
@@ -261,6 +276,14 @@ class Assignment:
     finished_at: float | None = None
     failure: Failure | None = None
     story: tuple[str, ...] = ()
+    num_polls: int = 0
+    due_at: float | None = None
+    purchase_id: str | None = None
+
+    @property
+    def num_tries(self) -> int:
+        """How often it was begun; to look after what was sent is none of these."""
+        return self.attempt - self.num_polls
 
 
 @dataclass(frozen=True)
@@ -294,7 +317,8 @@ class Measurement:
     """What really happened, of one assignment or, merged, of one job.
 
     Attributes:
-        wait_s: from placement to start.   prepare_s: transpilation on the worker.   run_s: the backend alone.
+        wait_s: from placement to start, the queue of a real device included.   prepare_s: transpilation on the worker.
+        run_s: the backend alone.
         service_s: from start to result: what the backend was busy with it.
         latency_s: from submission to result, in the ``times`` that count.
         fidelity: relative to the ideal, in [0, 1]; None where no ideal can be computed (then kind is "estimated" and
@@ -303,7 +327,7 @@ class Measurement:
         score: the family's own figure of merit, raw.
         method: the engine or engines that ran, as the backend names them.
         approximate: one of them only stands in for an exact one, so fidelity and score say nothing about the device.
-        device_s: seconds that an emulated device would have been busy; None where the run was the real thing.
+        device_s: seconds that the device was busy, as it says or its emulation schedules; None where there is none.
         queue_s: seconds waited at the device itself, emulated or as its provider tells; None where nobody tells.
         at: the moment in which emulated devices lived when it ran, seconds since the epoch.
         times: those in ``latency_s``; emulated ones are what it would have been with the device and its queue in the

@@ -9,12 +9,21 @@
      │          CANCELLED   │
      └──────────────────────┘   (Returned; or a transient failure or an expired lease, with attempts left)
 
+On a remote device a share is bought, and let go of while it is with the provider:
+
+    RUNNING ──Reserved──▶ RUNNING with a purchase ──Sent──▶ SENT ──Claimed──▶ RUNNING ──Settled──▶ RUNNING without it
+                                                              ▲                  │
+                                                              └──Sent────────────┘  (also Returned, Expired)
+
+While it has a purchase, something may exist at the provider: it does not end, fail or move, whatever happens to whoever
+looks after it, until Settled says that the purchase is over.
+
 A job's state is the fold over its assignments; before there are any, over its own failure and cancel request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -41,10 +50,16 @@ class Completed:
 
 @dataclass(frozen=True)
 class Broken:
-    """The attempt failed. A transient failure is tried again while attempts are left."""
+    """The attempt failed. A transient failure is tried again while attempts are left.
+
+    Attributes:
+        due_at: not to be tried again before.   counts: it uses up an attempt; to be asked for patience does not.
+    """
 
     at: float
     failure: Failure
+    due_at: float | None = None
+    counts: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,7 +90,48 @@ class Orphaned:
     at: float
 
 
-AssignmentEvent = Claimed | Completed | Broken | Expired | Returned | Withdrawn | Orphaned
+@dataclass(frozen=True)
+class Reserved:
+    """Its purchase is written down, in the same transaction: from here on it may exist at the provider."""
+
+    at: float
+    purchase_id: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Nobody waits at the provider: it is let go of until it is due.
+
+    Attributes:
+        failure: what kept its worker from hearing the provider's word, if anything did.
+        counts: that failure uses up an attempt: the work itself ended it, not the way to the provider.
+        knowing: that the job wants it no more; where it is wanted no more and nobody knew, it is due at once.
+    """
+
+    at: float
+    due_at: float
+    failure: Failure | None = None
+    counts: bool = False
+    knowing: bool = False
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """It is with the provider, and its job wants it no more: it is due at once."""
+
+    at: float
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Its purchase is over, in the same transaction: paid for, or certainly not made."""
+
+    at: float
+
+
+AssignmentEvent = (
+    Claimed | Completed | Broken | Expired | Returned | Withdrawn | Orphaned | Reserved | Sent | Recalled | Settled
+)
 
 
 @dataclass(frozen=True)
@@ -110,29 +166,18 @@ def advance(assignment: Assignment, event: AssignmentEvent, *, max_attempts: int
     Raises:
         InvalidTransition: the event cannot happen in this state; the message tells the story so far.
     """
+    if assignment.purchase_id is not None or isinstance(event, Reserved):
+        return _advance_bought(assignment, event)
     state = assignment.state
     story = (*assignment.story, type(event).__name__)
     moved = partial(replace, assignment, story=story)
     match event, state:
         case Claimed(), AssignmentState.WAITING:
-            return moved(
-                state=AssignmentState.RUNNING,
-                attempt=assignment.attempt + 1,
-                owner=event.owner,
-                started_at=event.at,
-                lease_expires_at=event.lease_expires_at,
-            )
+            return moved(started_at=event.at, **_held(assignment, event))
         case Completed(), AssignmentState.RUNNING:
             return moved(state=AssignmentState.DONE, lease_expires_at=None, finished_at=event.at)
         case Broken() | Expired(), AssignmentState.RUNNING:
-            failure = event.failure if isinstance(event, Broken) else _worker_lost(assignment)
-            num_failures = assignment.num_failures + 1
-            if failure.transient and num_failures < max_attempts:
-                return moved(failure=failure, num_failures=num_failures, **_FREE)
-            ended = AssignmentState.REPLACED if movable and failure.elsewhere else AssignmentState.FAILED
-            return moved(
-                failure=failure, num_failures=num_failures, state=ended, lease_expires_at=None, finished_at=event.at
-            )
+            return _failed(moved, assignment, event, max_attempts=max_attempts, movable=movable)
         case Returned(), AssignmentState.RUNNING:
             return moved(**_FREE)
         case Withdrawn(), AssignmentState.WAITING | AssignmentState.RUNNING:
@@ -140,6 +185,55 @@ def advance(assignment: Assignment, event: AssignmentEvent, *, max_attempts: int
         case Orphaned(), AssignmentState.WAITING if movable:
             return moved(failure=_backend_lost(assignment), state=AssignmentState.REPLACED, finished_at=event.at)
     raise InvalidTransition(state.value, type(event).__name__, story)
+
+
+def _failed(
+    moved: Callable[..., Assignment], before: Assignment, event: Broken | Expired, *, max_attempts: int, movable: bool
+) -> Assignment:
+    """After a failed attempt: it waits for another one, or it is over here."""
+    broken = event if isinstance(event, Broken) else Broken(event.at, _worker_lost(before))
+    failure, num_failures = broken.failure, before.num_failures + broken.counts
+    if failure.transient and (num_failures < max_attempts or not broken.counts):
+        return moved(failure=failure, num_failures=num_failures, **_FREE | {"due_at": broken.due_at})
+    ended = AssignmentState.REPLACED if movable and failure.elsewhere else AssignmentState.FAILED
+    return moved(failure=failure, num_failures=num_failures, state=ended, lease_expires_at=None, finished_at=event.at)
+
+
+def _advance_bought(assignment: Assignment, event: AssignmentEvent) -> Assignment:
+    """What has a purchase waits for nobody but the provider: until it is settled, it runs or is sent."""
+    state = assignment.state
+    story = (*assignment.story, type(event).__name__)
+    moved = partial(replace, assignment, story=story)
+    away: dict[str, Any] = {"state": AssignmentState.SENT, "owner": None, "lease_expires_at": None}
+    match event, state:
+        case Reserved(), AssignmentState.RUNNING if assignment.purchase_id in (None, event.purchase_id):
+            return moved(purchase_id=event.purchase_id)
+        case Sent(), AssignmentState.RUNNING:
+            if story[-3:] == ("Sent", "Claimed", "Sent"):  # a look that brought no news is no part of the story
+                moved = partial(replace, assignment, story=story[:-2])
+            num_failures = assignment.num_failures + event.counts
+            told = event.failure or assignment.failure
+            return moved(**away, due_at=event.due_at, failure=told, num_failures=num_failures)
+        case Expired() | Returned(), AssignmentState.RUNNING:
+            return moved(**away, due_at=event.at)
+        case Recalled(), AssignmentState.SENT:
+            return moved(due_at=event.at)
+        case Claimed(), AssignmentState.SENT:
+            return moved(num_polls=assignment.num_polls + 1, **_held(assignment, event))
+        case Settled(), AssignmentState.RUNNING:
+            return moved(purchase_id=None)
+    raise InvalidTransition(state.value, type(event).__name__, story)
+
+
+def _held(assignment: Assignment, event: Claimed) -> dict[str, Any]:
+    """What an assignment is that a worker has taken."""
+    return {
+        "state": AssignmentState.RUNNING,
+        "attempt": assignment.attempt + 1,
+        "owner": event.owner,
+        "lease_expires_at": event.lease_expires_at,
+        "due_at": None,
+    }
 
 
 _FREE: dict[str, Any] = {

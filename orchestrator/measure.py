@@ -27,15 +27,19 @@ def of_assignment(
 ) -> Measurement:
     """Measurement of one share. ``now`` is the store's time of its end; ``times`` as in :class:`Measurement`."""
     latency_s = now - job.submitted_at
-    if times is Times.EMULATED and executed.device_s is not None:
+    if times is Times.EMULATED and executed.device_s is not None and not device.remote:
         latency_s += (executed.queue_s or 0.0) + executed.device_s - service_s
     else:
         times = Times.WALL
     paid_s = service_s if executed.device_s is None else executed.device_s
     energy = spent(device, paid_s=paid_s, cpu_s=executed.cpu_s, rapl_j=executed.rapl_j)
     started_at = assignment.started_at if assignment.started_at is not None else now
+    paid_usd = executed.billed_usd
+    if paid_usd is None:
+        paid_usd = cost_usd(device.price, num_tasks=executed.num_tasks, shots=executed.num_shots, run_s=paid_s)
+    queued_s = executed.queue_s or 0.0 if device.remote else 0.0  # an emulated queue is accounted for, not waited in
     return Measurement(
-        wait_s=max(0.0, started_at - assignment.placed_at),
+        wait_s=max(0.0, started_at - assignment.placed_at) + queued_s,
         prepare_s=executed.prepare_s,
         run_s=executed.run_s,
         service_s=service_s,
@@ -45,7 +49,7 @@ def of_assignment(
         fidelity_floor=executed.judgement.floor,
         score=executed.judgement.score,
         energy_j=energy.energy_j,
-        cost_usd=cost_usd(device.price, num_tasks=executed.num_tasks, shots=executed.num_shots, run_s=paid_s),
+        cost_usd=paid_usd,
         method=executed.method,
         approximate=executed.approximate,
         device_s=executed.device_s,
@@ -115,7 +119,7 @@ def judgement_of(measurement: Measurement) -> Judgement:
 
 def placement(job: Job, assignments: Sequence[Assignment]) -> Placement:
     """Where the job went, as its submitter sees it."""
-    shares = tuple(Share(a.backend, a.shots, a.state, a.attempt, a.estimate, a.wait_s) for a in assignments)
+    shares = tuple(Share(a.backend, a.shots, a.state, a.num_tries, a.estimate, a.wait_s) for a in assignments)
     return Placement("pin" if job.spec.pin else job.spec.policy, assignments[0].decision, shares)
 
 

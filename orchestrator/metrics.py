@@ -156,7 +156,7 @@ def _gauges(census: Census) -> Iterator[Metric]:
         jobs.add_metric([known.value], census.jobs.get(known.value, 0))
     yield jobs
     depth = GaugeMetricFamily(
-        "qorch_queue_depth", "Assignments that wait for a backend or run there.", labels=["backend", "state"]
+        "qorch_queue_depth", "Assignments that wait for a backend, run or were sent.", labels=["backend", "state"]
     )
     backlog = GaugeMetricFamily(
         "qorch_backlog_seconds", "Expected service time of what waits for a backend or runs there.", labels=["backend"]
@@ -164,10 +164,10 @@ def _gauges(census: Census) -> Iterator[Metric]:
     found = {(queue.backend, queue.state): queue for queue in census.queues}
     served = {backend for one in census.workers for backend in one.backends}
     for backend in sorted(served | {queue.backend for queue in census.queues}):  # an empty queue is shown, too
-        here = {state: found.get((backend, state)) for state in ("waiting", "running")}
+        here = {state: found.get((backend, state)) for state in ("waiting", "running", "sent")}
         for state, queue in here.items():
             depth.add_metric([backend, state], queue.number if queue else 0)
-        backlog.add_metric([backend], sum(queue.service_s for queue in here.values() if queue))
+        backlog.add_metric([backend], sum(one.service_s for one in here.values() if one and one.state != "sent"))
     yield depth
     yield backlog
     worker_gauges: tuple[tuple[str, str, Callable[..., float]], ...] = (

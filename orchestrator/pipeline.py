@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
+from operator import attrgetter
 
 from tenacity import Retrying, retry_if_exception_type, sleep_using_event, wait_random_exponential
 
@@ -35,21 +36,14 @@ from orchestrator.errors import PlacementError, StoreUnavailable
 from orchestrator.experiment import Experiment
 from orchestrator.fleet import Fleet
 from orchestrator.held import Held
-from orchestrator.job import (
-    FINAL_JOB_STATES,
-    Assignment,
-    AssignmentState,
-    Event,
-    Failure,
-    Job,
-    JobSpec,
-)
-from orchestrator.lifecycle import Broken, Completed, Returned, Withdrawn
+from orchestrator.job import FINAL_JOB_STATES, Assignment, AssignmentState, Event, Failure, Job, JobSpec
+from orchestrator.lifecycle import Broken, Completed, Returned, Sent, Withdrawn
 from orchestrator.logs import working_on
 from orchestrator.notifier import STOPS, Notifier
 from orchestrator.placement import Backlog, Choice, Policy, Request, missed_deadline
 from orchestrator.preparer import Known, Preparer
 from orchestrator.quote import Quoter
+from orchestrator.remote_trip import Visit
 from orchestrator.runtime import (
     Executed,
     ExecuteWork,
@@ -61,7 +55,7 @@ from orchestrator.runtime import (
     WorkReturned,
 )
 from orchestrator.settings import Settings
-from orchestrator.store import Claimed, Decision, Ending, Placed, Run, Store, Switch
+from orchestrator.store import Claim, Claimed, Decision, Ending, Placed, Run, Store, Switch
 from orchestrator.telemetry import Observation
 
 SNAPSHOT_EVERY = 100
@@ -70,7 +64,12 @@ SNAPSHOT_EVERY = 100
 PATIENCE_S, PATIENCE = 2.0, 20.0
 """A batch is in trouble after so many seconds and so many times what was expected of it (ours)."""
 
+WAKING = frozenset({"assignment_released", "recalled"})
+"""Kinds of events after which something waits for a backend."""
+
 FINAL_KINDS = frozenset(state.value for state in FINAL_JOB_STATES)
+
+_policy = attrgetter("spec.policy")
 
 log = logging.getLogger("qorch.pipeline")
 
@@ -164,7 +163,10 @@ class Pipeline:
         if not jobs:
             return False
         begun = time.perf_counter()
-        scene = Scene(fleet, fleet.backlog(look.outstanding, now), self.learn(), now, self._settings.times)
+        projects = sorted({one.job.project for one in jobs})
+        balances = self.store.balances(projects) if fleet.remote else {}
+        backlog = fleet.backlog(look.outstanding, now)
+        scene = Scene(fleet, backlog, self.learn(), now, self._settings.times, balances)
         prepared = self._preparer.prepare([one.job for one in jobs], fleet.devices)
         known: dict[str, Known] = {}
         requests: list[Request] = []
@@ -228,8 +230,11 @@ class Pipeline:
     # ── execute ───────────────────────────────────────────────────────────────────────────────────────────────────
     def execute(self, devices: Mapping[str, Device]) -> bool:
         """Claim the most urgent assignments for one of these backends and run them. False if nothing waits."""
+        far = [name for name, device in devices.items() if device.remote]
+        if far and self._look_after(far, devices):
+            return True
         claim = self.store.claim(
-            list(devices),
+            [name for name in devices if name not in far],
             owner=self._owner,
             lease_s=self._settings.lease_s,
             most=self._settings.run_batch,
@@ -237,11 +242,31 @@ class Pipeline:
         )
         if claim is None:
             return False
-        self._tell(claim.events)
-        if claim.more is not None:  # before running these: another slot or worker may be free
-            self.broker.wake_backend(claim.more)
+        self._announce(claim)
         with self._held.leases([taken.assignment.id for taken in claim.taken]):
             self._run(claim.taken, devices[claim.taken[0].assignment.backend])
+        return True
+
+    def _announce(self, claim: Claim) -> None:
+        """Tell what was taken, and wake others for what was not: another slot or worker may be free."""
+        self._tell(claim.events)
+        if claim.more is not None:
+            self.broker.wake_backend(claim.more)
+
+    def _look_after(self, far: Sequence[str], devices: Mapping[str, Device]) -> bool:
+        """Take the next step with one share on these remote devices. False if nothing is due there."""
+        claim = self.store.claim_sent(far, owner=self._owner, lease_s=self._settings.lease_s)
+        if claim is None:
+            return False
+        self._announce(claim)
+        (one,) = claim.taken
+        device = devices[one.assignment.backend]
+        visit = Visit(self.store, self._runtime, self._settings, one, device, self._work(one, self.experiment.moment()))
+        with self._held.leases([one.assignment.id]), working_on([one.job.id]):
+            ending = visit.make(lambda executed, service_s: self._completed(one, device, executed, service_s))
+            self._finish([ending])
+        if isinstance(ending.event, Sent) and ending.event.due_at <= ending.event.at:
+            self.broker.wake_backend(device.name)
         return True
 
     def renew(self) -> None:
@@ -304,7 +329,7 @@ class Pipeline:
                 endings.append(Ending(one.assignment, Broken(now, outcome)))
             else:
                 service_s = outcome.prepare_s + outcome.run_s + shared_s
-                endings.append(self._completed(one, device, outcome, service_s, now))
+                endings.append(self._completed(one, device, outcome, service_s))
         return endings
 
     def _run_alone(self, one: Claimed, device: Device) -> list[Ending]:
@@ -318,7 +343,7 @@ class Pipeline:
                 work = self._work(one, self.experiment.moment())
                 executed = self._runtime.execute(work, leash, lambda data: self._progress(job_id, data))
                 service_s = max(0.0, time.perf_counter() - begun - executed.warm_up_s)
-                return [self._completed(one, device, executed, service_s, self.store.now())]
+                return [self._completed(one, device, executed, service_s)]
             except RuntimeFailure as failed:
                 return [Ending(one.assignment, Broken(self.store.now(), failed.failure))]
             except WorkCancelled:
@@ -372,9 +397,9 @@ class Pipeline:
             self._held.pull(job_id)
 
     # ── measure ───────────────────────────────────────────────────────────────────────────────────────────────────
-    def _completed(self, one: Claimed, device: Device, executed: Executed, service_s: float, now: float) -> Ending:
+    def _completed(self, one: Claimed, device: Device, executed: Executed, service_s: float) -> Ending:
         """What a finished attempt gives: of a job that is all of it the result, of a share what is merged later."""
-        job, assignment = one.job, one.assignment
+        job, assignment, now = one.job, one.assignment, self.store.now()
         facts = self._preparer.facts(job.spec.program)
         if facts is None:
             raise RuntimeError(f"job {job.id} was placed although its program was never prepared")
@@ -462,7 +487,7 @@ class Pipeline:
         kinds = {event.kind for event in events}
         if kinds & {"assignment_replaced", "unblocked"}:
             self.broker.wake_placement()
-        for backend in sorted({event.data["backend"] for event in events if event.kind == "assignment_released"}):
+        for backend in sorted({event.data["backend"] for event in events if event.kind in WAKING}):
             self.broker.wake_backend(backend)
 
     def sweep(self) -> None:
@@ -478,7 +503,3 @@ class Pipeline:
             self.broker.wake_backend(backend)
         if swept.undecided or swept.waiting_backends:
             self.broker.wake_placement()
-
-
-def _policy(request: Request) -> str:
-    return request.spec.policy

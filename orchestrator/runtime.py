@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 from backends.backend import Device, TranspileOptions
+from backends.remote import RemoteStatus, Ticket
 from circuits.facts import Judgement
 from circuits.family import Counts
 from circuits.program import Limits, Program
@@ -83,6 +85,7 @@ class Executed:
         prepare_s: transpilation in the child.   run_s: time in the backend alone.
         device_s: time that an emulated device itself would have been busy; None where the run was the real thing.
         queue_s: time waited at the device itself; None where nobody tells.   at: of the work.
+        billed_usd: what was paid for it; None lets the device's price decide.
         counts: of the circuit; of an adaptive job, of its last circuit.
         method, approximate: as of ``backends.backend.Execution``.
         cpu_s: CPU time of all of it, judging included.   rapl_j: its energy, where the processor tells.
@@ -105,6 +108,64 @@ class Executed:
     compiled: tuple[str, ...] | None = None
     cpu_s: float | None = None
     rapl_j: float | None = None
+    billed_usd: float | None = None
+
+
+class Word(StrEnum):
+    """What became of one step at a provider.
+
+    LATER: it was certainly not done, and asking again may help. REFUSED: certainly not, and it will not be. UNKNOWN: it
+    may have been done, or whoever did it could not say.
+    """
+
+    DONE = "done"
+    LATER = "later"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+REMOTE_STEPS = ("submit", "find", "poll", "fetch", "cancel")
+"""What is done at a provider; each is one short conversation."""
+
+
+@dataclass(frozen=True)
+class RemoteWork:
+    """One step at a provider, for a share of a job.
+
+    Attributes:
+        step: one of REMOTE_STEPS.   ticket: for the last three.
+        judged: what was fetched is to be judged; otherwise it is asked for what it costs alone.
+        until: nothing is sent after this moment of the machine's clock (CLOCK_BOOTTIME), for "submit".
+    """
+
+    step: str
+    work: ExecuteWork
+    purchase_id: str
+    ticket: Ticket | None = None
+    judged: bool = True
+    until: float | None = None
+
+
+@dataclass(frozen=True)
+class RemoteAnswer:
+    """What came of it.
+
+    Attributes:
+        ticket: of what the provider has; after "find", None means that it certainly has nothing.
+        begun: it was running when it was withdrawn.
+        executed: what was fetched.   billed_usd, billed_s: what its provider charges for it, where it says.
+        failure: why it was not done.   again_s: how long to leave the provider alone, where it says so.
+    """
+
+    word: Word
+    ticket: Ticket | None = None
+    status: RemoteStatus | None = None
+    begun: bool = False
+    executed: Executed | None = None
+    billed_usd: float | None = None
+    billed_s: float | None = None
+    failure: Failure | None = None
+    again_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -172,6 +233,14 @@ class Runtime(Protocol):
 
     def judge(self, work: JudgeWork, leash: Leash) -> Judgement:
         """Raises: RuntimeFailure, WorkCancelled, WorkReturned."""
+        ...
+
+    def remote(self, work: RemoteWork, leash: Leash) -> RemoteAnswer:
+        """Take one step at a provider. Raises: RuntimeFailure: nobody knows what came of it; WorkReturned: likewise."""
+        ...
+
+    def refresh(self, backend: str, leash: Leash) -> Device:
+        """Ask a remote device how it is. Raises: RuntimeFailure, WorkReturned."""
         ...
 
     def close(self) -> None:

@@ -85,6 +85,14 @@ class Settings(BaseSettings):
     lease_s: float = Field(default=30.0, gt=0, le=MAX_TIMEOUT_S)
     """A worker that says nothing for so long has lost its assignment."""
     heartbeat_s: float = Field(default=5.0, gt=0, le=MAX_TIMEOUT_S)
+    remote_poll_s: float = Field(default=5.0, gt=0, le=MAX_TIMEOUT_S)
+    """What was sent to a provider is asked about after so long at first, unless the provider says when; then rarer."""
+    remote_poll_max_s: float = Field(default=120.0, gt=0, le=MAX_TIMEOUT_S)
+    """Longest pause between two such questions."""
+    remote_timeout_s: float = Field(default=60.0, gt=0, le=MAX_TIMEOUT_S)
+    """Hard limit of one conversation with a provider; twice as long after one was to begin nobody repeats it."""
+    remote_refresh_s: float = Field(default=300.0, gt=0, le=MAX_TIMEOUT_S)
+    """A worker asks the remote devices that it serves for calibration and availability so often."""
     run_batch: int = Field(default=256, ge=1, le=10_000)
     """Most assignments that a worker takes together, in one claim and one conversation with its child."""
     run_window_s: float = Field(default=0.25, ge=0, le=MAX_TIMEOUT_S)

@@ -14,10 +14,12 @@ from typing import Any, Protocol
 from backends.backend import Device
 from circuits.family import Counts
 from orchestrator import checks
+from orchestrator.case import News
 from orchestrator.job import Assignment, Event, Failure, Job, JobSpec, JobState, Measurement, Result
 from orchestrator.lifecycle import AssignmentEvent
 from orchestrator.placement import Choice, Request
 from orchestrator.preparation import Preparation
+from orchestrator.purchase import Balance, Budget, Purchase
 from orchestrator.telemetry import Observation
 
 
@@ -123,11 +125,15 @@ class Claimed:
 
     Attributes:
         alone: it is the only one its job ever had, so that its end is the end of the job.
+        purchase: of a share on a remote device: the one that is not over yet, if there is one.
+        num_purchases: that it has made, that one included.
     """
 
     assignment: Assignment
     job: Job
     alone: bool
+    purchase: Purchase | None = None
+    num_purchases: int = 0
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,8 @@ class Ending:
         run: what a share executed; it is merged with the others.
         result: of the whole job, where the assignment is all of it; it is stored and the job ends with it.
         seen: for the telemetry.
+        purchase: how its purchase stands now, on a remote device; one that is over is settled before the event.
+        news: what is told of a share that goes on being sent.
     """
 
     assignment: Assignment
@@ -158,6 +166,8 @@ class Ending:
     run: Run | None = None
     result: Result | None = None
     seen: Observation | None = None
+    purchase: Purchase | None = None
+    news: tuple[News, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -352,6 +362,38 @@ class Store(Protocol):
         Args:
             silent_s: the end of a job that nobody was told of for so long is told again.
         """
+        ...
+
+    # ── what is bought ────────────────────────────────────────────────────────────────────────────────────────────
+    def claim_sent(self, backends: Sequence[str], *, owner: str, lease_s: float) -> Claim | None:
+        """Take one assignment of these remote backends: one that was sent and is due, else one that waits, by rank.
+
+        What was sent is looked after to its end whatever an operator has switched; only a worker that leaves takes
+        nothing.
+        """
+        ...
+
+    def reserve(self, taken: Assignment, purchase: Purchase) -> Purchase | None:
+        """Write down that somebody is about to send it, before anything is sent; its price is set aside.
+
+        Returns:
+            It with its times; None if the attempt is no longer its owner's, or nobody wants it any more.
+
+        Raises:
+            BudgetExceeded: nothing is written.
+        """
+        ...
+
+    def purchases(self, job_id: str) -> list[Purchase]:
+        """All that a job has bought or tried to, in order."""
+        ...
+
+    def balances(self, projects: Sequence[str] | None = None) -> dict[str, list[Balance]]:
+        """The budgets that bind each of these projects, with what was taken from them; None: each budget's own."""
+        ...
+
+    def set_budget(self, budget: Budget) -> None:
+        """Replace a project's budget; one without limits goes."""
         ...
 
     # ── what was learned ──────────────────────────────────────────────────────────────────────────────────────────

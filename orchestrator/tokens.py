@@ -20,8 +20,8 @@ OPERATOR = "*"
 PREFIX = "qorch_"
 """What every token begins with, so that scanners for leaked secrets can find one."""
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_NAME_WORDS = "1 to 64 letters, digits, - _ or ."
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+NAME_WORDS = "1 to 64 letters, digits, - _ or ."
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Token:
     created_at: float = 0.0
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            checks.refuse("a token's name", _NAME_WORDS, self.name)
-        if self.project != OPERATOR and not _NAME.fullmatch(self.project):
-            checks.refuse("a project's name", f"{_NAME_WORDS}; or {OPERATOR!r} for an operator's token", self.project)
+        if not NAME.fullmatch(self.name):
+            checks.refuse("a token's name", NAME_WORDS, self.name)
+        if self.project != OPERATOR and not NAME.fullmatch(self.project):
+            checks.refuse("a project's name", f"{NAME_WORDS}; or {OPERATOR!r} for an operator's token", self.project)
 
     @property
     def scope(self) -> str | None:

@@ -16,6 +16,7 @@ from orchestrator.errors import ClientClosed, JobNotFound, UnknownPolicy
 from orchestrator.job import Assignment, Event, Job, JobSpec, JobState, Result
 from orchestrator.notifier import Listener
 from orchestrator.pipeline import Pipeline
+from orchestrator.purchase import Balance, Budget
 from orchestrator.quote import Quote
 from orchestrator.settings import Settings
 from orchestrator.store import Announcement, Decision, Store, Switch
@@ -235,6 +236,15 @@ class StoreTransport:
             unsubscribe()
 
         return end
+
+    def budgets(self) -> list[Balance]:
+        """The budgets that bind whoever looks through here, with what was taken from them."""
+        projects = None if self._project is None else [self._project]
+        return [one for mine in self._open().balances(projects).values() for one in mine]
+
+    def set_budget(self, budget: Budget) -> None:
+        """Replace a project's budget; one without limits goes."""
+        self._open().set_budget(budget)
 
     def close(self) -> None:
         if self._closed.is_set():

@@ -77,6 +77,7 @@ _ONE_MESSAGE: tuple[type[Exception], ...] = (
     backends.TransientFailure,
     backends.UnknownBackend,
     backends.UnsupportedCircuit,
+    errors.BudgetExceeded,
     errors.ConfigurationError,
     errors.InvalidJob,
     errors.NotAuthorised,

@@ -22,7 +22,7 @@ from backends.errors import BackendError, TransientFailure
 from circuits.errors import CircuitError
 from orchestrator.job import Failure
 from orchestrator.records import from_json
-from orchestrator.runtime import ExecuteWork, JudgeWork, PrepareWork
+from orchestrator.runtime import ExecuteWork, JudgeWork, PrepareWork, RemoteWork
 from workers.frames import Frames
 from workers.words import MARK, NOBODY
 
@@ -67,7 +67,13 @@ def _serve(hands: Any, frames: Frames, kind: str, body: bytes) -> Any:
             return hands.rejudge(from_json(JudgeWork, body))
         case "warm":
             return hands.backend(from_json(str, body)).warm_up()
-    raise ValueError(f"a child can prepare, execute, judge or warm; it was asked to {kind!r}")
+        case "remote" | "refresh":
+            from workers import hands_remote
+
+            if kind == "refresh":
+                return hands_remote.refresh(from_json(str, body))
+            return hands_remote.take_step(from_json(RemoteWork, body))
+    raise ValueError(f"a child can prepare, execute, judge, warm, refresh or ask remotely; it was asked to {kind!r}")
 
 
 def _execute_many(hands: Any, frames: Frames, works: Sequence[ExecuteWork]) -> None:

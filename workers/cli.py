@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from workers import cli_autoencoder, cli_calibrate, cli_fleet, cli_jobs, cli_ops, cli_raytrace, cli_server, cli_steane
+from workers import (
+    cli_autoencoder,
+    cli_budget,
+    cli_calibrate,
+    cli_fleet,
+    cli_jobs,
+    cli_ops,
+    cli_raytrace,
+    cli_server,
+    cli_steane,
+)
 from workers.cli_frame import Frame, print_json
 from workers.cli_options import Common, takes
 
@@ -63,6 +73,11 @@ tokens.command("add")(takes(cli_server.token_add))
 tokens.command("list")(takes(cli_server.token_list))
 tokens.command("revoke")(takes(cli_server.token_revoke))
 app.add_typer(tokens, name="token", rich_help_panel="Cluster")
+
+budgets = typer.Typer(help="What may be spent on real devices: set, show.")
+budgets.command("set")(takes(cli_budget.budget_set))
+budgets.command("show")(takes(cli_budget.budget_show))
+app.add_typer(budgets, name="budget", rich_help_panel="Operations")
 
 autoencoders = typer.Typer(help="Quantum autoencoders: train an encoder.")
 autoencoders.command("train")(takes(cli_autoencoder.train))

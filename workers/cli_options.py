@@ -137,6 +137,9 @@ class JobOptions:
         float | None, typer.Option(help="Seconds from submission to result.", rich_help_panel=_LIMITS)
     ] = None
     max_cost_usd: Annotated[float | None, typer.Option(help="Highest price expected.", rich_help_panel=_LIMITS)] = None
+    max_qpu_s: Annotated[float | None, typer.Option(help="Most seconds of real devices.", rich_help_panel=_LIMITS)] = (
+        None
+    )
     timeout_s: Annotated[float | None, typer.Option(help="Hard limit of one execution.", rich_help_panel=_LIMITS)] = (
         None
     )
@@ -159,6 +162,7 @@ class JobOptions:
                 min_fidelity=self.min_fidelity,
                 deadline_s=self.deadline_s,
                 max_cost_usd=self.max_cost_usd,
+                max_qpu_s=self.max_qpu_s,
                 timeout_s=self.timeout_s,
             ),
             "transpile": TranspileOptions(optimization_level=self.optimization_level),

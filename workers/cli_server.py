@@ -51,7 +51,7 @@ def metrics(common: Common) -> None:
     require_server("prometheus_client")
     from orchestrator.metrics import Exporter
 
-    with _store(common) as store:
+    with store_of(common) as store:
         exporter = Exporter(store, behind=10_000)
         families = exporter.families()
     samples = [{"name": one.name, "labels": one.labels, "value": one.value} for f in families for one in f.samples]
@@ -70,14 +70,14 @@ def token_add(
     from orchestrator.tokens import Token, digest, new_secret
 
     token, secret = Token(name, project), new_secret()
-    with _store(common) as store:
+    with store_of(common) as store:
         store.add_token(token, digest(secret))
     show(common, {"name": name, "project": project, "token": secret}, lambda: rendering().token(token, secret))
 
 
 def token_list(common: Common) -> None:
     """List the tokens, without their secrets."""
-    with _store(common) as store:
+    with store_of(common) as store:
         found = store.tokens()
     show(common, found, lambda: rendering().tokens(found, time.time()))
 
@@ -86,15 +86,15 @@ def token_revoke(common: Common, name: Annotated[str, typer.Argument(help="As `q
     """Forget a token. Servers may let it in for a few seconds more."""
     from orchestrator.errors import ConfigurationError
 
-    with _store(common) as store:
+    with store_of(common) as store:
         if not store.revoke_token(name):
             raise ConfigurationError(f"no token is called {name[:80]!r}; `qorch token list` shows which there are")
     show(common, {"revoked": name}, lambda: f"revoked {name}")
 
 
 @contextmanager
-def _store(common: Common) -> Iterator[SqlStore]:
-    """The store of the data folder or of QORCH_STORE_URL: whoever may write there may make tokens."""
+def store_of(common: Common) -> Iterator[SqlStore]:
+    """The store of the data folder or of QORCH_STORE_URL: whoever may write there may do it."""
     from orchestrator.sql.store import SqlStore
 
     store = SqlStore(settings_of(common).resolved_store_url)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import socket
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cache
 
@@ -25,7 +24,7 @@ from workers.app import CeleryBroker, make_app
 from workers.celery_events import CeleryEvents
 from workers.job_log import JobLog
 from workers.loop import Loop
-from workers.node import Node, lease_owner
+from workers.node import Node, lease_owner, refresher
 from workers.redis_bus import RedisBus
 from workers.sandbox import Sandbox
 from workers.tasks import register
@@ -96,7 +95,7 @@ class ClusterTransport(StoreTransport):
         self._pipeline.notifier.publish([Event("", WORKER_UP, 0.0, {"worker": worker})])
 
 
-def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Device], places: bool) -> None:
+def work(url: str, settings: Settings, *, name: str, devices: dict[str, Device], places: bool) -> None:
     """Be a worker until a signal ends it.
 
     Args:
@@ -121,7 +120,15 @@ def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Devic
         for backend in devices:
             consume(backend_queue(backend), destination=[worker])
 
-    node = Node(parts.pipeline, settings, worker=worker, devices=devices, prunes=places, on_duty=on_duty)
+    node = Node(
+        parts.pipeline,
+        settings,
+        worker=worker,
+        devices=devices,
+        prunes=places,
+        on_duty=on_duty,
+        refresh=refresher(parts.runtime, settings),
+    )
     queues = [backend_queue(backend) for backend in devices] + ([PLACEMENT_QUEUE] if places else [])
 
     def up(**_: object) -> None:
@@ -139,7 +146,7 @@ def work(url: str, settings: Settings, *, name: str, devices: Mapping[str, Devic
     try:
         for _ in range(settings.slots):
             parts.runtime.start_one()
-        parts.runtime.warm_up(sorted(devices))
+        parts.runtime.warm_up(sorted(name for name, device in devices.items() if not device.remote))
         # threads, not processes: a slot's work is done by a child of its own, which is ended when its limit is over
         parts.app.Worker(
             pool="threads", concurrency=settings.slots, queues=queues, hostname=worker, loglevel="WARNING", quiet=True

@@ -37,7 +37,8 @@ KEPT = 256
 
 
 @lru_cache(maxsize=KEPT)
-def _family(program_json: str, limits: Limits) -> CircuitFamily:
+def family_of(program_json: str, limits: Limits) -> CircuitFamily:
+    """The program as a family, read once."""
     return from_json(Program, program_json).load(limits)
 
 
@@ -54,7 +55,7 @@ def _seeded(name: str) -> SeededBackend | None:
     return found if isinstance(found, SeededBackend) else None
 
 
-def _transpiled(program_json: str, limits: Limits, name: str, options: TranspileOptions) -> tuple[QuantumCircuit, ...]:
+def transpiled(program_json: str, limits: Limits, name: str, options: TranspileOptions) -> tuple[QuantumCircuit, ...]:
     """A program's circuits for what the backend publishes at this moment: a calibration can be followed by another."""
     return _transpiled_to(program_json, limits, name, options, backend(name).device().target_version)
 
@@ -63,7 +64,7 @@ def _transpiled(program_json: str, limits: Limits, name: str, options: Transpile
 def _transpiled_to(
     program_json: str, limits: Limits, name: str, options: TranspileOptions, _target_version: str
 ) -> tuple[QuantumCircuit, ...]:
-    family = _family(program_json, limits)
+    family = family_of(program_json, limits)
     circuits = family.circuits() if isinstance(family, AdaptiveFamily) else [family.build()]
     return tuple(backend(name).prepare(circuits, options))
 
@@ -74,7 +75,7 @@ def prepare(work: PrepareWork) -> Prepared:
     Raises:
         CircuitError: the program cannot be read.
     """
-    family = _family(to_json(work.program), work.limits)
+    family = family_of(to_json(work.program), work.limits)
     circuit = family.build()
     known = features(circuit)
     ideal = None if is_scored(family) else ideal_distribution(circuit)
@@ -133,17 +134,17 @@ def execute(work: ExecuteWork, progress: Progress) -> Executed:
 
 def _execute(work: ExecuteWork, progress: Progress) -> Executed:
     program_json = to_json(work.program)
-    family = _family(program_json, work.limits)
+    family = family_of(program_json, work.limits)
     begun = time.perf_counter()
     if isinstance(family, SolvableFamily) and backend(work.backend).device().kind == "cpu":
         return _solved(family, begun)
-    prepared = _transpiled(program_json, work.limits, work.backend, work.options)
+    prepared = transpiled(program_json, work.limits, work.backend, work.options)
     prepare_s = time.perf_counter() - begun
     compiled = tuple(qasm3.dumps(circuit) for circuit in prepared) if work.return_compiled else None
     if isinstance(family, AdaptiveFamily):
         return _search(family, prepared, work, prepare_s, compiled, progress)
     execution = _run_seeded(prepared, [work])
-    return _executed(family, work, execution, 0, prepare_s=prepare_s, run_s=execution.run_s, compiled=compiled)
+    return executed_of(family, work, execution, 0, prepare_s=prepare_s, run_s=execution.run_s, compiled=compiled)
 
 
 def _solved(family: SolvableFamily, begun: float) -> Executed:
@@ -189,17 +190,17 @@ def _execute_together(works: Sequence[ExecuteWork]) -> list[Executed] | None:
     program_json = to_json(work.program)
     begun = time.perf_counter()
     try:
-        family = _family(program_json, work.limits)
+        family = family_of(program_json, work.limits)
         if isinstance(family, AdaptiveFamily):
             return None
-        prepared = _transpiled(program_json, work.limits, work.backend, work.options)
+        prepared = transpiled(program_json, work.limits, work.backend, work.options)
         prepare_s = (time.perf_counter() - begun) / len(works)
         execution = _run_seeded(prepared, works)
     except (BackendError, CircuitError):  # whose fault it is will be seen when each runs alone
         return None
     run_s = execution.run_s / len(works)
     return [
-        _executed(family, one, execution, index, prepare_s=prepare_s, run_s=run_s, compiled=None)
+        executed_of(family, one, execution, index, prepare_s=prepare_s, run_s=run_s, compiled=None)
         for index, one in enumerate(works)
     ]
 
@@ -213,7 +214,7 @@ def _run_seeded(prepared: Sequence[QuantumCircuit], works: Sequence[ExecuteWork]
     return backend(work.backend).run(prepared, runs, seed=work.seed, memory=work.memory)
 
 
-def _executed(
+def executed_of(
     family: CircuitFamily,
     work: ExecuteWork,
     execution: Execution,
@@ -295,4 +296,4 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
 
 def rejudge(work: JudgeWork) -> Judgement:
     """Judge counts that were merged from several shares."""
-    return judge(_family(to_json(work.program), work.limits), work.counts, work.ideal)
+    return judge(family_of(to_json(work.program), work.limits), work.counts, work.ideal)

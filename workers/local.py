@@ -27,7 +27,7 @@ from workers.folder import FolderLock
 from workers.job_log import JobLog
 from workers.local_bus import LocalBus
 from workers.loop import Loop
-from workers.node import Node, devices_here, lease_owner
+from workers.node import Node, devices_here, lease_owner, refresher
 from workers.sandbox import Sandbox
 
 OWNER = "embedded"
@@ -173,7 +173,8 @@ class _Engine:
         self._sandbox = sandbox
         self._devices = equipped(devices_here(settings.backends), settings)
         self._worker = worker_name(settings)
-        self._node = Node(pipeline, settings, worker=self._worker, devices=self._devices, prunes=True)
+        refresh = refresher(sandbox, settings)
+        self._node = Node(pipeline, settings, worker=self._worker, devices=self._devices, prunes=True, refresh=refresh)
         self._unsubscribe = bus.subscribe(self._hear)
         self._job_log: JobLog | None = None
         self._loops = [Loop("qorch-place", pipeline.place)]

@@ -7,17 +7,19 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from sqlalchemy.exc import SQLAlchemyError
 
 import backends
 from backends import clock
-from backends.backend import Device
+from backends.backend import Availability, Device
 from backends.errors import NotHere, UnknownBackend
 from orchestrator.errors import OrchestratorError
 from orchestrator.pipeline import Pipeline
+from orchestrator.runtime import Leash, Runtime, WorkReturned
 from orchestrator.settings import Settings
 from orchestrator.store import Announcement
 
@@ -74,6 +76,11 @@ def _lives(device: Device) -> bool:
     return device.kind == "emulated_qpu" and device.availability.heard_at > 0
 
 
+def refresher(runtime: Runtime, settings: Settings) -> Callable[[str], Device]:
+    """Asks a remote device how it is, in a child."""
+    return lambda name: runtime.refresh(name, Leash(settings.remote_timeout_s))
+
+
 class Node:
     """Keeps one worker on the roll for as long as it lives."""
 
@@ -83,13 +90,16 @@ class Node:
         settings: Settings,
         *,
         worker: str,
-        devices: Mapping[str, Device],
+        devices: dict[str, Device],
         prunes: bool = False,
         on_duty: Callable[[bool], object] = bool,
+        refresh: Callable[[str], Device] | None = None,
     ) -> None:
         """Of one worker.
 
         Args:
+            devices: what it serves; remote ones are kept here as they were last heard of.
+            refresh: asks a remote device how it is.
             prunes: it removes what is older than the settings keep; one worker of a cluster should.
             on_duty: called when an operator takes the worker out of service, with False, or puts it back.
         """
@@ -103,27 +113,33 @@ class Node:
         self._prune_at = 0.0 if prunes and settings.retention_days is not None else math.inf
         self._on_duty = on_duty
         self._leaving = False
+        self._announcing = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="qorch-heartbeat", daemon=True)
+        self._refresh = refresh
+        self._refresher = threading.Thread(target=self._keep_fresh, name="qorch-refresh", daemon=True)
 
     def start(self, *, warm: Collection[str]) -> None:
         """Announce, and begin to beat. ``warm`` are the backends that have been used here already."""
         self.announce(warm=warm)
         self._thread.start()
+        if self._refresh is not None and any(device.remote for device in self._devices.values()):
+            self._refresher.start()
 
     def announce(self, *, warm: Collection[str]) -> None:
         """Say what this worker serves, and which of it is warm."""
-        self._warm = warm
-        self._look_at_devices()
-        slots = self._settings.slots
-        roll = [
-            Announcement(name, self._worker, slots, device, warm=name in warm) for name, device in self._devices.items()
-        ]
-        self._pipeline.store.announce(self._worker, roll)
+        slots, devices = self._settings.slots, self._devices
+        with self._announcing:
+            self._warm = warm
+            self._look_at_devices()
+            roll = [Announcement(name, self._worker, slots, devices[name], warm=name in warm) for name in devices]
+            self._pipeline.store.announce(self._worker, roll)
 
     def close(self) -> None:
         """Leave the roll."""
         self._closing.set()
+        if self._refresher.is_alive():
+            self._refresher.join()
         if self._thread.is_alive():
             self._thread.join()
             self._pipeline.store.announce(self._worker, [])
@@ -151,6 +167,33 @@ class Node:
             changed = any(device != self._devices[name] for name, device in found.items())
             self._devices |= found
         return changed
+
+    def _keep_fresh(self) -> None:
+        """Ask remote devices for calibration and availability, beside the heartbeat: providers take their time."""
+        while True:
+            for name in [name for name, device in self._devices.items() if device.remote]:
+                if self._closing.is_set():
+                    return
+                self._hear_of(name)
+            if self._closing.wait(self._settings.remote_refresh_s):
+                return
+
+    def _hear_of(self, name: str) -> None:
+        assert self._refresh is not None
+        known = self._devices[name]
+        try:
+            self._devices[name] = self._refresh(name)
+        except WorkReturned:
+            return
+        except Exception as error:  # noqa: BLE001 - a device that cannot be asked is none that can be used
+            log.warning("%s cannot be asked how it is: %s", name, error)
+            silent = Availability("offline", f"it cannot be asked how it is: {error}", heard_at=time.time())
+            self._devices[name] = replace(known, availability=silent)
+        try:
+            self.announce(warm=self._warm)
+            self._pipeline.broker.wake_placement()  # what waits there may have to go elsewhere, or may go there again
+        except (SQLAlchemyError, OrchestratorError) as error:
+            log.warning("%s is not announced as it is now: %s", name, error)
 
     def _look_at_duty(self) -> None:
         leaving = any((one.kind, one.name) == ("worker", self._worker) for one in self._pipeline.store.switches())

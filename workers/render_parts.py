@@ -19,6 +19,7 @@ STATES = {
     "ok": "green",
     "running": "cyan",
     "placed": "cyan",
+    "sent": "cyan",
     "failed": "red",
     "fail": "red",
     "cancelled": "yellow",

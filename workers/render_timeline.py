@@ -236,6 +236,27 @@ def _released(data: Mapping[str, Any]) -> Text:
     return _ended(verb, "yellow", "it waits there again")(data)
 
 
+def _at_provider(verb: str, style: str, *names: str) -> Callable[[Mapping[str, Any]], Text]:
+    """How a word of a provider is told, or about one."""
+
+    def tell(data: Mapping[str, Any]) -> Text:
+        details = "  ".join(f"{name} {_plainly(data[name])}" for name in names if name in data)
+        reason = f": {_words(data)}" if _words(data) else ""
+        return Text.assemble((verb, style), " ", (str(data.get("backend")), "bold"), (f"  {details}", "dim"), reason)
+
+    return tell
+
+
+def _plainly(value: Any) -> str:
+    return (
+        ", ".join(map(str, value))
+        if isinstance(value, list)
+        else f"{value:.4g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
 def _failing(data: Mapping[str, Any]) -> Text:
     return Text.assemble(("failing", "red"), ("  what still runs of it is ended", "dim"), f": {_words(data)}")
 
@@ -253,6 +274,13 @@ SAID: dict[str, Callable[[Mapping[str, Any]], Text]] = {
     "assignment_replaced": _ended("moved away from", "yellow", "its shots are placed elsewhere"),
     "assignment_failed": _ended("failed on", "red", ""),
     "assignment_cancelled": _ended("withdrawn from", "yellow", ""),
+    "reserved": _at_provider("price set aside for", "default", "usd", "qpu_s", "purchase"),
+    "sent": _at_provider("handed in at", STATES["sent"], "remote_ids"),
+    "remote_queued": _at_provider("queued at", STATES["sent"], "position"),
+    "remote_running": _at_provider("running at", STATES["sent"]),
+    "remote_silent": _at_provider("no answer from", "yellow"),
+    "outcome_unknown": _at_provider("it is not known whether it was handed in at", "yellow"),
+    "recalled": _at_provider("to be withdrawn at", "yellow"),
     "failing": _failing,
     "failed": _failed,
 }

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from backends.backend import Device
 from circuits.facts import Judgement
 from orchestrator.job import Failure
 from orchestrator.records import from_json
@@ -26,6 +27,8 @@ from orchestrator.runtime import (
     Prepared,
     PrepareWork,
     Progress,
+    RemoteAnswer,
+    RemoteWork,
     RuntimeFailure,
     WorkCancelled,
     WorkReturned,
@@ -231,6 +234,16 @@ class Sandbox:
         """See :class:`orchestrator.runtime.Runtime`."""
         with self._child("judge") as child:
             return child.call("judge", work, Judgement, leash)
+
+    def remote(self, work: RemoteWork, leash: Leash) -> RemoteAnswer:
+        """See :class:`orchestrator.runtime.Runtime`. The child warms up within the step, so that it is judged there."""
+        with self._child("execute", work.work.backend) as child:
+            return child.call("remote", work, RemoteAnswer, leash)
+
+    def refresh(self, backend: str, leash: Leash) -> Device:
+        """See :class:`orchestrator.runtime.Runtime`."""
+        with self._child("execute", backend) as child:
+            return child.call("refresh", backend, Device, leash)
 
     def close(self) -> None:
         """End every child; work in progress is given back."""

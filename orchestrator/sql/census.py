@@ -17,7 +17,7 @@ from orchestrator.records import from_json
 from orchestrator.sql import schema as sql
 from orchestrator.sql.engine import Database
 
-_OPEN = (AssignmentState.WAITING.value, AssignmentState.RUNNING.value)
+_OPEN = (AssignmentState.WAITING.value, AssignmentState.RUNNING.value, AssignmentState.SENT.value)
 _JOBS = select(sql.jobs.c.state, func.count()).group_by(sql.jobs.c.state)
 _QUEUES = (
     select(sql.assignments.c.backend, sql.assignments.c.state, func.count(), func.sum(sql.assignments.c.service_s))

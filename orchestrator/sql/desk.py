@@ -18,10 +18,11 @@ from sqlalchemy import BindParameter, Connection, Row, bindparam, insert, select
 from orchestrator.case import Case
 from orchestrator.census import incidents
 from orchestrator.errors import JobNotFound
-from orchestrator.job import Assignment, Event, Failure, Job, JobSpec, JobState
+from orchestrator.job import Assignment, AssignmentState, Event, Failure, Job, JobSpec, JobState
 from orchestrator.records import from_json, to_json
 from orchestrator.sql import schema as sql
 from orchestrator.sql.census import count_incidents
+from orchestrator.store import Claimed
 
 # built once: making a statement costs as much as running it
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
@@ -46,7 +47,7 @@ _CHANGE_PARTS = (
     update(sql.assignments)
     .where(sql.assignments.c.id == bindparam("_id"))
     .values({name: bindparam(name) for name in (
-        "state", "attempt", "owner", "started_at", "lease_expires_at", "record",
+        "state", "attempt", "owner", "started_at", "lease_expires_at", "due_at", "record",
     )})
 )  # fmt: skip
 
@@ -145,6 +146,19 @@ def part_number(part_id: str) -> int:
     return int(part_id.rpartition("-")[2])
 
 
+def taken_of(case: Case, part_id: str) -> Claimed:
+    """What a worker has taken, as the case has it now."""
+    part = case.part(part_id)
+    assert part is not None, part_id
+    return Claimed(part, case.job, alone=len(case.parts) == 1 and not case.job.to_place)
+
+
+def holds(claimed: Assignment, mine: Assignment) -> bool:
+    """Whether the attempt that was claimed is still its owner's, by what is written now."""
+    held = (mine.attempt, mine.owner) == (claimed.attempt, claimed.owner)
+    return held and mine.state is AssignmentState.RUNNING
+
+
 @lru_cache(maxsize=4096)
 def _spec(record: str) -> JobSpec:
     """A specification as written. One process reads the same one several times on the trip of its job."""
@@ -205,5 +219,6 @@ def _moved(part: Assignment) -> dict[str, Any]:
         "owner": part.owner,
         "started_at": part.started_at,
         "lease_expires_at": part.lease_expires_at,
+        "due_at": part.due_at,
         "record": to_json(part),
     }

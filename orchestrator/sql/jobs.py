@@ -24,14 +24,15 @@ from orchestrator.job import (
     Result,
 )
 from orchestrator.lifecycle import Claimed as ClaimedEvent
-from orchestrator.lifecycle import Expired, Rules, job_state
+from orchestrator.lifecycle import Expired, Rules, Settled, job_state
 from orchestrator.placement import missed_deadline, rank
 from orchestrator.records import from_json, to_json
 from orchestrator.sql import schema as sql
-from orchestrator.sql.desk import Desk, job_of, part_number, write_events
+from orchestrator.sql.desk import Desk, holds, job_of, part_number, taken_of, write_events
 from orchestrator.sql.engine import Database, insert_once
 from orchestrator.sql.ledger import append_observations, insert_decisions, read_roll, read_switches
-from orchestrator.store import Claim, Claimed, Ending, Look, Outstanding, Placed, Run, Swept, Waiting
+from orchestrator.sql.purchases import write_purchases
+from orchestrator.store import Claim, Ending, Look, Outstanding, Placed, Run, Swept, Waiting
 from orchestrator.telemetry import Observation
 
 SWEPT_AT_ONCE = 1000
@@ -43,6 +44,7 @@ NAMED_AT_ONCE = 10_000
 _FINAL = [state.value for state in FINAL_JOB_STATES]
 _WAITING = sql.assignments.c.state == AssignmentState.WAITING.value
 _RUNNING = sql.assignments.c.state == AssignmentState.RUNNING.value
+_SENT = sql.assignments.c.state == AssignmentState.SENT.value
 _READY = (sql.jobs.c.to_place > 0) & (sql.jobs.c.num_blockers == 0)
 
 # built once: making a statement costs as much as running it
@@ -53,7 +55,7 @@ _PARTS = select(sql.assignments.c.record).where(sql.assignments.c.job_id.in_(_ID
 _UNPLACED = select(sql.jobs).where(_READY).order_by(sql.jobs.c.rank, sql.jobs.c.seq).limit(bindparam("most"))
 _WAIT = (
     select(sql.assignments.c.backend, func.sum(sql.assignments.c.service_s), func.count())
-    .where(_WAITING)
+    .where(sql.assignments.c.state.in_([AssignmentState.WAITING.value, AssignmentState.SENT.value]))
     .group_by(sql.assignments.c.backend)
 )
 _RUN = select(sql.assignments.c.backend, sql.assignments.c.service_s, sql.assignments.c.started_at).where(_RUNNING)
@@ -246,7 +248,7 @@ class SqlJobs:
             for row in taken:
                 desk.put(desk[row.job_id].claimed(row.id, ClaimedEvent(owner, desk.now, desk.now + lease_s)))
             events = desk.write()
-            return Claim([_claimed(desk[row.job_id], row.id) for row in taken], events, more)
+            return Claim([taken_of(desk[row.job_id], row.id) for row in taken], events, more)
 
     def renew(self, owner: str, *, lease_s: float, held: Sequence[str] | None = None) -> None:
         theirs = [sql.assignments.c.owner == owner, _RUNNING]
@@ -269,10 +271,12 @@ class SqlJobs:
             for ending in endings:
                 case, claimed = desk[ending.assignment.job_id], ending.assignment
                 mine = case.part(claimed.id)
-                if mine is None or _holder(mine) != _holder(claimed) or mine.state is not AssignmentState.RUNNING:
+                if mine is None or not holds(claimed, mine):
                     desk.count("stale_writes", claimed.backend)
                     continue
-                case = case.moved(mine.id, ending.event, self._rules, **_figures(ending.seen))
+                if ending.purchase is not None and not ending.purchase.open:
+                    case = case.settled(mine.id, Settled(desk.now))
+                case = case.moved(mine.id, ending.event, self._rules, ending.news, **_figures(ending.seen))
                 if ending.result is not None and not case.ended:
                     case = case.concluded(desk.now)
                     results.append(_result_row(ending.result))
@@ -284,6 +288,7 @@ class SqlJobs:
             if results:
                 tx.execute(_ADD_RESULTS, results)
             append_observations(tx, [ending.seen for ending in written if ending.seen is not None])
+            write_purchases(tx, [ending.purchase for ending in written if ending.purchase is not None])
             kept = {ending.assignment.id for ending in written}
             return desk.write(), [ending.assignment.id in kept for ending in endings]
 
@@ -312,7 +317,8 @@ class SqlJobs:
             self._miss(tx, desk)
             events = desk.write()
         with self._db.read() as tx:
-            waiting = list(tx.execute(select(sql.assignments.c.backend).where(_WAITING).distinct()).scalars())
+            due = _SENT & (sql.assignments.c.due_at <= self._db.now(tx))
+            waiting = list(tx.execute(select(sql.assignments.c.backend).where(_WAITING | due).distinct()).scalars())
             undecided = tx.execute(select(sql.jobs.c.id).where(_READY).limit(1)).scalar() is not None
             untold = _untold(tx, self._db.now(tx) - silent_s)
             return Swept(events + untold, waiting, undecided, _all_parts_done(tx))
@@ -437,16 +443,6 @@ def _parts(tx: Connection, job_ids: Sequence[str]) -> dict[str, list[Assignment]
     for part in sorted((from_json(Assignment, r) for r in records), key=lambda part: part_number(part.id)):
         found.setdefault(part.job_id, []).append(part)
     return found
-
-
-def _claimed(case: Case, part_id: str) -> Claimed:
-    part = case.part(part_id)
-    assert part is not None, part_id
-    return Claimed(part, case.job, alone=len(case.parts) == 1 and not case.job.to_place)
-
-
-def _holder(part: Assignment) -> tuple[int, str | None]:
-    return part.attempt, part.owner
 
 
 def _run_row(part: Assignment, run: Run) -> dict[str, Any]:

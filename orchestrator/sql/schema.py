@@ -22,6 +22,7 @@ metadata = MetaData()
 
 _READY = text("to_place > 0 AND num_blockers = 0")
 _UNTOLD = text("finished_at IS NOT NULL AND NOT told")
+_SENT = text("state = 'sent'")
 _UNDER_DEADLINE = text("deadline_at IS NOT NULL AND finished_at IS NULL")
 
 _number = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in INTEGER columns
@@ -87,10 +88,38 @@ assignments = Table(
     Column("service_s", Float, nullable=False),
     Column("started_at", Float),
     Column("lease_expires_at", Float),
+    Column("due_at", Float),
     Column("record", Text, nullable=False),
     Index("assignments_due", "backend", "state", "rank"),
     Index("assignments_by_job", "job_id"),
     Index("assignments_by_state", "state", "lease_expires_at"),
+    Index("assignments_sent", "backend", "due_at", sqlite_where=_SENT, postgresql_where=_SENT),
+)
+
+purchases = Table(
+    "purchases",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("assignment_id", String(40), nullable=False),
+    Column("job_id", String(32), nullable=False),  # no reference: what was paid is kept when the job is removed
+    Column("project", String(100), nullable=False),
+    Column("backend", String(100), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("usd", Float, nullable=False),
+    Column("qpu_s", Float, nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("record", Text, nullable=False),
+    Index("purchases_by_job", "job_id"),
+    Index("purchases_by_project", "project", "made_at"),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("max_usd", Float),
+    Column("max_qpu_s", Float),
+    Column("since", Float, nullable=False),
 )
 
 runs = Table(

@@ -10,10 +10,11 @@ from orchestrator.sql.census import SqlCensus
 from orchestrator.sql.engine import Database
 from orchestrator.sql.jobs import SqlJobs
 from orchestrator.sql.ledger import SqlLedger
+from orchestrator.sql.purchases import SqlPurchases
 from orchestrator.sql.tokens import SqlTokens
 
 
-class SqlStore(SqlJobs, SqlLedger, SqlTokens, SqlArchive, SqlCensus):
+class SqlStore(SqlJobs, SqlPurchases, SqlLedger, SqlTokens, SqlArchive, SqlCensus):
     """:class:`orchestrator.store.Store` on SQLite or PostgreSQL; what each method does is said there."""
 
     def __init__(self, url: str, rules: Rules | None = None, *, clock: Callable[[], float] | None = None) -> None:

@@ -27,9 +27,11 @@ from orchestrator.job import (
     JobState,
     Result,
 )
+from orchestrator.purchase import MAX_MOMENT, Balance, Budget
 from orchestrator.quote import Quote
 from orchestrator.settings import Settings
 from orchestrator.store import SWITCH_KINDS, SWITCH_MODES, Announcement, Decision, Switch
+from orchestrator.tokens import NAME
 from orchestrator.transport import PolicyInfo
 from orchestrator.web.refusal import MEANING
 from orchestrator.wire import About, ErrorBody
@@ -38,6 +40,8 @@ RECORDS = (
     About,
     Announcement,
     Assignment,
+    Balance,
+    Budget,
     Decision,
     ErrorBody,
     Event,
@@ -92,6 +96,7 @@ def _bounds(settings: Settings, policies: list[str]) -> dict[str, dict[str, Any]
             "min_fidelity": _up_to(1.0),
             "deadline_s": _up_to(MAX_SECONDS),
             "max_cost_usd": _up_to(MAX_PRICE_USD),
+            "max_qpu_s": _up_to(MAX_SECONDS),
             "timeout_s": _up_to(MAX_TIMEOUT_S, least="exclusiveMinimum"),
         },
         "TranspileOptions": {
@@ -121,6 +126,12 @@ def _bounds(settings: Settings, policies: list[str]) -> dict[str, dict[str, Any]
             "idempotency_key": {
                 "anyOf": [{"type": "string", "minLength": 1, "maxLength": 2 * MAX_NAME}, {"type": "null"}]
             },
+        },
+        "Budget": {
+            "project": {"pattern": rf"^({NAME.pattern}|\*)?$"},
+            "max_usd": _up_to(MAX_PRICE_USD),
+            "max_qpu_s": _up_to(MAX_SECONDS),
+            "since": {"minimum": 0, "maximum": MAX_MOMENT},
         },
         "Switch": {
             "kind": {"enum": list(SWITCH_KINDS)},

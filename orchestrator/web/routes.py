@@ -17,6 +17,7 @@ from orchestrator.cost_model.model import Learned
 from orchestrator.door import MAX_NAME, check_switch
 from orchestrator.errors import ProtocolMismatch
 from orchestrator.job import Assignment, Event, Job, JobSpec, JobState, Result
+from orchestrator.purchase import Balance, Budget
 from orchestrator.quote import Quote
 from orchestrator.records import to_json
 from orchestrator.store import Announcement, Decision, Switch
@@ -279,6 +280,28 @@ def switch(view: View, caller: Admitted, body: Body) -> Response:
         checks.refuse("a switch's name", "the name of a backend or worker", asked.name)
     check_switch(asked, view.backends(), view.switches())
     view.switch(asked)
+    return answer(None)
+
+
+@api.get("/budgets", operation_id="budgets", tags=["fleet"], responses=gives(list_of(Balance)))
+def budgets(view: View) -> Response:
+    """The budgets that bind the caller, what is set aside for what is under way, and what was spent."""
+    return answer(view.budgets())
+
+
+@api.post(
+    "/budgets",
+    operation_id="setBudget",
+    tags=["fleet"],
+    status_code=204,
+    responses=gives(None, *_BODY, status=204),
+    openapi_extra=takes(ref(Budget)),
+)
+def set_budget(view: View, caller: Admitted, body: Body) -> Response:
+    """Say what a project may spend on real devices; without any limit its budget goes. Only for operators."""
+    caller.check_operator()
+    asked = records(Budget, body)
+    view.set_budget(asked)
     return answer(None)
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sys
 
+from tests.far import backend as far
 from tests.faults.flaky import register
 
 CHILD = ("-m", "tests.faults.member", "child")
 
 if __name__ == "__main__":
     register()
+    far.register()
     if sys.argv[1] == "child":
         from workers import child
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -159,9 +159,10 @@ class Disk:
 
 
 class Stack:
-    """Everything together. ``store`` is "sqlite" or "postgresql"."""
+    """Everything together. ``store`` is "sqlite" or "postgresql"; ``served`` what each of its workers serves."""
 
-    def __init__(self, store: str) -> None:
+    def __init__(self, store: str, served: Sequence[str] = (*FLAKY, STEADY), **settings: float) -> None:
+        self._served = served
         register()  # the door of this process's clients knows them, too
         with ExitStack() as opened:
             self.folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="qorch-faults-")))
@@ -185,7 +186,7 @@ class Stack:
                 default_timeout_s=1.0,  # a message that is not answered within four times as long is sent again
                 prepare_timeout_s=30.0,
                 patience_s=30.0,
-            )
+            ).model_copy(update=settings)
             (self.folder / "data").mkdir()
             (self.folder / "marks").mkdir()
             self.store = SqlStore(self.store_url)
@@ -220,7 +221,7 @@ class Stack:
         arguments = {
             "placement": ["worker", "--name", name, "--place", "--backends", "none"],
             "http": ["serve", "--port", str(self.port)],
-        }.get(name, ["worker", "--name", name, "--backends", ",".join((*FLAKY, STEADY))])
+        }.get(name, ["worker", "--name", name, "--backends", ",".join(self._served)])
         environment = os.environ | _environment(self.settings, self.redis.url) | {FOLDER: str(self.folder / "marks")}
         with self._log(name) as words:
             self.members[name] = subprocess.Popen(

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 import backends
+from backends.backend import HERE, Availability
+from backends.pricing import Price
 from circuits.features import features
 from orchestrator.cost_model.model import CostModel
-from orchestrator.deciding import Scene, movable_parts, parts_of, request_of
+from orchestrator.deciding import Scene, movable_parts, obstacles, parts_of, request_of
 from orchestrator.fleet import Fleet
-from orchestrator.job import Assignment, AssignmentState, Failure, Job, JobSpec, JobState, Limits
+from orchestrator.job import Assignment, AssignmentState, Estimate, Failure, Job, JobSpec, JobState, Limits
 from orchestrator.lifecycle import Rules
 from orchestrator.placement import Request, missed_deadline
 from orchestrator.preparation import Fit, ProgramFacts
+from orchestrator.purchase import Balance, Budget
 from orchestrator.runtime import RuntimeFailure
 from orchestrator.store import Announcement, Outstanding, Switch, Waiting
+from tests.far.provider import device
 
 NO = Failure("execute", "ExecutionFailed", "no")
 NAMES = ("aer_mps", "aer_statevector", "cirq_simulator")
@@ -38,6 +44,40 @@ def scene(*switches: Switch, outstanding: tuple[Outstanding, ...] = ()) -> Scene
     roll = [Announcement(name, "w@host", 1, backends.load(name).device()) for name in NAMES]
     fleet = Fleet.of(roll, switches)
     return Scene(fleet, fleet.backlog(outstanding, 10.0), CostModel(), 10.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "facts", "spec_changes", "why"),
+    [
+        (
+            {"availability": Availability("paused", "service", opens_at=4e9)},
+            {},
+            {},
+            r"until 2096-10-02 07:06 UTC: service",
+        ),
+        ({"price": Price()}, {}, {}, "what is not known is not free"),
+        ({}, {"adaptive": True}, {}, "would queue there for each round"),
+        ({"max_shots": 99}, {}, {}, "at most 99 shots, the job has 100"),
+        ({}, {}, {"limits": Limits(max_qpu_s=0.5)}, "max_qpu_s is 0.5"),
+        ({}, {}, {}, "budget of 1 that all projects together"),
+    ],
+)
+def test_why_a_remote_device_is_none_for_a_job(
+    spec: JobSpec,
+    known: Known,
+    estimate: Estimate,
+    changes: dict[str, Any],
+    facts: dict[str, Any],
+    spec_changes: dict[str, Any],
+    why: str,
+) -> None:
+    far, about, asked_for = replace(device("far"), **changes), replace(known[0], **facts), replace(spec, **spec_changes)
+    budget = () if changes or facts or spec_changes else (Balance(Budget("*", max_usd=1.0), spent_usd=0.5),)
+    dear = replace(estimate, cost_usd=0.75)
+    (said,) = obstacles(far, about, asked_for, dear, budget, now=1e9)
+    assert re.search(why, said)
+    assert list(obstacles(replace(far, kind="simulator", availability=HERE), about, asked_for, dear, budget, 1e9)) == []
+    assert list(obstacles(device("far"), known[0], spec, dear, (), 1e9)) == []
 
 
 def job(spec: JobSpec, to_place: int = 100, num_placements: int = 0) -> Job:

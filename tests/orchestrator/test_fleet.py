@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import backends
+from backends.backend import Availability
 from orchestrator.fleet import Fleet
 from orchestrator.store import Announcement, Outstanding
+from tests.far.provider import device
 
 MPS, CIRQ = (backends.load(name).device() for name in ("aer_mps", "cirq_simulator"))
 
@@ -37,6 +41,22 @@ def test_what_waits_and_what_is_left_of_what_runs_is_the_backlog() -> None:
     backlog = fleet().backlog([running, late, waiting], now=10.0)
     assert backlog.wait_s("cirq_simulator") == pytest.approx(0.75 + 0.0 + 1.0)
     assert backlog.wait_s("aer_mps") == 0.0, "the other worker is free"
+
+
+def test_who_serves_a_remote_device_gives_no_slot_to_what_waits_there() -> None:
+    far = replace(device("far"), availability=Availability(queue_s=60.0))
+    both = Fleet.of([Announcement("far", "w1", 1, far), Announcement("aer_mps", "w1", 1, MPS)])
+    backlog = both.backlog([Outstanding("far", 5.0, started_at=None, number=2)], now=0.0)
+    assert backlog.wait_s("far") == 65.0, "behind all its users, as last heard of, and behind our own"
+    assert backlog.wait_s("aer_mps") == 0.0
+    assert both.remote
+    assert not fleet().remote
+
+
+def test_what_waits_for_an_offline_device_waits_in_vain() -> None:
+    off = replace(device("far"), availability=Availability("offline"))
+    assert Fleet.of([Announcement("far", "w1", 1, off)]).strands("far")
+    assert not Fleet.of([Announcement("far", "w1", 1, device("far"))]).strands("far")
 
 
 def test_a_cold_backend_is_not_free() -> None:

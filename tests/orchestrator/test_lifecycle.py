@@ -28,8 +28,12 @@ from orchestrator.lifecycle import (
     Completed,
     Expired,
     Orphaned,
+    Recalled,
+    Reserved,
     Returned,
     Rules,
+    Sent,
+    Settled,
     Withdrawn,
     advance,
     job_state,
@@ -51,6 +55,10 @@ EVENTS: list[AssignmentEvent] = [
     Returned(2.0),
     Withdrawn(2.0),
     Orphaned(2.0),
+    Reserved(2.0, "p"),
+    Sent(2.0, 3.0),
+    Recalled(2.0),
+    Settled(2.0),
 ]
 
 
@@ -75,8 +83,15 @@ def test_no_order_of_events_breaks_a_promise(events: list[AssignmentEvent], max_
     way = follow(events, max_attempts, movable=movable)
     for before, after in itertools.pairwise(way):
         assert before.state not in FINAL_ASSIGNMENT_STATES, "a final state is final"
-        assert after.attempt - before.attempt == (after.story[-1] == "Claimed"), "the fencing token counts claims"
-        assert len(after.story) == len(before.story) + 1
+        claimed = after.story[-1] == "Claimed"
+        assert after.attempt - before.attempt == claimed, "the fencing token counts claims"
+        no_news = before.story[-2:] == ("Sent", "Claimed") and after.story[-1] == "Sent"
+        assert len(after.story) == len(before.story) + (-1 if no_news else 1)
+        if before.purchase_id is not None:
+            kept = (AssignmentState.RUNNING, AssignmentState.SENT)
+            assert after.state in kept, "what may exist at a provider is not given up"
+            assert after.purchase_id is not None or after.story[-1] == "Settled"
+        assert after.state is not AssignmentState.SENT or after.purchase_id is not None
         running = after.state is AssignmentState.RUNNING
         assert (after.lease_expires_at is not None) == running, "a lease is held exactly while it runs"
         assert (after.finished_at is not None) == (after.state in FINAL_ASSIGNMENT_STATES)
@@ -94,6 +109,38 @@ def test_a_transient_failure_is_tried_again_until_no_attempt_is_left() -> None:
 def test_giving_back_costs_no_attempt() -> None:
     last = follow([CLAIMED, Returned(2.0)] * 10)[-1]
     assert (last.state, last.attempt, last.num_failures) == (AssignmentState.WAITING, 10, 0)
+
+
+SENT = [CLAIMED, Reserved(2.0, "p"), Sent(3.0, 8.0)]
+
+
+def test_what_is_sent_has_no_owner_and_a_time() -> None:
+    sent = follow(SENT)[-1]
+    assert (sent.state, sent.owner, sent.due_at, sent.started_at) == (AssignmentState.SENT, None, 8.0, 1.0)
+    looked = follow([*SENT, Claimed("other", 8.0, 38.0), Sent(9.0, 20.0)])[-1]
+    assert (looked.due_at, looked.started_at, looked.num_polls, looked.num_tries) == (20.0, 1.0, 1, 1)
+    assert looked.story == sent.story, "a look that brought no news is no part of the story"
+
+
+@pytest.mark.parametrize("event", [Expired(4.0), Returned(4.0)])
+def test_whoever_looked_after_it_is_gone_and_it_is_due(event: AssignmentEvent) -> None:
+    for before in ([CLAIMED, Reserved(2.0, "p")], [*SENT, CLAIMED]):
+        left = follow([*before, event], max_attempts=1, movable=True)[-1]
+        assert (left.state, left.due_at, left.num_failures) == (AssignmentState.SENT, 4.0, 0)
+
+
+def test_a_purchase_is_settled_before_the_end() -> None:
+    way = follow([*SENT, CLAIMED, Settled(9.0), Broken(9.0, PERMANENT)], movable=True)
+    assert [a.state for a in way[-3:]] == [AssignmentState.RUNNING, AssignmentState.RUNNING, AssignmentState.REPLACED]
+    for event in (Completed(9.0), Broken(9.0, PERMANENT), Withdrawn(9.0), Orphaned(9.0), Reserved(9.0, "another")):
+        with pytest.raises(InvalidTransition):
+            advance(follow([*SENT, CLAIMED])[-1], event, max_attempts=3, movable=True)
+
+
+def test_patience_uses_up_no_attempt() -> None:
+    patience = Broken(2.0, TRANSIENT, due_at=7.0, counts=False)
+    last = follow([CLAIMED, patience] * 5)[-1]
+    assert (last.state, last.num_failures, last.due_at) == (AssignmentState.WAITING, 0, 7.0)
 
 
 def test_an_impossible_event_tells_the_story(new_assignment: Callable[..., Assignment]) -> None:
@@ -153,6 +200,9 @@ def test_a_job_may_move_until_its_decisions_are_used_up(spec: JobSpec) -> None:
         ("Rd", 0, JobState.DONE),
         ("dR", 1, JobState.RUNNING),
         ("wR", 1, JobState.PLACED),
+        ("s", 0, JobState.RUNNING),
+        ("ds", 0, JobState.RUNNING),
+        ("fs", 0, JobState.RUNNING),
     ],
 )
 def test_a_job_is_the_fold_of_its_assignments(spec: JobSpec, states: str, to_place: int, expected: JobState) -> None:

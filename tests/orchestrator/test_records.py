@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from backends.backend import TranspileOptions
+from backends.remote import RemoteState
 from circuits.facts import Bonds, Features, Judgement
 from circuits.program import Program
 from orchestrator.job import (
@@ -32,6 +33,7 @@ from orchestrator.job import (
 )
 from orchestrator.placement import Candidate, Request
 from orchestrator.preparation import Fit, ProgramFacts
+from orchestrator.purchase import Balance, Budget, Purchase, PurchaseState
 from orchestrator.records import from_json, to_json
 from orchestrator.store import Decision, Run, Switch
 from orchestrator.telemetry import Observation
@@ -45,7 +47,7 @@ SPEC = JobSpec(
     shots=100,
     policy="greedy",
     objective=Objective(latency=0.3, energy=0.1, fidelity=0.7, price=0.0),
-    limits=Limits(min_fidelity=0.5, deadline_s=60.0, max_cost_usd=1.0, timeout_s=10.0),
+    limits=Limits(min_fidelity=0.5, deadline_s=60.0, max_cost_usd=1.0, timeout_s=10.0, max_qpu_s=5.0),
     pin={"aer_mps": 0.5, "aer_statevector": 0.5},
     allow=("aer_mps", "aer_statevector"),
     exclude=("fake_hanoi",),
@@ -104,6 +106,9 @@ RECORDS = [
         started_at=1001.0,
         failure=FAILURE,
         story=("Claimed", "Broken", "Claimed"),
+        num_polls=1,
+        due_at=1005.0,
+        purchase_id="j-0-0",
     ),
     Result(
         job_id="j",
@@ -115,6 +120,10 @@ RECORDS = [
         memory=("00", "11"),
         compiled={"aer_mps": ("OPENQASM 3.0;",)},
     ),
+    Purchase(
+        "j-0-0", "j-0", "j", "lab", "far", 2.0, 0.5, 1000.0, 1001.0, PurchaseState.SENT, ("r1",), RemoteState.QUEUED, 3
+    ),
+    Balance(Budget("lab", 10.0, 60.0, 999.0), 2.0, 0.5, 1.0, 0.25),
     Event("j", "running", 1001.0, {"backend": "aer_mps"}, 3),
     Observation("j-0", "j", "aer_mps", "abc", "program", "h", 2, 3, 50, ESTIMATE, ESTIMATE, 0.5, MEASUREMENT, 1002.0),
     Decision("j", "greedy", 1000.5, 17, "b", {"w@host": 0.5}, REQUEST, {"aer_mps": 1.0}, 0.002, 4),

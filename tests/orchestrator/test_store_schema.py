@@ -190,7 +190,14 @@ def test_the_way_back(store_url: str, engine: Engine, spec: JobSpec) -> None:
     with engine.connect() as connection:
         columns = {column["name"] for column in inspect(connection).get_columns("jobs")}
         assert not columns & {"project", "to_place", "num_placements", "num_blockers", "told"}
-        assert not set(inspect(connection).get_table_names()) & {"dependencies", "switches", "tokens"}
+        assert not set(inspect(connection).get_table_names()) & {
+            "dependencies",
+            "switches",
+            "tokens",
+            "purchases",
+            "budgets",
+        }
+        assert "due_at" not in {column["name"] for column in inspect(connection).get_columns("assignments")}
         assert connection.execute(text("SELECT id FROM jobs")).scalar_one() == job.id
     store = SqlStore(store_url)
     assert [waiting.job for waiting in store.look(10, silent_s=60.0).waiting] == [job]
@@ -209,6 +216,6 @@ def test_states_are_written_as_text(spec: JobSpec) -> None:
     """What a row says of a state is read by its name: none may be renamed."""
     assert {state.value for state in JobState} == {"submitted", "placed", "running", "done", "failed", "cancelled"}
     assert {state.value for state in AssignmentState} == {
-        "waiting", "running", "done", "failed", "cancelled", "replaced",
+        "waiting", "running", "sent", "done", "failed", "cancelled", "replaced",
     }  # fmt: skip
     assert from_json(JobSpec, to_json(spec)) == spec

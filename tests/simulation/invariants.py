@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.job import FINAL_JOB_STATES
 from orchestrator.lifecycle import Rules
+from orchestrator.purchase import OPEN
+from tests.far.provider import FINAL as OVER
+from tests.far.provider import Provider
 from tests.simulation.seams import Violation
 
 FINAL = frozenset(state.value for state in FINAL_JOB_STATES)
@@ -21,6 +24,8 @@ class Ledger:
 
     read: Callable[[str], list[dict[str, Any]]]
     rules: Rules
+
+    provider: Provider = field(default_factory=Provider)
 
     def __post_init__(self) -> None:
         self._ends: dict[str, tuple[str, str | None]] = {}
@@ -35,6 +40,7 @@ class Ledger:
         self._results(jobs)
         self._telemetry(parts)
         self._families(jobs, parts)
+        self._purchases(parts)
         for job_id, job in jobs.items():
             self._end(job)
             self._shots(job, parts[job_id])
@@ -90,8 +96,41 @@ class Ledger:
             if job["state"] not in FINAL:
                 _hold(job["num_blockers"] == blocked[job_id], f"job {job_id} counts {job['num_blockers']} blockers")
 
+    def _purchases(self, parts: Mapping[str, list[dict[str, Any]]]) -> None:
+        """Nothing is bought twice, nothing that may exist is forgotten, nobody spends more than is allowed."""
+        for wrong in self.provider.wrong():
+            raise Violation(wrong)
+        rows = self.read("SELECT id, assignment_id, state, usd FROM purchases")
+        states = {row["id"]: row["state"] for row in rows}
+        open_ones = {row["id"] for row in rows if row["state"] in OPEN}
+        held = {name for mine in parts.values() for part in mine if (name := part["record"]["purchase_id"])}
+        _hold(held == open_ones, f"shares hold the purchases {sorted(held)}, open are {sorted(open_ones)}")
+        for part in (part for mine in parts.values() for part in mine):
+            name = part["record"]["purchase_id"]
+            _hold(name is None or part["state"] in ("running", "sent"), f"{part['id']} is {part['state']} with {name}")
+            _hold(name is not None or part["state"] != "sent", f"{part['id']} was sent without a purchase")
+        for order in self.provider.orders.values():
+            known = states.get(order.purchase_id, "unknown")
+            forgotten = known not in OPEN and order.state not in OVER
+            _hold(not forgotten, f"{order.purchase_id} is {known} while {order.id} is {order.state}")
+        for budget in self.read("SELECT * FROM budgets"):
+            taken = sum(row["usd"] for row in rows)
+            _hold(taken <= budget["max_usd"] + 1e-9, f"{taken} of {budget['max_usd']} USD were taken")
+
+    def check_bills(self) -> None:
+        """At the end: every order is over and paid for, and nothing else is. Raises: Violation."""
+        for wrong in self.provider.wrong(over=True):
+            raise Violation(wrong)
+        bills: dict[str, float] = defaultdict(float)
+        for order in self.provider.orders.values():
+            bills[order.purchase_id] += order.bill_usd
+        for row in self.read("SELECT id, state, usd FROM purchases"):
+            _hold(row["state"] not in OPEN, f"purchase {row['id']} is left {row['state']}")
+            bill = bills[row["id"]]
+            _hold(abs(row["usd"] - bill) < 1e-9, f"{row['id']} took {row['usd']} USD, its provider charges {bill}")
+
     def _shots(self, job: Mapping[str, Any], parts: list[dict[str, Any]]) -> None:
-        open_parts = [part["id"] for part in parts if part["state"] in ("waiting", "running")]
+        open_parts = [part["id"] for part in parts if part["state"] in ("waiting", "running", "sent")]
         if job["state"] in FINAL:
             _hold(not open_parts, f"job {job['id']} is {job['state']} while {open_parts} go on")
         elif job["failure"] is None and not job["cancel_requested"]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 PROGRAMS = tuple(Program("openqasm2", text=text) for text in ("one", "two", UNREADABLE))
-BACKENDS = ("red", "green", "blue")
+BACKENDS = ("red", "green", "blue", "far")
 
 
 class Client:
@@ -97,7 +97,9 @@ class Client:
 
     def _spec(self) -> JobSpec:
         rng = self._rng
-        pin = rng.choices(({}, {"red": 1.0}, {"red": 0.5, "blue": 0.5}), (7, 2, 2))[0]
+        pins = ({}, {"red": 1.0}, {"red": 0.5, "blue": 0.5}, {"far": 1.0}, {"far": 0.5, "red": 0.5})
+        far = 4.0 if self._world.provider_is_there else 0.0
+        pin = rng.choices(pins, (7, 2, 2, far, far))[0]
         return JobSpec(
             program=rng.choices(PROGRAMS, (8, 8, 0.5))[0],
             shots=rng.randint(3, 40),

@@ -28,15 +28,20 @@ from orchestrator.runtime import (
     Prepared,
     PrepareWork,
     Progress,
+    RemoteAnswer,
+    RemoteWork,
     RuntimeFailure,
     WorkCancelled,
     WorkReturned,
 )
+from tests.simulation import far
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-READS = frozenset({"look", "stranded", "snapshot", "observations", "job", "assignments", "runs", "states", "unwanted"})
+READS = frozenset(
+    {"balances", "look", "stranded", "snapshot", "observations", "job", "assignments", "runs", "states", "unwanted"}
+)
 """Methods of the store after which nothing can have changed."""
 
 STEADY = frozenset({"snapshot", "observations", "prepared", "save_prepared", "stranded", "runs", "told", "heartbeat"})
@@ -196,6 +201,16 @@ class SimRuntime:
             done.append(self._outcome(work))
         return done, 0.0
 
+    def remote(self, work: RemoteWork, leash: Leash) -> RemoteAnswer:
+        self._pause(leash, f"{work.step} {work.purchase_id} at {work.work.backend}")
+        if self._world.unlucky(0.05):  # the child died before it said anything to anybody
+            raise RuntimeFailure(Failure("execute", "worker_lost", "a child died", transient=True))
+        told = far.answer(self._world, work)
+        self._pause(leash, f"hear of {work.step} {work.purchase_id}")
+        if self._world.unlucky(0.05):  # and here, after
+            raise RuntimeFailure(Failure("execute", "worker_lost", "a child died", transient=True))
+        return told
+
     def judge(self, work: JudgeWork, leash: Leash) -> Judgement:
         self._pause(leash, "judge")
         if self._world.unlucky(0.05):
@@ -239,6 +254,7 @@ def stand_ins(world: World) -> Mapping[str, Any]:
 
     numbers = identifiers()
     clock = SimpleNamespace(perf_counter=world.clock, monotonic=world.clock, time=world.clock)
+    clock.clock_gettime, clock.CLOCK_BOOTTIME = (lambda _: world.steady()), 7
     return {
         "time": clock,
         "uuid": SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=next(numbers))),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from orchestrator import remote_trip
 from orchestrator.case import Case
-from orchestrator.job import Event
+from orchestrator.job import AssignmentState, Event
 from orchestrator.preparer import Preparer
+from orchestrator.purchase import Purchase, Step, step
 from orchestrator.sql import jobs as sql_jobs
+from orchestrator.sql import purchases as sql_purchases
 from orchestrator.sql.desk import Desk
 from tests.simulation.play import Failed, play
 
@@ -24,6 +26,9 @@ def test_nothing_is_lost_doubled_or_untold() -> None:
     assert summary.states.total() > NUM_WORLDS
     assert summary.happened["stale write refused"] > 0
     assert summary.happened["assignment_released"] > 0
+    assert summary.happened["sent"] > NUM_WORLDS / 4
+    assert summary.happened["outcome_unknown"] > 0
+    assert summary.happened["recalled"] > 0
 
 
 def test_a_seed_tells_the_same_story_again() -> None:
@@ -34,8 +39,8 @@ def test_a_seed_tells_the_same_story_again() -> None:
     assert "FAULT" in stories[0]
 
 
-def nobody_holds(part: Any) -> int:
-    return 0
+def whoever_runs_holds(claimed: Any, mine: Any) -> bool:
+    return mine.state is AssignmentState.RUNNING
 
 
 def nothing_untold(*_: Any) -> list[Event]:
@@ -54,6 +59,15 @@ def nothing_is_unconcluded(*_: Any) -> list[str]:
     return []
 
 
+def bought_again(purchase: Purchase | None, **said: Any) -> Step:
+    told = step(purchase, **said)
+    return Step.BUY if told is Step.FIND and said["wanted"] else told
+
+
+def no_limit(*_: Any) -> None:
+    return None
+
+
 def kept_but_not_saved(preparer: Preparer, new: Any) -> None:
     if new and preparer._store.now() % 1.0 > 0.1:  # the rest is lost
         preparer._store.save_prepared(new)
@@ -62,17 +76,18 @@ def kept_but_not_saved(preparer: Preparer, new: Any) -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "broken"),
     [
-        pytest.param(sql_jobs, "_holder", nobody_holds, id="fencing"),
+        pytest.param(sql_jobs, "holds", whoever_runs_holds, id="fencing"),
         pytest.param(sql_jobs, "_untold", nothing_untold, id="outbox"),
         pytest.param(Desk, "_tell_children", children_are_forgotten, id="children"),
         pytest.param(Case, "awaits", every_place_is_awaited, id="placed twice"),
         pytest.param(sql_jobs, "_all_parts_done", nothing_is_unconcluded, id="unconcluded"),
+        pytest.param(remote_trip, "QUIET", 0.0, id="still on its way"),
+        pytest.param(remote_trip, "step", bought_again, id="bought again"),
+        pytest.param(sql_purchases, "_check", no_limit, id="budget"),
         pytest.param(Preparer, "_save", kept_but_not_saved, id="preparation"),
     ],
 )
-def test_a_broken_promise_is_noticed(
-    monkeypatch: pytest.MonkeyPatch, owner: object, name: str, broken: Callable[..., Any]
-) -> None:
+def test_a_broken_promise_is_noticed(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, broken: Any) -> None:
     monkeypatch.setattr(owner, name, broken)
     with pytest.raises(Failed, match="again: python -m tests"):
         play(range(PATIENCE))

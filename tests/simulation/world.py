@@ -22,15 +22,18 @@ from greenlet import getcurrent, greenlet
 from backends.backend import CostCurve, Device
 from backends.pricing import Price
 from orchestrator import pipeline as trip
-from orchestrator import preparer
+from orchestrator import preparer, remote_trip
 from orchestrator.errors import OrchestratorError
 from orchestrator.job import Event
 from orchestrator.pipeline import Pipeline
+from orchestrator.purchase import Budget
 from orchestrator.settings import Settings
 from orchestrator.sql import jobs as sql_jobs
 from orchestrator.sql import schema
 from orchestrator.sql.store import SqlStore
 from orchestrator.store import Ending
+from tests.far.provider import Provider
+from tests.simulation.far import FAR, TIMEOUT_S
 from tests.simulation.invariants import FINAL, Ledger
 from tests.simulation.people import Client, policy
 from tests.simulation.seams import (
@@ -47,8 +50,9 @@ from tests.simulation.seams import (
 from workers.node import Node
 
 SETTINGS = Settings(
-    data_dir=Path("nowhere"), lease_s=3.0, heartbeat_s=0.5, run_batch=3, run_window_s=0.2, placement_batch=3
-)
+    data_dir=Path("nowhere"), lease_s=3.0, heartbeat_s=0.5, run_batch=3, run_window_s=0.2, placement_batch=3,
+    remote_poll_s=0.3, remote_poll_max_s=2.0, remote_timeout_s=TIMEOUT_S,
+)  # fmt: skip
 BEAT = 0.25
 """How often a process beats, relative to the other weights."""
 
@@ -135,11 +139,25 @@ class World:
         self._processes: dict[str, Process] = {}
         self._nodes: dict[str, tuple[Pipeline, Node, SimRuntime]] = {}
         self._births = 0
+        self._set_back_s = 0.0
+        self.provider = Provider()
+        self.on_its_way: list[tuple[float, Callable[[], object]]] = []
+        self._ledger.provider = self.provider
+        self.provider_is_there = self.rng.random() < 0.5
+        if self.provider_is_there:
+            for number in range(2):  # it is looked after by several
+                self._cast[f"worker{number}"]["far"] = FAR
+            if self.rng.random() < 0.5:
+                self.store.set_budget(Budget("", max_usd=self.rng.uniform(0.5, 3.0)))
 
     # ── what the seams ask ────────────────────────────────────────────────────────────────────────────────────────
     def clock(self) -> float:
         """The store's time, and everybody's."""
         return self._time
+
+    def steady(self) -> float:
+        """A clock that nobody sets."""
+        return self._time + self._set_back_s
 
     def note(self, text: str) -> None:
         """Add a line to the story."""
@@ -349,7 +367,9 @@ class World:
         self._jump(SETTINGS.lease_s, SETTINGS.lease_s + 1.0)
 
     def _jump(self, least_s: float, most_s: float) -> None:
-        self._time += self.rng.uniform(least_s, most_s)
+        by_s = self.rng.uniform(least_s, most_s)
+        self._time += by_s
+        self._set_back_s -= min(0.0, by_s)
 
     def _toggle_broker(self) -> None:
         self._broker_away = not self._broker_away
@@ -362,8 +382,16 @@ class World:
         backend = self.rng.choice(sorted(DEVICES))
         self._moods[backend] = self.rng.choice((0.0, 0.1, 0.4, 1.0))
 
+    def _arrive(self) -> None:
+        """What is on its way to the provider and due is there."""
+        due = [one for one in self.on_its_way if one[0] <= self.steady()]
+        self.on_its_way = [one for one in self.on_its_way if one not in due]
+        for _, accept in due:
+            accept()
+
     def _step(self) -> None:
         self._time += self.rng.expovariate(40.0)
+        self._arrive()
         if self.rng.random() < 0.12:
             weights, names, breaks = zip(*self._breakable(), strict=True)
             chosen = self.rng.choices(range(len(names)), weights)[0]
@@ -377,6 +405,7 @@ class World:
 
     def _fair_round(self) -> None:
         self._time += 1.0
+        self._arrive()
         for name in self._cast:
             if "life" not in self._processes[name].running:
                 self._start(name)
@@ -423,6 +452,7 @@ class World:
             if self._left():
                 raise Violation(f"not over after {LAST_ROUND} fair rounds: {self._left()}")
             self.check()
+            self._ledger.check_bills()
         finally:
             for process in self._processes.values():
                 self._kill(process)
@@ -455,6 +485,7 @@ def simulated(world: World) -> Iterator[None]:
     """Its clock and its random numbers are those of the trip and the store."""
     ours = stand_ins(world)
     places = [(trip, "time"), (trip, "uuid"), (trip, "sleep_using_event"), (preparer, "time"), (sql_jobs, "uuid")]
+    places.append((remote_trip, "time"))
     kept = [(module, name, getattr(module, name)) for module, name in places]
     for module, name, _ in kept:
         setattr(module, name, ours[name])

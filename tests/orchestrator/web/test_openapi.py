@@ -42,6 +42,8 @@ OPERATIONS = {
     "costs": ("get", "/v1/costs"),
     "switches": ("get", "/v1/switches"),
     "switch": ("post", "/v1/switches"),
+    "budgets": ("get", "/v1/budgets"),
+    "setBudget": ("post", "/v1/budgets"),
     "health": ("get", "/healthz"),
 }
 ENDLESS = {"stream", "streamJob"}
