@@ -26,7 +26,6 @@ from tenacity import Retrying, retry_if_exception_type, sleep_using_event, wait_
 
 from backends.backend import Device
 from circuits.facts import Judgement
-from circuits.seeds import derive
 from orchestrator import measure
 from orchestrator.broker import Broker
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel
@@ -53,6 +52,7 @@ from orchestrator.runtime import (
     RuntimeFailure,
     WorkCancelled,
     WorkReturned,
+    work_of,
 )
 from orchestrator.settings import Settings
 from orchestrator.store import Claim, Claimed, Decision, Ending, Placed, Run, Store, Switch
@@ -354,21 +354,8 @@ class Pipeline:
                 return [Ending(one.assignment, Broken(self.store.now(), defect("execute", error)))]
 
     def _work(self, one: Claimed, at: float) -> ExecuteWork:
-        spec = one.job.spec
-        facts = self._preparer.facts(spec.program)
-        return ExecuteWork(
-            program=spec.program,
-            limits=self._settings.program_limits,
-            backend=one.assignment.backend,
-            shots=one.assignment.shots,
-            seed=derive(spec.seed, "share", int(one.assignment.id.rpartition("-")[2])),
-            options=spec.transpile,
-            ideal=facts.ideal if facts else None,
-            memory=spec.memory,
-            return_compiled=spec.return_compiled,
-            job_id=one.job.id,
-            at=at,
-        )
+        facts = self._preparer.facts(one.job.spec.program)
+        return work_of(one.job, one.assignment, facts, self._settings.program_limits, at)
 
     def _progress(self, job_id: str, data: Mapping[str, object]) -> None:
         self._tell(self.store.add_event(Event(job_id, "progress", 0.0, dict(data))))

@@ -18,7 +18,8 @@ from backends.remote import RemoteStatus, Ticket
 from circuits.facts import Judgement
 from circuits.family import Counts
 from circuits.program import Limits, Program
-from orchestrator.job import Failure
+from circuits.seeds import derive
+from orchestrator.job import Assignment, Failure, Job
 from orchestrator.preparation import Fit, ProgramFacts
 
 UNSTARTABLE = "unstartable"
@@ -74,6 +75,24 @@ class ExecuteWork:
     return_compiled: bool
     job_id: str = ""
     at: float | None = None
+
+
+def work_of(job: Job, part: Assignment, facts: ProgramFacts | None, limits: Limits, at: float) -> ExecuteWork:
+    """What a share of a job is to run; ``facts`` of its program, as far as they are known."""
+    spec = job.spec
+    return ExecuteWork(
+        program=spec.program,
+        limits=limits,
+        backend=part.backend,
+        shots=part.shots,
+        seed=derive(spec.seed, "share", int(part.id.rpartition("-")[2])),
+        options=spec.transpile,
+        ideal=facts.ideal if facts else None,
+        memory=spec.memory,
+        return_compiled=spec.return_compiled,
+        job_id=job.id,
+        at=at,
+    )
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def moods(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     monkeypatch.setattr("backends.resolve", lambda *_, **__: Moody)
     Moody.moods = {}
     yield Moody.moods
-    for cached in (hands.backend, hands_remote.provider, hands.transpiled):
+    for cached in (hands.backend, hands_remote.provider, hands._transpiled_to):
         cached.cache_clear()
 
 
