@@ -32,7 +32,11 @@ STRENGTH = 1.0
 MEMORY = 50.0
 """Most observations that a mean remembers (ours)."""
 
-FOLD_VERSION = 1
+MOST_SHARED = math.log(10.0)
+"""What one kind of program teaches about all others on its backend, at most, as the logarithm of a ratio (ours). A
+search of a few basis states that takes a billionth of a state vector's time says nothing of other circuits' times."""
+
+FOLD_VERSION = 2
 """Raised when the fold changes: snapshots of another version are folded anew from the log."""
 
 MAX_PROGRAMS = 10_000
@@ -133,7 +137,9 @@ class CostModel:
             group = f"{seen.backend}|{seen.group}"
             spreads[group] = _surprised(spreads.get(group, Spread()), seen)
             for key in _depths(seen.backend, seen.group, seen.program_hash):
-                residuals[key] = _learned(residuals.pop(key, Residual()), seen)  # popped: the last one seen stands last
+                most = math.inf if "|" in key else MOST_SHARED
+                known = residuals.pop(key, Residual())  # popped: the last one seen stands last
+                residuals[key] = _learned(known, seen, most)
             waited_s, announced_s = seen.measurement.queue_s, seen.prior.queue_s
             if queue := _compared(queues.get(seen.backend), waited_s, announced_s, QUEUE_OFFSET_S):
                 queues[seen.backend] = queue
@@ -215,14 +221,15 @@ def _forget(residuals: dict[str, Residual]) -> None:
         del residuals[key]
 
 
-def _learned(known: Residual, seen: Observation) -> Residual:
+def _learned(known: Residual, seen: Observation, most: float) -> Residual:
+    """The residual with one more observation, whose time counts as off by no more than ``most``, a logarithm."""
     ratio = max(seen.measurement.service_s, SMALLEST_S) / max(seen.prior.service_s, SMALLEST_S)
     measured_loss = _measured_loss(seen)
     log_loss = known.log_loss
     if measured_loss is not None:
         log_loss = log_loss.add(math.log(measured_loss / loss_of(seen.prior.fidelity)))
     return Residual(
-        known.log_time.add(math.log(ratio)),
+        known.log_time.add(min(most, max(-most, math.log(ratio)))),
         log_loss,
         _compared(known.log_device, seen.measurement.device_s, seen.prior.device_s, SMALLEST_S),
     )

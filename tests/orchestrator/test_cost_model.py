@@ -65,6 +65,12 @@ def test_kin_learn_from_each_other_strangers_less(observation: Observation) -> N
     assert ask(model, group="steane", program_hash="another").num_observations == 0
 
 
+def test_a_kind_that_is_unlike_all_others_does_not_speak_for_them(observation: Observation) -> None:
+    model = after(observation, *[1e-6] * 10)
+    assert ask(model).service_s < 1e-5
+    assert ask(model, group="steane", program_hash="another").service_s > 0.1
+
+
 def test_drift_is_followed(observation: Observation) -> None:
     model = after(observation, *[1.0] * 500, *[4.0] * 100)
     assert ask(model).service_s > 3.0
