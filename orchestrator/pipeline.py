@@ -28,6 +28,7 @@ from backends.backend import Device
 from circuits.facts import Judgement
 from orchestrator import measure
 from orchestrator.broker import Broker
+from orchestrator.bucket import Bucket, MemoryBucket
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel
 from orchestrator.deciding import Scene, movable_parts, parts_of, request_of
 from orchestrator.defects import DEFECTS, defect
@@ -87,8 +88,9 @@ class Pipeline:
         policies: Callable[[str], Policy],
         settings: Settings,
         owner: str,
+        bucket: Bucket | None = None,
     ) -> None:
-        """``owner`` names this process in leases; ``policies`` gives a live policy for its registered name."""
+        """``owner`` names this process in leases; ``policies`` gives a live policy by name; ``bucket`` spares providers."""
         self.store = store
         self.broker = broker
         self.notifier = notifier
@@ -96,6 +98,7 @@ class Pipeline:
         self._policies = policies
         self._settings = settings
         self._owner = owner
+        self._bucket = bucket or MemoryBucket()
         self.experiment = Experiment(store, settings)
         self._preparer = Preparer(store, runtime, settings)
         self.quoter = Quoter(store, self._preparer, self.learn, policies, settings)
@@ -261,7 +264,8 @@ class Pipeline:
         self._announce(claim)
         (one,) = claim.taken
         device = devices[one.assignment.backend]
-        visit = Visit(self.store, self._runtime, self._settings, one, device, self._work(one, self.experiment.moment()))
+        work = self._work(one, self.experiment.moment())
+        visit = Visit(self.store, self._runtime, self._bucket, self._settings, one, device, work)
         with self._held.leases([one.assignment.id]), working_on([one.job.id]):
             ending = visit.make(lambda executed, service_s: self._completed(one, device, executed, service_s))
             self._finish([ending])

@@ -15,6 +15,7 @@ from typing import Any
 from backends.backend import Device
 from backends.pricing import unpriced
 from backends.remote import RemoteState
+from orchestrator.bucket import Bucket
 from orchestrator.case import News
 from orchestrator.defects import DEFECTS, defect
 from orchestrator.errors import BudgetExceeded
@@ -65,10 +66,18 @@ class Visit:
     """One claim of one share on a remote device."""
 
     def __init__(
-        self, store: Store, runtime: Runtime, settings: Settings, one: Claimed, device: Device, work: ExecuteWork
+        self,
+        store: Store,
+        runtime: Runtime,
+        bucket: Bucket,
+        settings: Settings,
+        one: Claimed,
+        device: Device,
+        work: ExecuteWork,
     ) -> None:
-        """``work`` is what the share runs; ``one`` has its purchase as it stands."""
+        """``work`` is what the share runs; ``one`` has its purchase as it stands; ``bucket`` is the providers'."""
         self._store = store
+        self._bucket = bucket
         self._runtime = runtime
         self._settings = settings
         self._one = one
@@ -256,6 +265,12 @@ class Visit:
 
     def _ask(self, kind: str, purchase: Purchase, *, judged: bool = True, until: float | None = None) -> RemoteAnswer:
         """One step in a child. One that ended before it answered may have done anything."""
+        provider = self._device.name.partition("_")[0]
+        if wait_s := self._bucket.take(provider):
+            words = f"{provider} is asked as often as it may be; the next question is due in {wait_s:.1f} s"
+            return RemoteAnswer(
+                Word.LATER, failure=Failure("execute", "Throttled", words, transient=True), again_s=wait_s
+            )
         work = RemoteWork(kind, self._work, purchase.id, purchase.ticket, judged, until)
         try:
             return self._runtime.remote(work, Leash(self._settings.remote_timeout_s))

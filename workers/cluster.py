@@ -25,6 +25,7 @@ from workers.celery_events import CeleryEvents
 from workers.job_log import JobLog
 from workers.loop import Loop
 from workers.node import Node, lease_owner, refresher
+from workers.redis_bucket import RedisBucket
 from workers.redis_bus import RedisBus
 from workers.sandbox import Sandbox
 from workers.tasks import register
@@ -73,6 +74,7 @@ class _Parts:
                 policies=cache(load),
                 settings=settings,
                 owner=owner,
+                bucket=RedisBucket(self.bus.connection),
             )
             opened.callback(self.pipeline.close)
             self._opened = opened.pop_all()  # all is well: from here on it is given back by close()

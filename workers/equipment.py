@@ -6,7 +6,7 @@ Cost curves rest in the data folder and not in the store: they tell of this mach
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,21 +60,28 @@ def own_prices(settings: Settings) -> dict[str, Price]:
     return {} if settings.prices is None else read_prices(settings.prices.expanduser())
 
 
-def equipped(devices: Mapping[str, Device], settings: Settings) -> dict[str, Device]:
-    """The devices as they are announced here.
+def equipment(settings: Settings) -> Callable[[Device], Device]:
+    """What makes of a device the one that is announced here. The files are read now and not again.
 
     Raises:
         InvalidPrices, ConfigurationError: a file that cannot be read.
     """
     prices, curves = own_prices(settings), read_curves(settings)
-    return {name: _equipped(device, prices, curves.get(name), settings) for name, device in devices.items()}
+
+    def equip(device: Device) -> Device:
+        found = with_qpu_model(priced(device, prices), settings.qpu_energy)
+        calibrated = curves.get(device.name)
+        if calibrated is None or calibrated.sdk_version != device.sdk_version:  # another version takes other times
+            return found
+        return replace(found, cost_curve=calibrated.curve)
+
+    return equip
 
 
-def _equipped(device: Device, prices: Mapping[str, Price], calibrated: Calibrated | None, settings: Settings) -> Device:
-    found = with_qpu_model(priced(device, prices), settings.qpu_energy)
-    if calibrated is None or calibrated.sdk_version != device.sdk_version:  # another version takes other times
-        return found
-    return replace(found, cost_curve=calibrated.curve)
+def equipped(devices: Mapping[str, Device], settings: Settings) -> dict[str, Device]:
+    """The devices as they are announced here. Raises: as :func:`equipment`."""
+    equip = equipment(settings)
+    return {name: equip(device) for name, device in devices.items()}
 
 
 @dataclass(frozen=True)

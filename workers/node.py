@@ -22,6 +22,7 @@ from orchestrator.pipeline import Pipeline
 from orchestrator.runtime import Leash, Runtime, WorkReturned
 from orchestrator.settings import Settings
 from orchestrator.store import Announcement
+from workers.equipment import equipment
 
 PRUNE_EVERY_S = 3600.0
 """Between two looks for jobs that are old enough to be removed."""
@@ -98,7 +99,7 @@ class Node:
         """Of one worker.
 
         Args:
-            devices: what it serves; remote ones are kept here as they were last heard of.
+            devices: what it serves, as it is announced; kept up to date here for whoever runs them.
             refresh: asks a remote device how it is.
             prunes: it removes what is older than the settings keep; one worker of a cluster should.
             on_duty: called when an operator takes the worker out of service, with False, or puts it back.
@@ -106,7 +107,8 @@ class Node:
         self._pipeline = pipeline
         self._settings = settings
         self._worker = worker
-        self._devices = dict(devices)
+        self._devices = devices
+        self._equip = equipment(settings)
         self._living = {name: backends.load(name) for name, device in devices.items() if _lives(device)}
         self._looking = threading.Lock()
         self._warm: Collection[str] = ()
@@ -163,7 +165,7 @@ class Node:
     def _look_at_devices(self) -> bool:
         """Whether the record of an emulated device has changed with the time: its calibration, or its queue."""
         with self._looking, clock.at(self._pipeline.experiment.moment()):
-            found = {name: backend.device() for name, backend in self._living.items()}
+            found = {name: self._equip(backend.device()) for name, backend in self._living.items()}
             changed = any(device != self._devices[name] for name, device in found.items())
             self._devices |= found
         return changed
@@ -182,7 +184,7 @@ class Node:
         assert self._refresh is not None
         known = self._devices[name]
         try:
-            self._devices[name] = self._refresh(name)
+            self._devices[name] = self._equip(self._refresh(name))
         except WorkReturned:
             return
         except Exception as error:  # noqa: BLE001 - a device that cannot be asked is none that can be used

@@ -9,6 +9,8 @@ import redis
 from orchestrator.bucket import Rate, check_tokens, rate_of
 
 KEY = "qorch.bucket."
+AWAY_S = 1.0
+"""Until it is worth asking a Redis again that did not answer."""
 
 # As orchestrator.bucket.taken. The key outlives the moment at which the bucket is full, when it says nothing any more.
 _TAKE = """
@@ -45,13 +47,12 @@ class RedisBucket:
         self._take = connection.register_script(_TAKE)
 
     def take(self, key: str, tokens: float = 1.0) -> float:
-        """See :class:`orchestrator.bucket.Bucket`.
-
-        Raises:
-            redis.RedisError: Redis is away: nobody knows whether the provider may be asked.
-        """
+        """See :class:`orchestrator.bucket.Bucket`. While Redis is away nobody may ask a provider."""
         rate = self._rates(key)
         check_tokens(rate, tokens)
         now = "" if self._clock is None else repr(self._clock())
-        answer = self._take(keys=[KEY + key], args=[rate.per_s, rate.burst, tokens, now])
+        try:
+            answer = self._take(keys=[KEY + key], args=[rate.per_s, rate.burst, tokens, now])
+        except redis.ConnectionError:
+            return AWAY_S
         return float(answer)

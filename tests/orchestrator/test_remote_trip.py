@@ -11,6 +11,7 @@ import pytest
 
 from backends.pricing import Price
 from backends.remote import RemoteState, RemoteStatus, Ticket
+from orchestrator.bucket import MemoryBucket, Rate
 from orchestrator.job import Assignment, AssignmentState, Failure, Job, JobSpec, JobState, Limits
 from orchestrator.lifecycle import Broken, Returned, Sent, Withdrawn
 from orchestrator.purchase import Purchase, PurchaseState, handed_in, purchase_of
@@ -31,11 +32,18 @@ class Scene:
     def __init__(self, settings: Settings, claimed: Claimed, price: Price) -> None:
         self.asked: list[str] = []
         self.answers: dict[str, Any] = {}
+        self.bucket = MemoryBucket(rates=lambda _: Rate(per_s=0.1, burst=9.0))
         store = SimpleNamespace(now=lambda: NOW, reserve=self._reserve)
         runtime = SimpleNamespace(remote=self._remote)
         work = SimpleNamespace(shots=claimed.assignment.shots)
         self.visit = Visit(
-            cast(Any, store), cast(Any, runtime), settings, claimed, device("far", price), cast(Any, work)
+            cast(Any, store),
+            cast(Any, runtime),
+            self.bucket,
+            settings,
+            claimed,
+            device("far", price),
+            cast(Any, work),
         )
 
     def _reserve(self, part: Assignment, purchase: Purchase) -> Purchase:
@@ -102,6 +110,20 @@ def test_what_is_handed_in(scene: Callable[..., Scene], answer: Any, event: type
     ending = visit.end()
     assert visit.asked == ["reserve", "submit"], "its price is set aside before the first word"
     assert (type(ending.event), paid(ending)) == (event, state)
+
+
+def test_a_provider_is_not_asked_more_often_than_it_may_be(scene: Callable[..., Scene], new: Purchase) -> None:
+    visit = scene()
+    visit.bucket.take("far", 9.0)
+    ending = visit.end()
+    assert visit.asked == ["reserve"], "nothing was sent"
+    assert isinstance(ending.event, Broken)
+    assert not ending.event.counts, "patience costs no attempt"
+    assert ending.event.due_at == pytest.approx(NOW + 10.0, abs=0.5)
+    assert paid(ending) is PurchaseState.RELEASED
+    sent = scene(handed_in(new, TICKET))
+    sent.bucket.take("far", 9.0)
+    assert (type(sent.end().event), sent.asked) == (Sent, [])
 
 
 @pytest.mark.parametrize("age_s", [0.0, 10_000.0])
