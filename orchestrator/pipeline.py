@@ -90,7 +90,7 @@ class Pipeline:
         owner: str,
         bucket: Bucket | None = None,
     ) -> None:
-        """``owner`` names this process in leases; ``policies`` gives a live policy by name; ``bucket`` spares providers."""
+        """``owner`` names this process in leases; ``policies`` gives live ones by name; ``bucket`` spares providers."""
         self.store = store
         self.broker = broker
         self.notifier = notifier
