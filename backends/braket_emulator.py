@@ -11,17 +11,17 @@ Shots are drawn here from the exact probabilities, so a seed fixes them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from importlib.resources import files
-from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from backends.backend import REPETITION_S, CostCurve, Device, Execution, TranspileOptions
 from backends.braket_local import exact_result, local_simulator
-from backends.calibration import Calibration, GateCalibration, QubitCalibration
+from backends.braket_profile import IQM, individual
+from backends.calibration import Calibration
 from backends.energy import SUPERCONDUCTING_SYSTEM_POWER_W
 from backends.pricing import TARIFFS
 from backends.sampling import run_by_sampling
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 _NAME = "braket_emulator"
 _METHOD = "density_matrix"
 _JIT_QUBITS = 8
-# Durations: ours, the order of magnitude of such devices; Braket's properties hold none.
-_ONE_QUBIT_S, _TWO_QUBIT_S, _READOUT_S = 40e-9, 60e-9, 1.5e-6
 # Constants of the curve: ours, measured with examples/benchmarks/cost_curves.py.
 _COST_CURVE = CostCurve(overhead_s=4.9e-3, shot_s=1.5e-6, fixed_gate_s=2e-3, gate_s=1.2e-8, qubit_exponent=2.0)
 
@@ -53,7 +51,8 @@ class BraketEmulator:
 
     @cached_property
     def _calibration(self) -> Calibration:
-        return read_calibration(json.loads(_properties()))
+        told = json.loads(_properties())
+        return individual(told, IQM, datetime.fromisoformat(told["service"]["updatedAt"]).timestamp())[1]
 
     @cached_property
     def _device(self) -> Device:
@@ -152,36 +151,6 @@ def verbatim(circuit: QuantumCircuit, measured: Sequence[int]) -> Any:
         if item.name in gates:
             getattr(box, gates[item.name])(*(index[bit] + 1 for bit in item.qubits), *map(float, item.operation.params))
     return Circuit().add_verbatim_box(box).measure([qubit + 1 for qubit in measured])
-
-
-def read_calibration(properties: Mapping[str, Any]) -> Calibration:
-    """Braket's standardized properties of an IQM device as our records. Pure.
-
-    The emulator flips a readout with the probability 1 - fidelity, and depolarises a gate to its average fidelity.
-    """
-    published = properties["standardized"]
-    qubits, gates = [], []
-    for index, (_, entry) in enumerate(sorted(published["oneQubitProperties"].items(), key=lambda item: int(item[0]))):
-        fidelity = {item["fidelityType"]["name"]: float(item["fidelity"]) for item in entry["oneQubitFidelity"]}
-        qubits.append(
-            QubitCalibration(
-                t1_s=entry["T1"]["value"] * 1e-6,
-                t2_s=entry["T2"]["value"] * 1e-6,
-                readout_error=1.0 - fidelity["READOUT"],
-                readout_duration_s=_READOUT_S,
-            )
-        )
-        gates.append(GateCalibration("r", (index,), 1.0 - fidelity["RANDOMIZED_BENCHMARKING"], _ONE_QUBIT_S))
-    gates += _two_qubit_gates(published["twoQubitProperties"])
-    taken_at = datetime.fromisoformat(properties["service"]["updatedAt"]).timestamp()
-    return Calibration(taken_at, tuple(qubits), tuple(gates))
-
-
-def _two_qubit_gates(published: Mapping[str, Any]) -> Iterator[GateCalibration]:
-    for edge, entry in published.items():
-        error = 1.0 - float(entry["twoQubitGateFidelity"][0]["fidelity"])
-        for pair in permutations(int(label) - 1 for label in edge.split("-")):
-            yield GateCalibration("cz", pair, error, _TWO_QUBIT_S)
 
 
 def _properties() -> str:

@@ -67,7 +67,7 @@ class _Maker:
 
 
 # Durations: ours, the order of magnitude of such devices; IQM and Rigetti publish none through Braket.
-_IQM = _Maker(("r",), {"cz": "cz"}, (), True, SUPERCONDUCTING_SYSTEM_POWER_W, 40e-9, 60e-9, 1.5e-6)
+IQM = _Maker(("r",), {"cz": "cz"}, (), True, SUPERCONDUCTING_SYSTEM_POWER_W, 40e-9, 60e-9, 1.5e-6)
 _RIGETTI = _Maker(
     one_qubit=("rz", "sx", "x"),  # its rx turns by multiples of pi/2 alone
     two_qubit={"iswap": "iswap", "cz": "cz"},
@@ -82,7 +82,7 @@ _IONQ = _Maker(
     ("rz", "rx", "ry"), {"xx": "rxx", "cnot": "cx"}, ("rz",), False, ION_TRAP_SYSTEM_POWER_W, 130e-6, 970e-6, 150e-6
 )
 _MAKERS = {
-    "braket.device_schema.iqm.iqm_device_capabilities": _IQM,
+    "braket.device_schema.iqm.iqm_device_capabilities": IQM,
     "braket.device_schema.rigetti.rigetti_device_capabilities": _RIGETTI,
     "braket.device_schema.ionq.ionq_device_capabilities": _IONQ,
 }
@@ -110,7 +110,7 @@ def read_profile(
         action = told["action"]["braket.ir.openqasm.program"]
         service, paradigm = told["service"], told["paradigm"]
         taken_at = _timestamp(service.get("updatedAt")) or heard_at
-        labels, calibration = (_uniform if maker is _IONQ else _individual)(told, maker, taken_at)
+        labels, calibration = (_uniform if maker is _IONQ else individual)(told, maker, taken_at)
         gates = {gate.gate for gate in calibration.gates}
         pairs = {(min(gate.qubits), max(gate.qubits)) for gate in calibration.gates if len(gate.qubits) == 2}
         device = Device(
@@ -190,8 +190,12 @@ def _price(price: Price, service: Mapping[str, Any]) -> Price:
 # --- calibration ------------------------------------------------------------------------------------------------------
 
 
-def _individual(told: Mapping[str, Any], maker: _Maker, taken_at: float) -> tuple[tuple[int, ...], Calibration]:
-    """Errors per qubit and pair (standardized properties, versions 1 and 2)."""
+def individual(told: Mapping[str, Any], maker: _Maker, taken_at: float) -> tuple[tuple[int, ...], Calibration]:
+    """Errors per qubit and pair, from what a device tells with standardized properties (versions 1 and 2).
+
+    Returns:
+        The device's own numbers of its working qubits, and their calibration in that order.
+    """
     published = told["standardized"]
     qubits: dict[int, QubitCalibration] = {}
     one_qubit_error: dict[int, float] = {}
