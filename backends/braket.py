@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from backends import last_heard
 from backends.backend import REPETITION_S, Device, Execution, TranspileOptions
 from backends.braket_errors import REMEDY, in_our_words
-from backends.braket_profile import Profile, read_profile, unheard
+from backends.braket_profile import Profile, read_profile
 from backends.braket_program import bits_of, read_shots, write_program
 from backends.errors import (
     BackendError,
@@ -101,7 +101,7 @@ class Braket:
         profile, missing = self._profile(), self._missing()
         if missing or profile is None:
             why = missing or "it was never asked: refresh it with credentials for Amazon Braket"
-            return unheard(self.name, why, price=self._price, sdk_version=version)
+            return last_heard.unheard(self.name, why, price=self._price, sdk_version=version)
         return profile.device
 
     def refresh(self) -> Device:

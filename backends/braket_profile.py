@@ -141,28 +141,6 @@ def read_profile(
     return Profile(arn, labels, verbatim, device)
 
 
-def unheard(name: str, why: str, *, price: Price, sdk_version: str) -> Device:
-    """A device of which nothing is known: no qubits, offline, and why."""
-    return Device(
-        name=name,
-        kind="qpu",
-        num_qubits=0,
-        max_active_qubits=0,
-        basis_gates=(),
-        coupling=(),
-        clifford_only=False,
-        dynamic=False,
-        max_gates=None,
-        calibration=None,
-        cost_curve=None,
-        price=price,
-        power_w=SUPERCONDUCTING_SYSTEM_POWER_W,
-        sdk_version=sdk_version,
-        opt_in=True,
-        availability=Availability("offline", why),
-    )
-
-
 def _maker(name: str, schema: str) -> _Maker:
     if schema not in _MAKERS:
         raise CalibrationMissing(

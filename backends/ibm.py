@@ -347,24 +347,8 @@ def _availability(status: Mapping[str, Any], heard_at: float) -> Availability:
 
 def _never_asked(name: str) -> Device:
     """What is known of a machine that IBM was never asked about: nothing, so nothing can run there."""
-    return Device(
-        name=name,
-        kind="qpu",
-        num_qubits=0,
-        max_active_qubits=0,
-        basis_gates=(),
-        coupling=(),
-        clifford_only=False,
-        dynamic=False,
-        max_gates=None,
-        calibration=None,
-        cost_curve=None,
-        price=TARIFFS["ibm_pay_as_you_go"],
-        power_w=SUPERCONDUCTING_SYSTEM_POWER_W,
-        sdk_version=_sdk_version(name),
-        opt_in=True,
-        availability=Availability("offline", f"IBM was never asked about {name}: it has to be refreshed first"),
-    )
+    why = f"IBM was never asked about {name}: it has to be refreshed first"
+    return last_heard.unheard(name, why, price=TARIFFS["ibm_pay_as_you_go"], sdk_version=_sdk_version(name))
 
 
 def _sdk_version(name: str) -> str:

@@ -11,6 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from backends.backend import Availability, Device
+from backends.energy import SUPERCONDUCTING_SYSTEM_POWER_W
+from backends.pricing import Price
+
 T = TypeVar("T")
 
 
@@ -47,3 +51,25 @@ def keep(name: str, record: object) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh.write_bytes(msgspec.json.encode(record))
         fresh.replace(path)
+
+
+def unheard(name: str, why: str, *, price: Price, sdk_version: str) -> Device:
+    """A device of which nothing is known: no qubits, offline, and why."""
+    return Device(
+        name=name,
+        kind="qpu",
+        num_qubits=0,
+        max_active_qubits=0,
+        basis_gates=(),
+        coupling=(),
+        clifford_only=False,
+        dynamic=False,
+        max_gates=None,
+        calibration=None,
+        cost_curve=None,
+        price=price,
+        power_w=SUPERCONDUCTING_SYSTEM_POWER_W,
+        sdk_version=sdk_version,
+        opt_in=True,
+        availability=Availability("offline", why),
+    )

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backends.braket_profile import Profile, next_opening, read_availability, read_profile, unheard
+from backends import last_heard
+from backends.braket_profile import Profile, next_opening, read_availability, read_profile
 from backends.errors import CalibrationMissing
 from backends.pricing import TARIFFS
 from tests.servers.braket_devices import ANKAA, DEVICES, FORTE, GARNET
@@ -141,7 +142,7 @@ def test_another_makers_device_is_refused_by_name() -> None:
 
 
 def test_what_was_never_asked_is_offline_and_says_so() -> None:
-    device = unheard("braket_qpu", "never asked", price=TARIFFS["braket_qpu"], sdk_version="1")
+    device = last_heard.unheard("braket_qpu", "never asked", price=TARIFFS["braket_qpu"], sdk_version="1")
     assert (device.num_qubits, device.availability.state, device.availability.why) == (0, "offline", "never asked")
 
 
