@@ -32,6 +32,7 @@ faults: $(STAMP)
 	$(BIN)/python -m tests.simulation --seeds 10000
 	$(BIN)/python -m tests.faults
 	$(BIN)/python -m tests.faults.purchases
+	$(BIN)/python -m tests.backends.test_ibm_faults 200 13
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info

@@ -198,6 +198,8 @@ def _run_s(backend: Backend, prepared: list[QuantumCircuit], shots: int, *, seed
     wall_s, busy_s = time.perf_counter(), time.process_time()
     done = backend.run(prepared, [Run(shots)], seed=seed)
     wall_s, busy_s = time.perf_counter() - wall_s, time.process_time() - busy_s
+    if done.run_s > wall_s:
+        return done.run_s  # told by another clock than this machine's
     return done.run_s * min(1.0, busy_s / wall_s)
 
 

@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
-from cost_curves import layered
 from evidence import PACKAGES, results
 from mps_costs import ising
 from qiskit import QuantumCircuit
@@ -27,6 +26,7 @@ from backends import load
 from backends.aer import statevector
 from backends.backend import Backend, TranspileOptions
 from backends.cuquantum import CuQuantum
+from backends.curves import layered
 from backends.errors import BackendError, NotHere
 from circuits.family import Run
 from circuits.features import features

@@ -26,7 +26,7 @@ BENCHMARKS = Path(__file__).parents[2] / "examples" / "benchmarks"
 def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(BENCHMARKS)
     yield __import__("gpu")
-    for name in ("gpu", "cost_curves", "mps_costs", "evidence"):
+    for name in ("gpu", "mps_costs", "evidence"):
         sys.modules.pop(name, None)
 
 
