@@ -4,14 +4,15 @@
    seeds.
 2. What came out says what the circuit needs in native gates, waiting and readouts; the cheapest placements of that
    (``backends.layout``) are finished like the start itself.
-3. The one of the highest survival is taken; between equals, the one on the smaller qubit numbers.
+3. The one of the highest survival is taken; between equals, the one on the smaller qubit numbers. Of a circuit that no
+   place can save, the start is taken.
 
 Nothing depends on time or on the process, unlike Qiskit's own layout search, which breaks ties at random.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,14 @@ if TYPE_CHECKING:
 
 ROUTINGS = 2
 """Runs of SABRE, each of many trials, for a circuit that has to be routed (ours)."""
+LONG = 1000
+"""Gates on two qubits beyond which a circuit is routed once and with fewer trials: SABRE takes time for each (ours)."""
 PLACEMENTS = 6
 """Placements that are finished and judged, beside the start (ours)."""
+
+
+HOPELESS = 1e-3
+"""Survival of a circuit that no place can save: the first that it fits is taken. Such circuits are long (ours)."""
 
 
 class Fitting:
@@ -56,6 +63,8 @@ class Fitting:
         found = []
         for start in self._starts(self._prologue.run(drop_idle_qubits(circuit))):
             found.append(start)
+            if len(found) == 1 and survival(start, self._device).weight < HOPELESS:
+                break
             nodes, pairs = demand(start, self._calibration)
             found += [
                 self._as_it_would_run(_moved(start, where, self._device.num_qubits))
@@ -83,12 +92,14 @@ class Fitting:
         qubits = active_qubits(fitted)
         return len(qubits) > self._device.max_active_qubits, -survival(fitted, self._device).weight, qubits
 
-    def _starts(self, logical: QuantumCircuit) -> list[QuantumCircuit]:
+    def _starts(self, logical: QuantumCircuit) -> Iterator[QuantumCircuit]:
         pairs = sorted(_pairs(logical))
         layout = embedding(pairs, logical.num_qubits, self._device.coupling or ())
         if layout is not None:
-            return [self._finish(_moved(logical, dict(enumerate(layout)), self._device.num_qubits))]
-        return [routing.run(logical) for routing in self._routings]
+            yield self._finish(_moved(logical, dict(enumerate(layout)), self._device.num_qubits))
+        else:
+            is_long = sum(len(item.qubits) == 2 for item in logical.data) > LONG
+            yield from (routing.run(logical) for routing in (self._quick_routings if is_long else self._routings))
 
     def _finish(self, moved: QuantumCircuit) -> QuantumCircuit:
         """Translate and optimise a circuit that sits on the device's qubits already."""
@@ -113,10 +124,15 @@ class Fitting:
 
     @cached_property
     def _routings(self) -> list[StagedPassManager]:
-        return [self._routing(self._options.seed + number) for number in range(ROUTINGS)]
+        level = max(2, self._options.optimization_level)
+        return [self._routing(self._options.seed + number, level) for number in range(ROUTINGS)]
 
-    def _routing(self, seed: int) -> StagedPassManager:
-        """Layout and routing by SABRE alone, of level 2 at least; Qiskit's preset would add its random search."""
+    @cached_property
+    def _quick_routings(self) -> list[StagedPassManager]:
+        return [self._routing(self._options.seed, 1)]
+
+    def _routing(self, seed: int, level: int) -> StagedPassManager:
+        """Layout and routing by SABRE alone, as thorough as at that level; Qiskit's preset adds its random search."""
         from qiskit.transpiler import generate_preset_pass_manager
         from qiskit.transpiler.passes import SabreSwap
         from qiskit.transpiler.preset_passmanagers.common import generate_routing_passmanager
@@ -124,13 +140,13 @@ class Fitting:
         manager = self._preset()
         manager.init = None
         manager.layout = generate_preset_pass_manager(
-            optimization_level=max(2, self._options.optimization_level),
+            optimization_level=level,
             target=self._target,
             layout_method="sabre",
             seed_transpiler=seed,
         ).layout
         manager.routing = generate_routing_passmanager(
-            SabreSwap(self._target, heuristic="decay", seed=seed, trials=20), self._target
+            SabreSwap(self._target, heuristic="decay", seed=seed, trials=5 if level == 1 else 20), self._target
         )
         return manager
 
