@@ -34,9 +34,9 @@ def test_nothing_is_lost_doubled_or_untold() -> None:
 def test_a_seed_tells_the_same_story_again() -> None:
     stories: list[str] = []
     for _ in range(2):
-        play([11], tell=stories.append)
-    assert stories[0] == stories[1]
-    assert "FAULT" in stories[0]
+        play([11, 122], tell=stories.append)  # the second one has a provider that is asked often
+    assert stories[:2] == stories[2:]
+    assert all("FAULT" in story for story in stories)
 
 
 def whoever_runs_holds(claimed: Any, mine: Any) -> bool:

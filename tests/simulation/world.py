@@ -23,6 +23,7 @@ from backends.backend import CostCurve, Device
 from backends.pricing import Price
 from orchestrator import pipeline as trip
 from orchestrator import preparer, remote_trip
+from orchestrator.bucket import MemoryBucket
 from orchestrator.errors import OrchestratorError
 from orchestrator.job import Event
 from orchestrator.pipeline import Pipeline
@@ -141,6 +142,7 @@ class World:
         self._births = 0
         self._set_back_s = 0.0
         self.provider = Provider()
+        self._bucket = MemoryBucket(clock=self.steady)
         self.on_its_way: list[tuple[float, Callable[[], object]]] = []
         self._ledger.provider = self.provider
         self.provider_is_there = self.rng.random() < 0.5
@@ -239,6 +241,7 @@ class World:
             policies=lambda name: policy(name, self.rng),
             settings=SETTINGS,
             owner=f"{process.name}/{self._births}",
+            bucket=self._bucket,
         )
 
     def _start(self, name: str) -> None:
