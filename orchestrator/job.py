@@ -212,6 +212,24 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """Where a figure lies with a probability of 90 %."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Of the figures of an :class:`Estimate`."""
+
+    elapsed_s: Interval
+    fidelity: Interval
+    energy_j: Interval
+    cost_usd: Interval
+
+
+@dataclass(frozen=True)
 class Estimate:
     """What a job is expected to need on one backend, apart from waiting.
 
@@ -223,6 +241,7 @@ class Estimate:
         num_observations: measurements of this kind of job on this backend behind the estimate; 0 is the prior alone.
         queue_s: seconds that it waits at the device itself; None where nothing waits there, or it does not count.
         device_s: seconds that an emulated device would be busy, where that counts instead of its simulation's time.
+        intervals: of these figures; None of a prior, which does not know how far it is off.
     """
 
     service_s: float
@@ -232,6 +251,7 @@ class Estimate:
     num_observations: float = 0.0
     queue_s: float | None = None
     device_s: float | None = None
+    intervals: Intervals | None = None
 
     @property
     def elapsed_s(self) -> float:

@@ -15,7 +15,10 @@ from dataclasses import dataclass, replace
 
 from backends.backend import Device
 from backends.energy import ENERGY_MODELS, model_of
-from orchestrator.cost_model.model import CostModel, Mean, Spread, fidelity_of, loss_of
+from orchestrator.cost_model.losses import fidelity_of, loss_of
+from orchestrator.cost_model.mean import Mean
+from orchestrator.cost_model.model import CostModel
+from orchestrator.cost_model.spreads import Spread
 from orchestrator.deciding import Scene, with_candidates
 from orchestrator.defects import DEFECTS, defect
 from orchestrator.errors import PlacementError, TransportError
