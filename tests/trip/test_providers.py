@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -69,8 +70,9 @@ def jakarta(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provide
 
 def end_children() -> None:
     for child in psutil.Process().children(recursive=True):
-        if "workers.child" in " ".join(child.cmdline()):
-            child.kill()
+        with suppress(psutil.NoSuchProcess):  # it has ended already; a zombie is one of these
+            if "workers.child" in " ".join(child.cmdline()):
+                child.kill()
 
 
 @pytest.mark.slow
