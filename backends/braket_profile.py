@@ -288,7 +288,7 @@ def next_opening(windows: Sequence[Mapping[str, Any]], moment: float) -> float |
             opens = datetime.combine(day, start, UTC)
             closes = datetime.combine(day, end, UTC) + timedelta(days=1 if end <= start else 0)
             if closes > now:
-                opening.append(max(opens, now).timestamp())
+                opening.append(opens.timestamp() if opens > now else moment)  # a datetime does not hold all of it
     return min(opening, default=None)
 
 

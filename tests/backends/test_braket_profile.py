@@ -185,3 +185,8 @@ def test_a_device_opens_at_the_first_moment_of_a_window(windows: list[dict[str, 
     if opens > moment:
         between = [moment + (opens - moment) * part / 7 for part in range(7)]
         assert all(next_opening(windows, early) == opens for early, _ in pairwise(between))
+
+
+@given(moment=st.floats(1_700_000_000.0, 1_900_000_000.0))
+def test_a_device_that_never_closes_is_open_at_any_fraction_of_a_second(moment: float) -> None:
+    assert next_opening([window("Everyday", "00:00", "00:00")], moment) == moment
