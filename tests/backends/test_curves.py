@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from time import time
+from types import SimpleNamespace
 
 import pytest
 from qiskit import QuantumCircuit
 
-from backends import BACKENDS, load
+from backends import BACKENDS, curves, load
 from backends.backend import CostCurve, Device, Execution, TranspileOptions
 from backends.curves import QUICK, THOROUGH, Row, Sweep, calibrate, chained, factor_off, fit, layered, sweeps_of
 from backends.errors import UnsupportedCircuit
@@ -27,6 +29,7 @@ class Clockwork:
         self._truth = truth
         self._device = device
         self.num_runs = 0
+        self.clock_s = 0.0
 
     def device(self) -> Device:
         return self._device
@@ -45,7 +48,25 @@ class Clockwork:
         self.num_runs += 1
         asked = features(prepared[0])
         late = 1.0 if seed % 2 else 1.02
-        return Execution(({"0": 1},), self._truth.run_s(asked.num_qubits, asked.num_gates, runs[0].shots) * late)
+        run_s = self._truth.run_s(asked.num_qubits, asked.num_gates, runs[0].shots) * late
+        self.clock_s += run_s
+        return Execution(({"0": 1},), run_s)
+
+
+Made = Callable[..., Clockwork]
+
+
+@pytest.fixture
+def clockwork(device: Device, monkeypatch: pytest.MonkeyPatch) -> Made:
+    """Makes such backends; nothing takes time meanwhile but they."""
+
+    def made(truth: CostCurve, like: Device = device) -> Clockwork:
+        one = Clockwork(truth, like)
+        told = SimpleNamespace(perf_counter=lambda: one.clock_s, process_time=lambda: one.clock_s, time=time)
+        monkeypatch.setattr(curves, "time", told)
+        return one
+
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +90,9 @@ def test_a_curve_is_found_again_from_its_own_times() -> None:
     assert found.curve.qubit_exponent == 1.0
 
 
-def test_calibrating_a_slower_machine_foretells_what_was_held_out(device: Device) -> None:
+def test_calibrating_a_slower_machine_foretells_what_was_held_out(clockwork: Made) -> None:
     told: list[tuple[int, int]] = []
-    found = calibrate(Clockwork(SLOWER, device), step=lambda done, total: told.append((done, total)))
+    found = calibrate(clockwork(SLOWER), step=lambda done, total: told.append((done, total)))
     assert found is not None
     assert found.improved
     assert found.factor < 1.05 < 2.0 < found.factor_before
@@ -80,35 +101,35 @@ def test_calibrating_a_slower_machine_foretells_what_was_held_out(device: Device
     assert told == [(number, len(told)) for number in range(1, len(told) + 1)]
 
 
-def test_a_curve_that_is_right_already_stays(device: Device) -> None:
+def test_a_curve_that_is_right_already_stays(clockwork: Made) -> None:
     truth = replace(BUILT_IN, overhead_s=BUILT_IN.overhead_s * 1.0001)
-    found = calibrate(Clockwork(truth, device))
+    found = calibrate(clockwork(truth))
     assert found is not None
     assert found.factor_before < 1.03
 
 
-def test_what_would_take_long_is_left_out(device: Device) -> None:
-    quick = Clockwork(BUILT_IN, device)
+def test_what_would_take_long_is_left_out(clockwork: Made) -> None:
+    quick = clockwork(BUILT_IN)
     found = calibrate(quick, replace(QUICK, within_s=4e-3))
     assert found is not None
     assert 0 < found.num_rows < 24
-    nothing = Clockwork(BUILT_IN, device)
+    nothing = clockwork(BUILT_IN)
     left = calibrate(nothing, replace(QUICK, within_s=0.0))
     assert left is not None
     assert (left.num_rows, left.num_held_out, left.improved, nothing.num_runs) == (0, 0, False, 0)
 
 
-def test_both_engines_of_an_emulated_device_are_measured() -> None:
+def test_both_engines_of_an_emulated_device_are_measured(clockwork: Made) -> None:
     device = load("fake_hanoi").device()
     before = device.cost_curve
     assert before is not None
     truth = replace(SLOWER, qubit_exponent=2.0, gate_s=1e-8)
-    found = calibrate(Clockwork(truth, device), THOROUGH)
+    found = calibrate(clockwork(truth, device), THOROUGH)
     assert found is not None
     assert found.curve.up_to_qubits == before.up_to_qubits
     assert found.curve.beyond is not None
     assert found.curve.beyond != before.beyond
-    quick = calibrate(Clockwork(truth, device))
+    quick = calibrate(clockwork(truth, device))
     assert quick is not None
     assert quick.curve.beyond == before.beyond, "trajectories take too long for a quick look: what was known stays"
 
