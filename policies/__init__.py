@@ -10,6 +10,7 @@ _OWN: dict[str, str] = {
     "shortest_queue": "policies.baselines:ShortestQueue",
     "greedy": "policies.baselines:Greedy",  # masked greedy by cost
     "eft": "policies.baselines:EarliestFinish",  # masked earliest finish time; the strong baseline on QSimPy
+    "best_fidelity": "policies.baselines:BestFidelity",  # what users do by hand; queues at the best device
 }
 POLICIES = Registry("qorch.policies", _OWN)
 """Ours, and those of installed packages: see :class:`circuits.registry.Registry`."""

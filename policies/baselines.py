@@ -83,3 +83,14 @@ class EarliestFinish(OneByOne):
             return request.cost(candidate, scales, backlog.wait_s(candidate.backend)), candidate.backend
 
         return min(equals, key=expected)
+
+
+class BestFidelity(OneByOne):
+    """First come, first served by the device with the highest expected fidelity; among equals the earliest end."""
+
+    def pick(self, request: Request, backlog: Backlog, scales: Scales) -> Candidate:
+        def merit(candidate: Candidate) -> tuple[float, float, str]:
+            estimate = candidate.estimate
+            return -estimate.fidelity, backlog.wait_s(candidate.backend) + estimate.elapsed_s, candidate.backend
+
+        return min(request.feasible, key=merit)

@@ -11,6 +11,7 @@ from workers import (
     cli_autoencoder,
     cli_budget,
     cli_calibrate,
+    cli_compare,
     cli_fleet,
     cli_jobs,
     cli_ops,
@@ -43,7 +44,7 @@ PANELS = {
         cli_jobs.why,
         cli_ops.logs,
     ),
-    "Workloads": (cli_raytrace.raytrace,),
+    "Workloads": (cli_compare.compare, cli_raytrace.raytrace),
     "What there is": (
         cli_fleet.backends,
         cli_fleet.policies,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workers.cli_frame import fleet_rendering, note, rendering, settings_of, show
+from workers.cli_frame import fleet_rendering, note, progress, settings_of, show
 from workers.cli_options import Common
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def _measured(settings: Settings, names: Sequence[str], *, thorough: bool, quiet
         if name in devices and not sweeps_of(devices[name]):
             raise typer.BadParameter(f"{name} simulates nothing on this machine", param_hint="BACKEND")
     read_curves(settings)  # what cannot be read is said before anything takes its time
-    with _progress(quiet) as advance:
+    with progress(quiet=quiet) as advance:
         for name, device in devices.items():
             if not sweeps_of(device):
                 continue
@@ -99,23 +98,3 @@ def _measured(settings: Settings, names: Sequence[str], *, thorough: bool, quiet
                 others = {other: curve for other, curve in read_curves(settings).items() if other != name}
                 write_curves(settings, others | ({name: found} if found.improved else {}))
                 yield found
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], object]]:
-    """Calls of (name, done, total) as bars on stderr."""
-    if quiet:
-        yield lambda *_: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=rendering().console(stderr=True), transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def advance(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=total)
-            bars.update(tasks[name], completed=done, visible=done < total)
-
-        yield advance

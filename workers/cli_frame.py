@@ -130,6 +130,26 @@ def note(text: str) -> None:
     typer.secho(text, dim=True, err=True)
 
 
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], object]]:
+    """Calls of (name, done, total) as bars on stderr."""
+    if quiet:
+        yield lambda *_: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=rendering().console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def advance(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total)
+            bars.update(tasks[name], completed=done, visible=done < total)
+
+        yield advance
+
+
 def rendering() -> ModuleType:
     """The module that turns records into tables, imported when a person is to read them."""
     from workers import render

@@ -1,12 +1,13 @@
-"""A mixed batch of real jobs, the same for every policy: what the demo and the benchmarks submit.
+"""A batch of real jobs, the same for every policy: what the demo, the benchmarks and `qorch compare` submit.
 
 Everything follows from the seed: which programs, how many shots, what matters to whom, and when each job arrives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,9 @@ import numpy as np
 from circuits.autoencoder import Autoencoder
 from circuits.raytracing import RayTracing
 from circuits.steane import Steane
-from orchestrator import JobSpec, Limits, Objective
-from orchestrator.client import job_spec
+from orchestrator.errors import InvalidJob
+from orchestrator.job import JobSpec, Limits, Objective
+from orchestrator.options import job_spec
 
 if TYPE_CHECKING:
     from orchestrator.options import AnyProgram
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     Draft = tuple[str, AnyProgram, int, tuple[str, ...]]
     """Kind, program, shots, and the backends its user allows (none: all)."""
 
-PROGRAMS = Path(__file__).parent / "programs"
+    Maker = Callable[[np.random.Generator], Draft]
+
+FILES = sorted((Path(__file__).parent / "programs").glob("*.qasm"))
 
 BALANCED = Objective(latency=1.0, fidelity=1.0, price=1.0)
 URGENT = Objective(latency=2.0, fidelity=0.5, price=0.5)
@@ -32,6 +36,9 @@ ACCURATE = Objective(latency=0.25, fidelity=2.0, price=0.25)
 
 NOISY = ("fake_guadalupe", "fake_hanoi")
 """Some users want the device itself, not a simulator."""
+
+SUFFIXES = (".qasm", ".qasm3")
+"""Of the files that a folder's workload is made of."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +50,19 @@ class Arrival:
     spec: JobSpec
 
 
-def mixed(num_jobs: int, seed: int, *, horizon_s: float) -> list[Arrival]:
+def mixed(num_jobs: int, seed: int, *, horizon_s: float, noisy: tuple[str, ...] = NOISY) -> list[Arrival]:
     """The batch: a quarter autoencoders, a sixth each ray tracing and Steane code, the rest OpenQASM files.
 
     Args:
         num_jobs: jobs in all.   seed: of every choice.
         horizon_s: seconds over which they arrive, as a Poisson process does: uniformly and independently.
+        noisy: backends that half of the users of OpenQASM files insist on; none: they do not.
     """
-    generator = np.random.default_rng(seed)
-    makers: list[Callable[[np.random.Generator], Draft]] = [
+
+    def openqasm(generator: np.random.Generator) -> Draft:
+        return _one_of(FILES, noisy, generator)
+
+    makers: list[Maker] = [
         _autoencoder,
         _autoencoder,
         _autoencoder,
@@ -59,14 +70,33 @@ def mixed(num_jobs: int, seed: int, *, horizon_s: float) -> list[Arrival]:
         _ray_tracing,
         _steane,
         _steane,
-        _openqasm,
-        _openqasm,
-        _openqasm,
-        _openqasm,
-        _openqasm,
+        openqasm,
+        openqasm,
+        openqasm,
+        openqasm,
+        openqasm,
     ]
-    times_s = np.sort(generator.uniform(0.0, horizon_s, num_jobs))
-    order = generator.permutation([makers[number % len(makers)] for number in range(num_jobs)])
+    return _drawn([makers[number % len(makers)] for number in range(num_jobs)], seed, horizon_s)
+
+
+def of_folder(folder: Path, num_jobs: int, seed: int, *, horizon_s: float) -> list[Arrival]:
+    """Jobs of the OpenQASM files of a folder, in equal parts; ``num_jobs``, ``seed`` and ``horizon_s`` as in `mixed`.
+
+    Raises:
+        InvalidJob: it holds no such file.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
+    if not files:
+        raise InvalidJob(f"a workload of a folder needs files {' or '.join(SUFFIXES)}; {folder} holds none")
+    makers = [partial(_one_of, [path], ()) for path in files]
+    return _drawn([makers[number % len(makers)] for number in range(num_jobs)], seed, horizon_s)
+
+
+def _drawn(makers: Sequence[Maker], seed: int, horizon_s: float) -> list[Arrival]:
+    """One job by each of these, in any order, at any time."""
+    generator = np.random.default_rng(seed)
+    times_s = np.sort(generator.uniform(0.0, horizon_s, len(makers)))
+    order = [makers[place] for place in generator.permutation(len(makers))]
     arrivals = []
     for number, (at_s, make) in enumerate(zip(times_s, order, strict=True)):
         kind, program, shots, allow = make(generator)
@@ -100,7 +130,6 @@ def _steane(generator: np.random.Generator) -> Draft:
     return "steane", Steane(basis=str(generator.choice(["z", "x"]))), 200, ()
 
 
-def _openqasm(generator: np.random.Generator) -> Draft:
-    files = sorted(PROGRAMS.glob("*.qasm"))
+def _one_of(files: Sequence[Path], noisy: tuple[str, ...], generator: np.random.Generator) -> Draft:
     path = files[int(generator.integers(len(files)))]
-    return "openqasm", path, int(generator.choice([1000, 4000])), NOISY if generator.random() < 0.5 else ()
+    return "openqasm", path, int(generator.choice([1000, 4000])), noisy if generator.random() < 0.5 else ()

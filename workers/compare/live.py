@@ -1,0 +1,67 @@
+"""A world's tasks for real: submitted to an embedded orchestrator of their own at the times at which they arrive."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator import Client, JobHandle
+from orchestrator.errors import JobError
+from orchestrator.settings import Settings
+from policies.arena import Ended, Task, World
+
+PATIENCE_S = 600.0
+"""Longest wait for a result after the last job was submitted."""
+
+
+def run(
+    world: World, policy: str, folder: Path, settings: Settings, advance: Callable[[int], object] = lambda _: None
+) -> tuple[Ended, ...]:
+    """Submit all tasks under a policy and wait for their ends.
+
+    Args:
+        folder: of an empty store, so that no policy learns from another.
+        settings: of this machine; the fleet's backends are served, and nothing else.
+        advance: called with the number of results that are there.
+    """
+    own = {"data_dir": folder, "store_url": None, "url": None, "backends": tuple(world.fleet.devices)}
+    with Client(settings=settings.model_copy(update=own)) as client:
+        begun, pause = time.monotonic(), threading.Event()
+        handles = []
+        for task in world.tasks:
+            pause.wait(max(0.0, begun + task.at_s - time.monotonic()))
+            handles += client.submit_many([replace(task.spec, policy=policy)])
+        ends = []
+        for index, (task, handle) in enumerate(zip(world.tasks, handles, strict=True)):
+            ends.append(_end(world, index, task, handle))
+            advance(index + 1)
+    return tuple(ends)
+
+
+def _end(world: World, index: int, task: Task, handle: JobHandle) -> Ended:
+    try:
+        result = handle.result(PATIENCE_S)
+    except JobError as error:
+        job = handle.status()
+        latency_s = (job.finished_at or time.time()) - job.submitted_at
+        figures = {"latency_s": latency_s, "fidelity": 0.0, "energy_j": 0.0, "cost_usd": 0.0}
+        return Ended(index, {}, 0.0, 0.0, cost=world.cost(task, **figures), failure=str(error), **figures)
+    measured, shares = result.measurement, result.placement.shares
+    figures = {
+        "latency_s": measured.latency_s,
+        "fidelity": result.estimate.fidelity if measured.fidelity is None else measured.fidelity,
+        "energy_j": measured.energy_j,
+        "cost_usd": measured.cost_usd,
+    }
+    return Ended(
+        index=index,
+        choice={share.backend: share.shots / task.spec.shots for share in shares},
+        wait_s=measured.wait_s,
+        service_s=measured.service_s,
+        cost=world.cost(task, **figures),
+        estimates={share.backend: share.estimate for share in shares},
+        **figures,
+    )

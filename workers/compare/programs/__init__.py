@@ -1,0 +1,1 @@
+"""Small OpenQASM programs of the mixed workload."""
