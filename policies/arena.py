@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count, groupby
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from backends.backend import Device
 from orchestrator.cost_model.model import CostModel
@@ -52,6 +52,32 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """How one task ended.
+
+    Attributes:
+        choice: backend -> share of the shots; empty of one that could not be placed.
+        wait_s: from arrival to the start of the last part.   service_s: of the longest part.
+        latency_s: from arrival to result.
+        cost: of one that could not be placed: what fidelity 0 costs, and the time until it was refused.
+        estimates: what the cost model said of each part as it was placed.   priors: what calibration alone said.
+    """
+
+    index: int
+    cost: float
+    latency_s: float
+    fidelity: float = 0.0
+    energy_j: float = 0.0
+    cost_usd: float = 0.0
+    wait_s: float = 0.0
+    service_s: float = 0.0
+    choice: Choice = field(default_factory=dict)
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    priors: Mapping[str, Estimate] = field(default_factory=dict)
+    failure: str = ""
+
+
+@dataclass(frozen=True)
 class World:
     """Tasks in order of arrival, and where they may go.
 
@@ -71,40 +97,23 @@ class World:
 
     def cost(self, task: Task, *, latency_s: float, fidelity: float, energy_j: float, cost_usd: float) -> float:
         """What a task's end costs, by its own objective."""
-        return cost(
-            task.spec.objective,
-            self.scales,
-            latency_s=latency_s,
-            energy_j=energy_j,
-            fidelity=fidelity,
-            cost_usd=cost_usd,
-        )
+        figures = {"latency_s": latency_s, "fidelity": fidelity, "energy_j": energy_j, "cost_usd": cost_usd}
+        return cost(task.spec.objective, self.scales, **figures)
 
-
-@dataclass(frozen=True)
-class Ended:
-    """How one task ended.
-
-    Attributes:
-        choice: backend -> share of the shots; empty of one that could not be placed.
-        wait_s: from arrival to the start of the last part.   service_s: of the longest part.
-        latency_s: from arrival to result.
-        cost: of one that could not be placed: what fidelity 0 costs, and the time until it was refused.
-        estimates: what the cost model said of each part as it was placed.   priors: what calibration alone said.
-    """
-
-    index: int
-    choice: Choice
-    wait_s: float
-    service_s: float
-    latency_s: float
-    fidelity: float
-    energy_j: float
-    cost_usd: float
-    cost: float
-    estimates: Mapping[str, Estimate] = field(default_factory=dict)
-    priors: Mapping[str, Estimate] = field(default_factory=dict)
-    failure: str = ""
+    def ended(
+        self,
+        index: int,
+        *,
+        latency_s: float,
+        fidelity: float = 0.0,
+        energy_j: float = 0.0,
+        cost_usd: float = 0.0,
+        **how: Any,
+    ) -> Ended:
+        """The end of a task with what it costs; ``how`` it came to that are other attributes of :class:`Ended`."""
+        figures = {"latency_s": latency_s, "fidelity": fidelity, "energy_j": energy_j, "cost_usd": cost_usd}
+        price = self.cost(self.tasks[index], **figures)
+        return Ended(index, price, latency_s, fidelity, energy_j, cost_usd, **how)
 
 
 def as_itself(device: Device) -> Device:
@@ -155,21 +164,18 @@ class _Part:
     started_at: float | None = None
 
 
-def play(
-    world: World, policy: Policy, model: CostModel | None = None, ended: Callable[[Ended], object] = lambda _: None
-) -> list[Ended]:
+def play(world: World, policy: Policy, model: CostModel | None = None) -> tuple[list[Ended], CostModel]:
     """Let a policy place all tasks of a world.
 
     Args:
-        model: what is known before the first task; nothing by default.   ended: called with each end as it comes.
+        model: what is known before the first task; nothing by default.
 
     Returns:
-        One end per task, in the order of the tasks.
+        One end per task, in the order of the tasks; and what is known after the last.
     """
     game = _Game(world, policy, model or CostModel())
-    for one in game.ends():
-        ended(one)
-    return [game.done[index] for index in range(len(world.tasks))]
+    done = {end.index: end for end in game.ends()}
+    return [done[index] for index in range(len(world.tasks))], game.model
 
 
 _RESULT, _FREE, _LOOK = range(3)
@@ -180,8 +186,8 @@ class _Game:
     """One play. Events are (moment, kind, number, what happens then)."""
 
     def __init__(self, world: World, policy: Policy, model: CostModel) -> None:
-        self.done: dict[int, Ended] = {}
-        self._world, self._policy, self._model = world, policy, model
+        self.model = model
+        self._world, self._policy = world, policy
         self._yard: Yard[_Part] = Yard(world.fleet.lanes)
         self._parts: dict[int, list[_Part]] = {}
         self._open: dict[int, _Part] = {}  # until its slot is free
@@ -217,7 +223,7 @@ class _Game:
             Outstanding(part.assignment.backend, part.assignment.estimate.service_s, part.started_at)
             for part in self._open.values()
         ]
-        scene = Scene(world.fleet, world.fleet.backlog(outstanding, now), self._model, now, Times.EMULATED)
+        scene = Scene(world.fleet, world.fleet.backlog(outstanding, now), self.model, now, Times.EMULATED)
         requests: list[Request] = []
         places: list[int] = []
         for index in indices:
@@ -273,38 +279,29 @@ class _Game:
             measurement=part.run,
             at=now,
         )
-        self._model = self._model.fold([(self._model.cursor + 1, seen)])
+        self.model = self.model.fold([(self.model.cursor + 1, seen)])
         self._left[index] -= 1
         if not self._left[index]:
             yield self._ended(index, latency_s)
 
     def _ended(self, index: int, latency_s: float) -> Ended:
-        task, parts = self._world.tasks[index], self._parts[index]
-        shots = task.spec.shots
-        figures = {
-            "latency_s": latency_s,
-            "fidelity": sum(part.assignment.shots * (part.run.fidelity or 0.0) for part in parts) / shots,
-            "energy_j": sum(part.run.energy_j for part in parts),
-            "cost_usd": sum(part.run.cost_usd for part in parts),
-        }
-        self.done[index] = Ended(
-            index=index,
-            choice={part.assignment.backend: part.assignment.shots / shots for part in parts},
-            wait_s=max(part.started_at or 0.0 for part in parts) - task.at_s,
+        parts, shots = self._parts[index], self._world.tasks[index].spec.shots
+        return self._world.ended(
+            index,
+            latency_s=latency_s,
+            fidelity=sum(part.assignment.shots * (part.run.fidelity or 0.0) for part in parts) / shots,
+            energy_j=sum(part.run.energy_j for part in parts),
+            cost_usd=sum(part.run.cost_usd for part in parts),
+            wait_s=max(part.started_at or 0.0 for part in parts) - self._world.tasks[index].at_s,
             service_s=max(part.run.service_s for part in parts),
-            cost=self._world.cost(task, **figures),
+            choice={part.assignment.backend: part.assignment.shots / shots for part in parts},
             estimates={part.assignment.backend: part.assignment.estimate for part in parts},
             priors={part.assignment.backend: part.assignment.prior for part in parts},
-            **figures,
         )
-        return self.done[index]
 
     def _refused(self, index: int, failure: Failure, now: float) -> Ended:
-        task = self._world.tasks[index]
-        figures = {"latency_s": now - task.at_s, "fidelity": 0.0, "energy_j": 0.0, "cost_usd": 0.0}
-        price = self._world.cost(task, **figures)
-        self.done[index] = Ended(index, {}, wait_s=0.0, service_s=0.0, cost=price, failure=failure.message, **figures)
-        return self.done[index]
+        waited_s = now - self._world.tasks[index].at_s
+        return self._world.ended(index, latency_s=waited_s, failure=failure.message)
 
 
 def _waiting(index: int, task: Task) -> Waiting:

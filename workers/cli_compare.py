@@ -210,9 +210,9 @@ def _tell(
     from orchestrator.records import to_plain
     from workers.compare import report
     from workers.compare.picture import draw
-    from workers.compare.standings import standings
+    from workers.compare.standings import scores, standings
 
-    found = standings(games)
+    found = standings([score for game in games for score in scores(game)])
     bests = [game.best for game in games if game.best is not None]
     best = sum(one.mean_cost for one in bests) / len(bests) if bests else None
     bound = sum(one.bound for one in bests) / len(bests) if bests else None

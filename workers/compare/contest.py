@@ -138,7 +138,7 @@ def played(
     ends = {}
     for name, policy in policies.items():
         advance(name)
-        ends[name] = tuple(play(world, policy, model))
+        ends[name] = tuple(play(world, policy, model)[0])
     advance("oracle")
     whole = [
         [next(iter(end.choice)) for end in mine] for mine in ends.values() if all(len(e.choice) == 1 for e in mine)

@@ -47,21 +47,16 @@ def _end(world: World, index: int, task: Task, handle: JobHandle) -> Ended:
     except JobError as error:
         job = handle.status()
         latency_s = (job.finished_at or time.time()) - job.submitted_at
-        figures = {"latency_s": latency_s, "fidelity": 0.0, "energy_j": 0.0, "cost_usd": 0.0}
-        return Ended(index, {}, 0.0, 0.0, cost=world.cost(task, **figures), failure=str(error), **figures)
+        return world.ended(index, latency_s=latency_s, failure=str(error))
     measured, shares = result.measurement, result.placement.shares
-    figures = {
-        "latency_s": measured.latency_s,
-        "fidelity": result.estimate.fidelity if measured.fidelity is None else measured.fidelity,
-        "energy_j": measured.energy_j,
-        "cost_usd": measured.cost_usd,
-    }
-    return Ended(
-        index=index,
-        choice={share.backend: share.shots / task.spec.shots for share in shares},
+    return world.ended(
+        index,
+        latency_s=measured.latency_s,
+        fidelity=result.estimate.fidelity if measured.fidelity is None else measured.fidelity,
+        energy_j=measured.energy_j,
+        cost_usd=measured.cost_usd,
         wait_s=measured.wait_s,
         service_s=measured.service_s,
-        cost=world.cost(task, **figures),
+        choice={share.backend: share.shots / task.spec.shots for share in shares},
         estimates={share.backend: share.estimate for share in shares},
-        **figures,
     )

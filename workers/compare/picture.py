@@ -23,6 +23,14 @@ STYLE = {
     "figure.facecolor": "white",
 }
 
+TONES = (
+    *("#35618f", "#c8553d", "#5f9e78", "#d9a441", "#7b5ea7", "#3aa6a6"),
+    *("#b5739d", "#8c6d46", "#6b7683", "#a3b18a", "#1d2b3a", "#e8a87c"),
+)
+
+SMALLEST_SPAN = 0.01
+"""Of the axis of fidelities: smaller differences are those of shots."""
+
 
 def draw(
     found: Sequence[Standing],
@@ -50,8 +58,7 @@ def draw(
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    tab = mpl.colormaps["tab20"]
-    colour = {one.policy: tab(number % 20) for number, one in enumerate(found)}
+    colour = {one.policy: TONES[number % len(TONES)] for number, one in enumerate(found)}
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(2, 2, figsize=(13, 8.6), layout="constrained")
         figure.suptitle(title, x=0.01, ha="left", fontsize=12)
@@ -78,7 +85,7 @@ def _costs(
         if value is not None:
             axes.axvline(value, color="#222222", linewidth=1, linestyle=line, label=label)
     if best is not None:
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
     axes.set_yticks(range(len(found)), [one.policy for one in reversed(found)])
     axes.set_xlabel("mean cost per job, 95 % interval over seeds")
     axes.set_title("What the jobs cost")
@@ -120,6 +127,13 @@ def _trade(axes: Any, found: Sequence[Standing], colour: Mapping[str, Any]) -> N
             one.latency_s.value, one.fidelity.value, s=60, color=colour[one.policy], label=one.policy, zorder=3
         )
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    axes.ticklabel_format(axis="y", useOffset=False)
+    values = [one.fidelity.value for one in found]
+    room = max(SMALLEST_SPAN, max(values) - min(values)) / 8
+    middle = (max(values) + min(values)) / 2
+    axes.set_ylim(middle - 5 * room, middle + 5 * room)
     axes.set_xlabel("mean completion time, s")
     axes.set_ylabel("mean fidelity")
     axes.grid(color="#e5e5e5", linewidth=0.7)

@@ -256,6 +256,10 @@ def noise(found: Iterable[Recorded]) -> dict[str, float | None]:
         return float(np.median(values)) if values else None
 
     repeated = [runs for one in found for runs in one.runs.values() if len(runs) > 1]
-    times = [np.std(s, ddof=1) / np.mean(s) for runs in repeated for s in [[one.service_s for one in runs]]]
-    fidelities = [float(np.std([one.fidelity for one in runs], ddof=1)) for runs in repeated]
-    return {"service_s": median(times), "fidelity": median(fidelities), "num_pairs": float(len(repeated))}
+    times_s = [np.array([run.service_s for run in runs]) for runs in repeated]
+    fidelities = [np.array([run.fidelity or 0.0 for run in runs]) for runs in repeated]
+    return {
+        "service_s": median([float(mine.std(ddof=1) / mine.mean()) for mine in times_s]),
+        "fidelity": median([float(mine.std(ddof=1)) for mine in fidelities]),
+        "num_pairs": float(len(repeated)),
+    }

@@ -26,8 +26,35 @@ class Mean:
 
 
 @dataclass(frozen=True)
+class Score:
+    """One policy in one world.
+
+    Attributes:
+        cost, latency_s, fidelity, energy_j, cost_usd: means over the jobs.   makespan_s: until the last result.
+        num_failed: jobs that could not be placed.
+        num_floors: placed jobs with a ``min_fidelity``.   num_broken: of those, with a worse result.
+        best: mean cost of the best schedule known.   bound: no schedule's is lower.
+    """
+
+    policy: str
+    seed: int
+    num_jobs: int
+    cost: float
+    latency_s: float
+    fidelity: float
+    energy_j: float
+    cost_usd: float
+    makespan_s: float
+    num_failed: int
+    num_floors: int
+    num_broken: int
+    best: float | None = None
+    bound: float | None = None
+
+
+@dataclass(frozen=True)
 class Standing:
-    """One policy.
+    """One policy over all seeds.
 
     Attributes:
         cost, latency_s, fidelity, energy_j, cost_usd: means over the jobs.
@@ -66,56 +93,66 @@ def mean(values: Sequence[float]) -> Mean:
     return Mean(middle, middle - half, middle + half)
 
 
-def standings(games: Sequence[Played]) -> list[Standing]:
+def scores(game: Played) -> list[Score]:
+    """One world's scores, one per policy."""
+    return [_score(policy, game) for policy in game.ends]
+
+
+def standings(found: Sequence[Score]) -> list[Standing]:
     """Every policy's standing, the cheapest first."""
-    found = [_standing(policy, games) for policy in games[0].ends]
-    return sorted(found, key=lambda one: one.cost.value)
+    policies = list(dict.fromkeys(one.policy for one in found))
+    made = [_standing([one for one in found if one.policy == policy], found) for policy in policies]
+    return sorted(made, key=lambda one: one.cost.value)
 
 
-def per_job(ends: Sequence[Ended], figure: str) -> float:
-    """Mean of a figure over the jobs."""
-    return math.fsum(getattr(end, figure) for end in ends) / len(ends)
-
-
-def _standing(policy: str, games: Sequence[Played]) -> Standing:
-    mine = [game.ends[policy] for game in games]
-    costs = [per_job(ends, "cost") for ends in mine]
-    figures = {
-        name: mean([per_job(ends, name) for ends in mine]) for name in ("latency_s", "fidelity", "energy_j", "cost_usd")
+def _score(policy: str, game: Played) -> Score:
+    ends, tasks = game.ends[policy], game.world.tasks
+    means = {
+        name: math.fsum(getattr(end, name) for end in ends) / len(ends)
+        for name in ("cost", "latency_s", "fidelity", "energy_j", "cost_usd")
     }
-    paired = [
-        cost - per_job(game.ends[BASELINE], "cost")
-        for cost, game in zip(costs, games, strict=True)
-        if BASELINE in game.ends
-    ]
-    return Standing(
+    floors = _broken(game.world, ends)
+    return Score(
         policy=policy,
-        num_seeds=len(games),
-        num_jobs=sum(map(len, mine)),
-        cost=mean(costs),
-        makespan_s=mean([_makespan_s(game.world, game.ends[policy]) for game in games]),
-        failed=_share([bool(end.failure) for ends in mine for end in ends]) or 0.0,
+        seed=game.seed,
+        num_jobs=len(ends),
+        makespan_s=max(task.at_s + end.latency_s for task, end in zip(tasks, ends, strict=True)),
+        num_failed=sum(bool(end.failure) for end in ends),
+        num_floors=len(floors),
+        num_broken=sum(floors),
+        best=game.best.mean_cost if game.best else None,
+        bound=game.best.bound if game.best else None,
+        **means,
+    )
+
+
+def _standing(mine: Sequence[Score], everybody: Sequence[Score]) -> Standing:
+    """A policy's standing among all."""
+    baseline = {one.seed: one.cost for one in everybody if one.policy == BASELINE}
+    paired = [one.cost - baseline[one.seed] for one in mine if one.seed in baseline]
+    num_jobs, num_floors = sum(one.num_jobs for one in mine), sum(one.num_floors for one in mine)
+    figures = {
+        name: mean([getattr(one, name) for one in mine])
+        for name in ("cost", "latency_s", "fidelity", "energy_j", "cost_usd", "makespan_s")
+    }
+    return Standing(
+        policy=mine[0].policy,
+        num_seeds=len(mine),
+        num_jobs=num_jobs,
+        failed=sum(one.num_failed for one in mine) / num_jobs,
         against=mean(paired) if paired else None,
-        regret=_over(costs, [game.best.mean_cost for game in games if game.best]),
-        beyond_bound=_over(costs, [game.best.bound for game in games if game.best]),
-        below_floor=_share([broken for game in games for broken in _broken(game.world, game.ends[policy])]),
+        regret=_over([(one.cost, one.best) for one in mine]),
+        beyond_bound=_over([(one.cost, one.bound) for one in mine]),
+        below_floor=sum(one.num_broken for one in mine) / num_floors if num_floors else None,
         **figures,
     )
 
 
-def _over(costs: Sequence[float], least: Sequence[float]) -> Mean | None:
-    """How far costs are above the least, as a share of it; None where that is nothing to compare with."""
-    if len(least) < len(costs) or min(least) <= 0.0:
+def _over(pairs: Sequence[tuple[float, float | None]]) -> Mean | None:
+    """How far costs are above the least, as a share of it; None where there is nothing to compare with."""
+    if not all(least is not None and least > 0.0 for _, least in pairs):
         return None
-    return mean([cost / low - 1.0 for cost, low in zip(costs, least, strict=True)])
-
-
-def _share(found: Sequence[bool]) -> float | None:
-    return sum(found) / len(found) if found else None
-
-
-def _makespan_s(world: World, ends: Sequence[Ended]) -> float:
-    return max(task.at_s + end.latency_s for task, end in zip(world.tasks, ends, strict=True))
+    return mean([cost / least - 1.0 for cost, least in pairs if least])
 
 
 def _broken(world: World, ends: Sequence[Ended]) -> list[bool]:
