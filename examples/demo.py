@@ -28,7 +28,6 @@ import typer
 from report import draw, learning_table, outcome_table, write_summary
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from workload import Arrival, mixed
 
 from orchestrator import Client, JobHandle
 from orchestrator.errors import JobError
@@ -37,6 +36,7 @@ from orchestrator.placement import cost
 from orchestrator.records import to_plain
 from orchestrator.settings import Settings
 from policies import POLICIES
+from workers.compare.workload import Arrival, mixed
 from workers.launch import running
 
 console = Console()

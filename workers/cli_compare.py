@@ -170,7 +170,7 @@ def _games(
     """Each seed under each policy: played, or for real with stores in the folder."""
     from orchestrator.job import Times
     from workers.compare import live
-    from workers.compare.contest import Played, fleet_of, played, world_of
+    from workers.compare.contest import Played, fleet_of, played, with_hindsight, world_of
     from workers.equipment import equipped
 
     times = Times.EMULATED if folder is None else Times.WALL
@@ -179,7 +179,7 @@ def _games(
     for seed, mine in arrivals.items():
         world = world_of(mine, recorded, fleet, seed=seed, load=load, scales=settings.scales)
         if folder is None:
-            games.append(played(seed, world, policies))
+            games.append(with_hindsight(played(seed, world, policies)))
             advance("play", len(games), len(arrivals))
             continue
         ends = {

@@ -19,7 +19,7 @@ Cells are kept in runs/placement/cells.jsonl: an interrupted run goes on, and a 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -42,7 +42,8 @@ from orchestrator.records import from_json, to_json
 from orchestrator.settings import Settings
 from policies import load
 from policies.arena import Task, World, play
-from workers.compare.contest import LOADS, fleet_of, played, world_of
+from policies.oracle import hindsight
+from workers.compare.contest import LOADS, fleet_of, played, whole, world_of
 from workers.compare.recording import Recorded, Recording, noise, recorded
 from workers.compare.report import flat, header
 from workers.compare.standings import scores, standings
@@ -91,19 +92,17 @@ def main(
     path = work / f"cells{'_quick' if quick else ''}.jsonl"
     kept = [cell for cell in _read(path) if cell.score.policy not in (again or ())]
     path.write_text("".join(to_json(cell) + "\n" for cell in kept))
-    plan = list(product(fleets, STARTS, LOADS, seeds))
-    for fleet, start, load_name, seed in track(plan, description="cells", console=console):
-        have = {
-            c.score.policy for c in kept if (c.fleet, c.start, c.load, c.score.seed) == (fleet, start, load_name, seed)
-        }
-        if wanted := [name for name in names if name not in have]:
+    for fleet, load_name, seed in track(list(product(fleets, LOADS, seeds)), description="worlds", console=console):
+        have = {(c.start, c.score.policy) for c in kept if (c.fleet, c.load, c.score.seed) == (fleet, load_name, seed)}
+        wanted = {start: [name for name in names if (start, name) not in have] for start in STARTS}
+        if any(wanted.values()):
             world = _world(arrivals[fleet, seed], known, _fleet(fleet, devices), seed, load_name)
-            model = _learned(fleet, devices, arrivals[fleet, LEARNING_SEED], known) if start == "warm" else None
-            policies = {name: load(name) for name in wanted}
-            fresh = [Cell(fleet, load_name, start, one) for one in scores(played(seed, world, policies, model=model))]
+            models = {"cold": None, "warm": _learned(fleet, devices, arrivals[fleet, LEARNING_SEED], known)}
+            fresh = list(_played(fleet, load_name, seed, world, wanted, models))
             with path.open("a") as file:
                 file.writelines(to_json(cell) + "\n" for cell in fresh)
             kept += fresh
+    _keep_runs(known, results_folder, "placement_quick" if quick else "placement")
     _report(kept, names, quick=quick, folder=results_folder, num_jobs=num_jobs)
 
 
@@ -176,11 +175,46 @@ def _learned(
     return _models[fleet]
 
 
+def _played(
+    fleet: str,
+    load_name: str,
+    seed: int,
+    world: World,
+    wanted: Mapping[str, Sequence[str]],
+    models: Mapping[str, CostModel | None],
+) -> Iterator[Cell]:
+    """Play one world under every policy and from every start; the best in hindsight where it is reported."""
+    games = {
+        start: played(seed, world, {name: load(name) for name in names}, models[start])
+        for start, names in wanted.items()
+    }
+    best = None
+    if seed in REPORTED:
+        best = hindsight(world, [places for game in games.values() for places in whole(game)])
+    for start, game in games.items():
+        yield from (Cell(fleet, load_name, start, one) for one in scores(replace(game, best=best)))
+
+
 def _read(path: Path) -> list[Cell]:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         return []
     return [from_json(Cell, line) for line in path.read_text().splitlines()]
+
+
+def _keep_runs(known: Mapping[tuple[str, int], Recorded], folder: Path, name: str) -> None:
+    """The table that the worlds are made of."""
+    columns = ("program", "group", "num_qubits", "shots", "backend", "service_s", "device_s", "fidelity")
+    columns += ("fidelity_floor", "energy_j", "cost_usd", "method")
+    with results(f"{name}_runs", columns, seeds="of program and shots", folder=folder) as table:
+        for (program, shots), one in sorted(known.items()):
+            facts = one.known[0]
+            for backend, run in ((backend, run) for backend, runs in one.runs.items() for run in runs):
+                figures = (run.service_s, run.device_s, run.fidelity, run.fidelity_floor, run.energy_j, run.cost_usd)
+                shown = ("" if figure is None else f"{figure:.6g}" for figure in figures)
+                table.writerow(
+                    [program[:12], facts.group, facts.features.num_qubits, shots, backend, *shown, run.method]
+                )
 
 
 def _report(cells: Collection[Cell], names: Sequence[str], *, quick: bool, folder: Path, num_jobs: int) -> None:

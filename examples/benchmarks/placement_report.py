@@ -31,12 +31,13 @@ class Cell:
 
 
 def consistent(cells: Sequence[Cell]) -> list[Cell]:
-    """The cells with the best schedule known of each world, whoever found it: what is known at the start is no part."""
+    """The cells with the best schedule known of each world, whoever found it, whatever was known at the start."""
     best: dict[tuple[str, str, int], float] = {}
     for cell in cells:
-        if cell.score.best is not None:
-            world = cell.fleet, cell.load, cell.score.seed
-            best[world] = min(cell.score.best, best.get(world, cell.score.best))
+        one, world = cell.score, (cell.fleet, cell.load, cell.score.seed)
+        if one.best is not None:
+            least = one.best if one.num_failed else min(one.best, one.cost)
+            best[world] = min(least, best.get(world, least))
     return [
         replace(cell, score=replace(cell.score, best=best.get((cell.fleet, cell.load, cell.score.seed))))
         for cell in cells

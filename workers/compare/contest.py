@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -113,7 +113,7 @@ class Played:
     """One world under every policy.
 
     Attributes:
-        ends: policy -> the end of each task.   best: in hindsight; None where only what was chosen was measured.
+        ends: policy -> the end of each task.   best: in hindsight; None where nobody has looked for it.
     """
 
     seed: int
@@ -122,25 +122,22 @@ class Played:
     best: Hindsight | None = None
 
 
-def played(
-    seed: int,
-    world: World,
-    policies: Mapping[str, Policy],
-    advance: Callable[[str], object] = lambda _: None,
-    model: CostModel | None = None,
-) -> Played:
-    """Let each policy play a world, and find the best in hindsight.
+def played(seed: int, world: World, policies: Mapping[str, Policy], model: CostModel | None = None) -> Played:
+    """Let each policy play a world.
 
     Args:
-        advance: called with the name of each policy as it begins, and with "oracle".
         model: what each of them knows before the first job; nothing by default.
     """
-    ends = {}
-    for name, policy in policies.items():
-        advance(name)
-        ends[name] = tuple(play(world, policy, model)[0])
-    advance("oracle")
-    whole = [
-        [next(iter(end.choice)) for end in mine] for mine in ends.values() if all(len(e.choice) == 1 for e in mine)
+    return Played(seed, world, {name: tuple(play(world, policy, model)[0]) for name, policy in policies.items()})
+
+
+def with_hindsight(game: Played) -> Played:
+    """With the best placement in hindsight, which is at least as good as what any policy did with whole jobs."""
+    return replace(game, best=hindsight(game.world, whole(game)))
+
+
+def whole(game: Played) -> list[list[str]]:
+    """The placements that shared no job's shots and refused none."""
+    return [
+        [next(iter(end.choice)) for end in mine] for mine in game.ends.values() if all(len(e.choice) == 1 for e in mine)
     ]
-    return Played(seed, world, ends, hindsight(world, whole))

@@ -175,11 +175,12 @@ def _prepared(
                 line = Line(key, name, failure=failed.failure.message)
             recording.add(line)
         if line.prepared is None:
-            fits[name] = Fit(cannot=f"it could not be prepared for it: {line.failure}")
+            fits[name] = Fit(cannot=f"it could not be prepared: {line.failure}")
         else:
             facts, fits[name] = line.prepared.facts, line.prepared.fits[name]
     if facts is None:
-        raise PlacementError(next((fit.cannot for fit in fits.values() if fit.cannot), "there is no backend"))
+        why = next((fit.cannot for fit in fits.values() if fit.cannot), "there is no backend")
+        raise PlacementError(f"{', '.join(spec.tags) or 'a program'}: {why}")
     return facts, fits
 
 

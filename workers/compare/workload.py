@@ -60,7 +60,7 @@ def mixed(num_jobs: int, seed: int, *, horizon_s: float, noisy: tuple[str, ...] 
     """
 
     def openqasm(generator: np.random.Generator) -> Draft:
-        return _one_of(FILES, noisy, generator)
+        return _one_of(FILES, noisy, "openqasm", generator)
 
     makers: list[Maker] = [
         _autoencoder,
@@ -88,7 +88,7 @@ def of_folder(folder: Path, num_jobs: int, seed: int, *, horizon_s: float) -> li
     files = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
     if not files:
         raise InvalidJob(f"a workload of a folder needs files {' or '.join(SUFFIXES)}; {folder} holds none")
-    makers = [partial(_one_of, [path], ()) for path in files]
+    makers = [partial(_one_of, [path], (), path.name) for path in files]
     return _drawn([makers[number % len(makers)] for number in range(num_jobs)], seed, horizon_s)
 
 
@@ -130,6 +130,6 @@ def _steane(generator: np.random.Generator) -> Draft:
     return "steane", Steane(basis=str(generator.choice(["z", "x"]))), 200, ()
 
 
-def _one_of(files: Sequence[Path], noisy: tuple[str, ...], generator: np.random.Generator) -> Draft:
+def _one_of(files: Sequence[Path], noisy: tuple[str, ...], kind: str, generator: np.random.Generator) -> Draft:
     path = files[int(generator.integers(len(files)))]
-    return "openqasm", path, int(generator.choice([1000, 4000])), noisy if generator.random() < 0.5 else ()
+    return kind, path, int(generator.choice([1000, 4000])), noisy if generator.random() < 0.5 else ()
