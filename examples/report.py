@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from rich import box
 from rich.table import Table
 
+from workers.compare.picture import STYLE
+
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
@@ -171,15 +173,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     groups = _by_policy(rows)
     order = sorted(groups, key=lambda policy: float(np.mean([row["cost"] for row in groups[policy]])))
     colour = dict(zip(groups, cycle(POLICY_COLOURS), strict=False))
-    style = {
-        "font.size": 10,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titleweight": "bold",
-        "axes.titlesize": 11,
-        "axes.titlelocation": "left",
-    }
-    with mpl.rc_context(style):
+    with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(2, 2, figsize=(11, 7.2), layout="constrained")
         _draw_cost(axes[0, 0], groups, order, colour)
         _draw_latency(axes[0, 1], groups, order, colour)

@@ -8,8 +8,8 @@ what it found:
 - "exhaustive": every placement was tried. The best.
 - "assignment": unit tasks, all there at once and equally urgent: the optimum of a linear assignment. The best.
 - "search": the best schedule of two local searches, which begin at the rounded relaxation and at the best placement
-  that is known already, beside a bound that no schedule can beat, not even one that minds no rank: a time-indexed linear
-  relaxation (second-hand: Schulz and Skutella, SIAM J. Discrete Math. 15, 2002; its intervals, valued at their
+  that is known already, beside a bound that no schedule can beat, not even one that minds no rank: a time-indexed
+  linear relaxation (second-hand: Schulz and Skutella, SIAM J. Discrete Math. 15, 2002; its intervals, valued at their
   beginning, and pools of lanes are ours).
 """
 

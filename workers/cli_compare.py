@@ -219,7 +219,7 @@ def _tell(
     hindsight = {"best_known": best, "bound": bound, "methods": sorted({one.method for one in bests})}
     about = declared | {"noise": noise, "hindsight": hindsight}
     report.write(folder, found, report.rows(games), to_plain(about))
-    title = f"{declared['num_jobs']} jobs × {len(games)} seeds, {next(iter(declared['load']))} load"
+    title = f"{_many(declared['num_jobs'], 'job')} × {_many(len(games), 'seed')}, {next(iter(declared['load']))} load"
     try:
         ends = {one.policy: [end for game in games for end in game.ends[one.policy]] for one in found}
         draw(found, ends, folder / "overview.png", title=title, best=best, bound=bound)
@@ -227,6 +227,10 @@ def _tell(
         note(str(error))
     document = {"standings": found, "folder": str(folder), **to_plain(about)}
     show(common, document, partial(_table, found, title, hindsight, noise, folder))
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _table(

@@ -126,7 +126,10 @@ def _trade(axes: Any, found: Sequence[Standing], colour: Mapping[str, Any]) -> N
         axes.scatter(
             one.latency_s.value, one.fidelity.value, s=60, color=colour[one.policy], label=one.policy, zorder=3
         )
+    from matplotlib.ticker import LogLocator
+
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
     axes.ticklabel_format(axis="y", useOffset=False)
