@@ -20,7 +20,7 @@ Cells are kept in runs/placement/cells.jsonl: an interrupted run goes on, and a 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated
@@ -46,7 +46,7 @@ from policies.oracle import hindsight
 from workers.compare.contest import LOADS, fleet_of, played, whole, world_of
 from workers.compare.recording import Recorded, Recording, noise, recorded
 from workers.compare.report import flat, header
-from workers.compare.standings import scores, standings
+from workers.compare.standings import Score, scores, standings
 from workers.compare.workload import Arrival, mixed
 from workers.equipment import equipped
 from workers.node import devices_here
@@ -88,7 +88,6 @@ def main(
         for fleet, seed in product(fleets, (*seeds, LEARNING_SEED))
     }
     known = _recorded(arrivals.values(), devices, work)
-    console.print(f"noise of the recording: {noise(known.values())}")
     path = work / f"cells{'_quick' if quick else ''}.jsonl"
     kept = [cell for cell in _read(path) if cell.score.policy not in (again or ())]
     path.write_text("".join(to_json(cell) + "\n" for cell in kept))
@@ -102,8 +101,9 @@ def main(
             with path.open("a") as file:
                 file.writelines(to_json(cell) + "\n" for cell in fresh)
             kept += fresh
-    _keep_runs(known, results_folder, "placement_quick" if quick else "placement")
-    _report(kept, names, quick=quick, folder=results_folder, num_jobs=num_jobs)
+    _report(
+        kept, names, known, name="placement_quick" if quick else "placement", folder=results_folder, num_jobs=num_jobs
+    )
 
 
 def _playing() -> tuple[str, ...]:
@@ -217,13 +217,35 @@ def _keep_runs(known: Mapping[tuple[str, int], Recorded], folder: Path, name: st
                 )
 
 
-def _report(cells: Collection[Cell], names: Sequence[str], *, quick: bool, folder: Path, num_jobs: int) -> None:
-    """The CSV of all cells, the table of targets, the picture."""
-    name = "placement_quick" if quick else "placement"
+def _noise(known: Mapping[tuple[str, int], Recorded], names: Sequence[str]) -> str:
+    """How much repeated runs of a pair differ on these backends."""
+    mine = (
+        replace(one, runs={name: runs for name, runs in one.runs.items() if name in names}) for one in known.values()
+    )
+    found = noise(mine)
+    return f"{found['service_s'] or 0.0:.1%} in time and {found['fidelity'] or 0.0:.4f} in fidelity"
+
+
+def _report(
+    cells: Collection[Cell],
+    names: Sequence[str],
+    known: Mapping[tuple[str, int], Recorded],
+    *,
+    name: str,
+    folder: Path,
+    num_jobs: int,
+) -> None:
+    """The CSVs of all groups, worlds and runs, the table of targets, the picture."""
     cells = consistent([cell for cell in cells if cell.score.policy in names])
     tuning = [cell for cell in cells if cell.score.seed in TUNING]
     reported = [cell for cell in cells if cell.score.seed in REPORTED]
     seeds = f"tuning {TUNING}, reported {REPORTED}; {num_jobs} jobs a cell"
+    _keep_runs(known, folder, name)
+    figures = [field.name for field in fields(Score)]
+    with results(f"{name}_worlds", ["fleet", "start", "load", *figures], seeds=seeds, folder=folder) as table:
+        for cell in cells:
+            shown = (getattr(cell.score, figure) for figure in figures)
+            table.writerow([*cell.group, *(f"{one:.6g}" if isinstance(one, float) else one for one in shown)])
     with results(name, ["fleet", "start", "load", *header()], seeds=seeds, folder=folder) as table:
         for group in groups(reported):
             for one in standings([cell.score for cell in reported if cell.group == group]):
@@ -231,10 +253,12 @@ def _report(cells: Collection[Cell], names: Sequence[str], *, quick: bool, folde
     about = (
         f"`python examples/benchmarks/placement.py`, {seeds}; intervals: 95 % over seeds, ratios paired by seed.",
         "Raw figures beside this file; what is measured, and how, stands at the head of the script.",
+        f"Repeated runs of one pair differ (medians) by {_noise(known, (*AER, *OTHERS))} on simulators, by "
+        f"{_noise(known, QPUS)} on virtual QPUs.",
     )
     write_table(tuning, reported, names, folder / f"{name}.md", about)
     draw(reported, names, folder / f"{name}.png")
-    print((folder / f"{name}.md").read_text())
+    console.print(f"{folder / name}.md")
 
 
 if __name__ == "__main__":

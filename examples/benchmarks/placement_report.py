@@ -148,6 +148,7 @@ def draw(cells: Sequence[Cell], policies: Sequence[str], path: Path) -> None:
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     fleets = list(dict.fromkeys(cell.fleet for cell in cells))
     starts = list(dict.fromkeys(cell.start for cell in cells))
@@ -168,11 +169,13 @@ def draw(cells: Sequence[Cell], policies: Sequence[str], path: Path) -> None:
                         axis.plot([max(low, 1.0), high], [at, at], color="#333333", linewidth=1.2)
                 axis.set_xscale("log")
                 axis.axvline(1.1, color="#999999", linewidth=0.8, linestyle=":")
+                axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
                 axis.xaxis.set_major_formatter("{x:g}")
                 axis.xaxis.set_minor_formatter("")
                 axis.set_yticks(range(len(policies)), list(reversed(policies)) if not column else [])
                 axis.set_title(f"{fleet}, {load}")
-        axes[0][0].legend(frameon=False, fontsize=9, title="what is known at the start", title_fontsize=9)
+        bars, labels = axes[0][0].get_legend_handles_labels()
+        figure.legend(bars, labels, frameon=False, ncols=2, loc="outside upper right", title="known at the start")
         figure.supxlabel(
             "mean cost over that of the best schedule known, 95 % interval over seeds; dotted: 10 % regret"
         )
