@@ -253,8 +253,8 @@ def _report(
     about = (
         f"`python examples/benchmarks/placement.py`, {seeds}; intervals: 95 % over seeds, ratios paired by seed.",
         "Raw figures beside this file; what is measured, and how, stands at the head of the script.",
-        f"Repeated runs of one pair differ (medians) by {_noise(known, (*AER, *OTHERS))} on simulators, by "
-        f"{_noise(known, QPUS)} on virtual QPUs.",
+        f"Repeated runs of one pair differ by {_noise(known, (*AER, *OTHERS))} (medians) on simulators,",
+        f"and by {_noise(known, QPUS)} on virtual QPUs.",
     )
     write_table(tuning, reported, names, folder / f"{name}.md", about)
     draw(reported, names, folder / f"{name}.png")

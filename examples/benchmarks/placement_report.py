@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from workers.compare.contest import BASELINE, LOADS
+from workers.compare.contest import BASELINE
 from workers.compare.picture import STYLE, TONES
 from workers.compare.report import around
 from workers.compare.standings import Mean, Score, mean
@@ -151,13 +151,14 @@ def draw(cells: Sequence[Cell], policies: Sequence[str], path: Path) -> None:
     from matplotlib.ticker import LogLocator
 
     fleets = list(dict.fromkeys(cell.fleet for cell in cells))
+    loads = list(dict.fromkeys(cell.load for cell in cells))
     starts = list(dict.fromkeys(cell.start for cell in cells))
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
-            len(fleets), len(LOADS), figsize=(13, 1.2 + 3.2 * len(fleets)), layout="constrained", squeeze=False
+            len(fleets), len(loads), figsize=(13, 1.2 + 3.2 * len(fleets)), layout="constrained", squeeze=False
         )
         for row, fleet in enumerate(fleets):
-            for column, load in enumerate(LOADS):
+            for column, load in enumerate(loads):
                 axis = axes[row][column]
                 for shift, start in enumerate(starts):
                     for place, policy in enumerate(reversed(policies)):
