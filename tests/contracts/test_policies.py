@@ -116,3 +116,12 @@ def test_round_robin_takes_turns_and_random_follows_the_seed() -> None:
     assert turns == ["d", "a"] * 4
     drawn = [next(iter(choice)) for choice in load("random").place(batch, Backlog(LANES), Scales())]
     assert set(drawn) == {"a", "d"}
+
+
+def test_best_fidelity_queues_at_the_best_device() -> None:
+    good, equal, worse = (Estimate(1.0, fidelity, 0.0, 0.0) for fidelity in (0.9, 0.9, 0.8))
+    candidates = tuple(Candidate(n, e, e, 0.0, "v") for n, e in (("a", good), ("d", equal), ("c", worse)))
+    batch = [replace(one(number, a=1.0), candidates=candidates) for number in range(1, 4)]
+    lanes = (Lane("w1", 1, ("a",)), Lane("w2", 1, ("d",)), Lane("w3", 1, ("c",)))
+    places = [next(iter(choice)) for choice in load("best_fidelity").place(batch, Backlog(lanes), Scales())]
+    assert places == ["a", "d", "a"], "of equally good ones the first that is free; never the worse one"

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from circuits.program import Program
 from orchestrator import Client, JobHandle
 from orchestrator.errors import JobError
+from orchestrator.job import JobSpec
 from orchestrator.settings import Settings
 from policies.arena import Ended, Task, World
 
 PATIENCE_S = 600.0
 """Longest wait for a result after the last job was submitted."""
+
+
+FLIP = Program(
+    "openqasm2", text='OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[1];\ncreg c[1];\nx q[0];\nmeasure q[0] -> c[0];\n'
+)
 
 
 def run(
@@ -23,12 +31,13 @@ def run(
     """Submit all tasks under a policy and wait for their ends.
 
     Args:
-        folder: of an empty store, so that no policy learns from another.
+        folder: of an empty store, so that no policy learns from another; each backend is warmed up first.
         settings: of this machine; the fleet's backends are served, and nothing else.
         advance: called with the number of results that are there.
     """
     own = {"data_dir": folder, "store_url": None, "url": None, "backends": tuple(world.fleet.devices)}
     with Client(settings=settings.model_copy(update=own)) as client:
+        _warm_up(client, tuple(world.fleet.devices))
         begun, pause = time.monotonic(), threading.Event()
         handles = []
         for task in world.tasks:
@@ -39,6 +48,13 @@ def run(
             ends.append(_end(world, index, task, handle))
             advance(index + 1)
     return tuple(ends)
+
+
+def _warm_up(client: Client, backends: Sequence[str]) -> None:
+    """One shot on each, so that no job of the comparison waits for imports."""
+    for handle in client.submit_many(JobSpec(FLIP, shots=1, pin={name: 1.0}) for name in backends):
+        with suppress(JobError):  # what it cannot run it need not be warm for
+            handle.result(PATIENCE_S)
 
 
 def _end(world: World, index: int, task: Task, handle: JobHandle) -> Ended:
