@@ -60,13 +60,15 @@ def compare(
     settings = settings_of(common)
     from orchestrator.errors import InvalidJob
     from workers.compare.contest import LOADS
+    from workers.compare.recording import noise
+    from workers.equipment import equipped
     from workers.node import devices_here
 
     if load not in LOADS:
         raise typer.BadParameter(f"{load!r} is none of {', '.join(LOADS)}", param_hint="--load")
     known = _policies(names(policies))
     draw = _draw(workload)
-    devices = devices_here(names(backends) or settings.backends or ("aer_*",))
+    devices = equipped(devices_here(names(backends) or settings.backends or ("aer_*",)), settings)
     if dear := [name for name, device in devices.items() if device.remote]:
         raise InvalidJob(
             f"every program is run on every backend, which {', '.join(dear)} would charge for; leave it out"
@@ -87,7 +89,7 @@ def compare(
         "live": live,
         "scales": settings.scales,
     }
-    _tell(common, games, declared, _noise(recorded), folder)
+    _tell(common, games, declared, noise(recorded.values()), folder)
 
 
 def _stamp() -> str:
@@ -141,15 +143,13 @@ def _recorded(
 ) -> dict[tuple[str, int], Recorded]:
     """Every program on every backend, in a child as a worker's."""
     from workers.compare.recording import Recording, recorded
-    from workers.equipment import equipped
     from workers.sandbox import Sandbox
 
     recording = Recording(settings.data_dir / "recording.jsonl")
     specs = [one.spec for mine in arrivals.values() for one in mine]
     sandbox = Sandbox()
     try:
-        fleet = equipped(devices, settings)
-        return recorded(specs, fleet, recording, sandbox, settings, advance, most_s=most_s)
+        return recorded(specs, devices, recording, sandbox, settings, advance, most_s=most_s)
     except KeyboardInterrupt:
         note(f"interrupted; what was recorded is kept in {recording.path}, and the same command goes on from there")
         raise
@@ -171,10 +171,9 @@ def _games(
     from orchestrator.job import Times
     from workers.compare import live
     from workers.compare.contest import Played, fleet_of, played, with_hindsight, world_of
-    from workers.equipment import equipped
 
     times = Times.EMULATED if folder is None else Times.WALL
-    fleet = fleet_of(equipped(devices, settings), slots=settings.slots, times=times)
+    fleet = fleet_of(devices, slots=settings.slots, times=times)
     games = []
     for seed, mine in arrivals.items():
         world = world_of(mine, recorded, fleet, seed=seed, load=load, scales=settings.scales)
@@ -194,12 +193,6 @@ def _games(
 
 def _of(advance: Advance, name: str, seed: int, total: int, done: int) -> None:
     advance(f"{name}, seed {seed}", done, total)
-
-
-def _noise(recorded: Mapping[tuple[str, int], Recorded]) -> dict[str, float | None]:
-    from workers.compare.recording import noise
-
-    return noise(recorded.values())
 
 
 def _tell(

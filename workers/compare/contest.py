@@ -41,7 +41,7 @@ def fleet_of(
     """
     own = as_itself if times is Times.EMULATED else lambda device: device
     known = {name: own(device) for name, device in sorted(devices.items())}
-    alone = [name for name, device in known.items() if device.kind != "cpu" and device.cost_curve is None]
+    alone = [name for name, device in known.items() if device.kind == "emulated_qpu" and device.cost_curve is None]
     here = tuple(name for name in known if name not in alone)
     shared = tuple(lanes) or ((Lane("here", slots, here),) if here else ())
     return Fleet(known, (*shared, *(Lane(name, 1, (name,)) for name in alone)), frozenset())

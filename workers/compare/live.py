@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from circuits.program import Program
 from orchestrator import Client, JobHandle
@@ -35,7 +36,8 @@ def run(
         settings: of this machine; the fleet's backends are served, and nothing else.
         advance: called with the number of results that are there.
     """
-    own = {"data_dir": folder, "store_url": None, "url": None, "backends": tuple(world.fleet.devices)}
+    own: dict[str, Any] = {"data_dir": folder, "store_url": None, "url": None, "embedded_engine": True}
+    own["backends"] = tuple(world.fleet.devices)
     with Client(settings=settings.model_copy(update=own)) as client:
         _warm_up(client, tuple(world.fleet.devices))
         begun, pause = time.monotonic(), threading.Event()
