@@ -33,7 +33,7 @@ from backends.errors import (
     TransientFailure,
     UnknownBackend,
 )
-from backends.ibm_calibration import parse_snapshot
+from backends.ibm_calibration import FRACTIONAL, parse_snapshot
 from backends.ibm_jobs import to_delivery, to_pubs
 from backends.ibm_service import Line
 from backends.pricing import TARIFFS
@@ -51,7 +51,6 @@ MODES = ("job", "batch", "session")
 SETTLE_S = 20.0
 """Seconds after which a job that IBM does not list was never accepted (ours; IBM states no bound)."""
 
-_FRACTIONAL = frozenset({"rx", "rzz"})  # the client offers them on request only
 _STATES = {
     "INITIALIZING": RemoteState.QUEUED,
     "QUEUED": RemoteState.QUEUED,
@@ -304,7 +303,7 @@ def to_device(
     """
     from qiskit.circuit.library import get_standard_gate_name_mapping
 
-    known = get_standard_gate_name_mapping().keys() - _FRACTIONAL
+    known = get_standard_gate_name_mapping().keys() - FRACTIONAL  # the client offers them on request only
     try:
         snapshot = parse_snapshot(
             {**configuration, "basis_gates": [gate for gate in configuration["basis_gates"] if gate in known]},

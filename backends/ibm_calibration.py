@@ -20,7 +20,10 @@ from backends.calibration import Calibration, GateCalibration, QubitCalibration
 from backends.errors import CalibrationMissing, DependencyNotInstalled
 from backends.virtual.snapshot import DEAD_EDGE_ERROR, DEAD_QUBIT, DEAD_READOUT_ERROR, Snapshot
 
-__all__ = ["DEAD_EDGE_ERROR", "Snapshot", "parse_snapshot", "read_snapshot"]
+__all__ = ["DEAD_EDGE_ERROR", "FRACTIONAL", "Snapshot", "parse_snapshot", "read_snapshot"]
+
+FRACTIONAL = frozenset({"rx", "rzz"})
+"""Gates that stand beside those that every circuit is translated to: a pair that has rzz alone couples nothing."""
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "": 1.0}
 
@@ -128,10 +131,14 @@ def _snapshot(configuration: _Configuration, properties: _Properties) -> Snapsho
         raise ValueError(f"wanted {configuration.n_qubits} qubits as configured, got {size}")
     qubits = [_qubit(index, entries) for index, entries in enumerate(properties.qubits)]
     dead = {index for index, qubit in enumerate(qubits) if qubit is DEAD_QUBIT}
-    gates = tuple(
+    alive = [
         gate
         for gate in (_gate(entry, size) for entry in properties.gates)
         if gate.error < DEAD_EDGE_ERROR and dead.isdisjoint(gate.qubits)
+    ]
+    whole = {_pair(gate.qubits) for gate in alive if len(gate.qubits) == 2 and gate.gate not in FRACTIONAL}
+    gates = tuple(
+        gate for gate in alive if gate.gate not in FRACTIONAL or len(gate.qubits) < 2 or _pair(gate.qubits) in whole
     )
     if not any(len(gate.qubits) == 2 for gate in gates) and size > 1:
         raise ValueError(f"wanted a two-qubit gate with an error below {DEAD_EDGE_ERROR}, got none: it is out of order")

@@ -59,6 +59,14 @@ def test_a_dead_direction_is_dropped_and_an_edge_dies_with_its_last_one() -> Non
     assert snapshot.basis_gates == ("cx", "sx"), "a gate without calibration is not offered"
 
 
+def test_a_pair_whose_only_gate_is_a_fractional_one_is_no_coupling() -> None:
+    gates = [*PROPERTIES["gates"], gate("rzz", [0, 1], 0.01, 300.0), gate("rzz", [1, 2], 0.01, 300.0)]
+    configuration = CONFIGURATION | {"basis_gates": [*CONFIGURATION["basis_gates"], "rzz"]}
+    snapshot = parse_snapshot(configuration, PROPERTIES | {"gates": gates})
+    assert snapshot.coupling == ((0, 1),)
+    assert [each.qubits for each in snapshot.calibration.gates if each.gate == "rzz"] == [(0, 1)]
+
+
 @pytest.mark.parametrize(
     "qubit",
     [
