@@ -31,10 +31,11 @@ from orchestrator.options import Options, job_spec
 
 if TYPE_CHECKING:
     from orchestrator.cost_model.model import Learned
+    from orchestrator.decision import Decision
     from orchestrator.options import AnyProgram
     from orchestrator.quote import Quote
     from orchestrator.settings import Settings
-    from orchestrator.store import Announcement, Decision, Switch
+    from orchestrator.store import Announcement, Switch
     from orchestrator.transport import PolicyInfo, Transport
 
 MAX_LISTED = 100_000

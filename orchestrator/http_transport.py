@@ -18,6 +18,7 @@ import httpx
 
 from circuits.parameters import short
 from orchestrator.cost_model.model import Learned
+from orchestrator.decision import Decision
 from orchestrator.errors import (
     ClientClosed,
     ConfigurationError,
@@ -32,7 +33,7 @@ from orchestrator.notifier import Listener
 from orchestrator.quote import Quote
 from orchestrator.records import from_json, to_json
 from orchestrator.settings import Settings
-from orchestrator.store import Announcement, Decision, Switch
+from orchestrator.store import Announcement, Switch
 from orchestrator.transport import PolicyInfo
 from orchestrator.wire import (
     MAX_LISTED,

@@ -31,6 +31,7 @@ from orchestrator.broker import Broker
 from orchestrator.bucket import Bucket, MemoryBucket
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel
 from orchestrator.deciding import Scene, movable_parts, parts_of, request_of
+from orchestrator.decision import Decision, Situation
 from orchestrator.defects import DEFECTS, defect
 from orchestrator.errors import PlacementError, StoreUnavailable
 from orchestrator.experiment import Experiment
@@ -56,7 +57,7 @@ from orchestrator.runtime import (
     work_of,
 )
 from orchestrator.settings import Settings
-from orchestrator.store import Claim, Claimed, Decision, Ending, Placed, Run, Store, Switch
+from orchestrator.store import Claim, Claimed, Ending, Placed, Run, Store, Switch
 from orchestrator.telemetry import Observation
 
 SNAPSHOT_EVERY = 100
@@ -71,6 +72,8 @@ WAKING = frozenset({"assignment_released", "recalled"})
 FINAL_KINDS = frozenset(state.value for state in FINAL_JOB_STATES)
 
 _policy = attrgetter("spec.policy")
+
+Answered = tuple[Request, Choice, Situation]
 
 log = logging.getLogger("qorch.pipeline")
 
@@ -182,21 +185,21 @@ class Pipeline:
                 requests.append(request)
             elif isinstance(request, Failure) and one.job.id not in stranded:
                 failures[one.job.id] = request  # what is stranded and can go nowhere else waits on where it is
-        decided: list[tuple[Request, Choice, list[Assignment]]] = []
-        load_s = dict(scene.backlog.load_s)
+        decided: list[tuple[Answered, list[Assignment]]] = []
         for policy, group in groupby(sorted(requests, key=_policy), key=_policy):
-            for request, choice in self._choose(policy, list(group), scene.backlog, failures):
+            for request, choice, situation in self._choose(policy, list(group), scene.backlog, failures):
                 with working_on([request.job_id]):
                     parts = parts_of(request, choice, known[request.job_id], scene)
                 if isinstance(parts, Failure):
                     failures[request.job_id] = parts
                 else:
-                    decided.append((request, choice, parts))
+                    decided.append(((request, choice, situation), parts))
         batch, decide_s = uuid.uuid4().hex, (time.perf_counter() - begun) / len(jobs)
         placed = []
-        for request, choice, parts in decided:
-            policy = request.spec.policy
-            why = Decision(request.job_id, policy, now, scene.model.cursor, batch, load_s, request, choice, decide_s)
+        for (request, choice, situation), parts in decided:
+            policy, (facts, _) = request.spec.policy, known[request.job_id]
+            asked = (request.job_id, policy, now, scene.model.cursor, batch, situation.load_s, request)
+            why = Decision(*asked, choice, decide_s, group=facts.group, situation=situation)
             placed.append(Placed(why, parts, stranded[request.job_id][1] if request.job_id in stranded else ()))
         events = self.store.place(placed) if placed else []
         for backend in sorted({part.backend for one in placed for part in one.parts}):
@@ -209,11 +212,12 @@ class Pipeline:
 
     def _choose(
         self, policy: str, requests: Sequence[Request], backlog: Backlog, failures: dict[str, Failure]
-    ) -> list[tuple[Request, Choice]]:
+    ) -> list[Answered]:
         """Ask the policy for all jobs that are not pinned. One that fails at them together is asked for each alone."""
         free = [request for request in requests if not request.spec.pin]
+        told = Situation.of(policy, len(free), backlog, self._settings.scales)
         try:
-            chosen = self._policies(policy).place(free, backlog.copy(), self._settings.scales) if free else []
+            chosen = self._policies(policy).place(free, told.backlog(), told.scales) if free else []
             choices = dict(zip((request.job_id for request in free), chosen, strict=True))
         except (PlacementError, *DEFECTS) as error:
             if len(requests) > 1:
@@ -223,7 +227,7 @@ class Pipeline:
             with working_on([requests[0].job_id]):
                 failures[requests[0].job_id] = defect("place", error, f"policy {policy!r}: ")
             return []
-        return [(request, choices.get(request.job_id, request.spec.pin)) for request in requests]
+        return [(request, choices.get(request.job_id, request.spec.pin), told) for request in requests]
 
     def _count(self, kind: str, backend: str = "") -> None:
         """One more rare event, for monitoring. Nothing waits for it: a store that is away loses it."""

@@ -15,9 +15,9 @@ from backends.backend import Device
 from circuits.family import Counts
 from orchestrator import checks
 from orchestrator.case import News
+from orchestrator.decision import Decision
 from orchestrator.job import Assignment, Event, Failure, Job, JobSpec, JobState, Measurement, Result
 from orchestrator.lifecycle import AssignmentEvent
-from orchestrator.placement import Choice, Request
 from orchestrator.preparation import Preparation
 from orchestrator.purchase import Balance, Budget, Purchase
 from orchestrator.telemetry import Observation
@@ -69,29 +69,6 @@ class Switch:
         if self.mode not in modes:
             checks.refuse(f"a {self.kind}'s mode", f"one of {', '.join(modes)}", self.mode)
         checks.kind("a switch's name", self.name, str, "the name of a backend or worker")
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Why a job went where it went; with the model at its cursor it can be taken again.
-
-    Attributes:
-        cursor: last observation in the cost model that was asked.
-        load_s: backlog per worker when the batch was decided, seconds.
-        batch: jobs decided together share it.
-        decide_s: time that the decision took, an equal part of its batch's, seconds.
-    """
-
-    job_id: str
-    policy: str
-    at: float
-    cursor: int
-    batch: str
-    load_s: Mapping[str, float]
-    request: Request
-    choice: Choice
-    decide_s: float = 0.0
-    id: int = 0
 
 
 @dataclass(frozen=True)
@@ -411,6 +388,10 @@ class Store(Protocol):
 
     def decision(self, job_id: str) -> Decision | None:
         """The job's last decision."""
+        ...
+
+    def decisions(self, job_id: str) -> list[Decision]:
+        """All that was decided about a job, in order."""
         ...
 
     def count_incident(self, kind: str, backend: str = "") -> None:

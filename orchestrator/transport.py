@@ -11,6 +11,7 @@ from typing import Protocol
 
 from circuits.registry import resolve
 from orchestrator.cost_model.model import Learned
+from orchestrator.decision import Decision
 from orchestrator.door import check_batch
 from orchestrator.errors import ClientClosed, JobNotFound, UnknownPolicy
 from orchestrator.job import Assignment, Event, Job, JobSpec, JobState, Result
@@ -19,7 +20,7 @@ from orchestrator.pipeline import Pipeline
 from orchestrator.purchase import Balance, Budget
 from orchestrator.quote import Quote
 from orchestrator.settings import Settings
-from orchestrator.store import Announcement, Decision, Store, Switch
+from orchestrator.store import Announcement, Store, Switch
 
 
 @dataclass(frozen=True)

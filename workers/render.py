@@ -14,9 +14,9 @@ from rich.text import Text
 from backends.energy import ENERGY_MODELS
 from circuits.family import Counts
 from orchestrator.cost_model.model import Learned
+from orchestrator.decision import Decision
 from orchestrator.job import Assignment, Event, Job, Result, Times
 from orchestrator.placement import Scales
-from orchestrator.store import Decision
 from orchestrator.tokens import Token
 from orchestrator.transport import PolicyInfo
 from workers.doctor import Check

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import URL, ColumnElement, Connection, delete, func, select
 
 from orchestrator.census import PRUNED
+from orchestrator.decision import Situation
 from orchestrator.errors import ConfigurationError
 from orchestrator.job import FINAL_JOB_STATES, Assignment, Event, Job, JobState, Result
 from orchestrator.placement import Candidate
@@ -44,6 +45,9 @@ _FREE = ~(
 )
 """It neither comes before nor after an unfinished job."""
 
+_FORGOTTEN = ~select(sql.decisions.c.id).where(sql.decisions.c.situation == sql.situations.c.id).exists()
+"""No decision is left that was taken in it."""
+
 _OF_A_JOB = (sql.results, sql.runs, sql.events, sql.decisions, sql.assignments, sql.tags)
 """Tables whose rows go with their job, each before those that it points at."""
 
@@ -63,9 +67,13 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked of a policy: every backend as it was known then."""
+    """What was asked of a policy: every backend as it was known then, and the job as in ``placement.Request``."""
 
     candidates: tuple[Candidate, ...]
+    seq: int = 0
+    rank: float = 0.0
+    waited_s: float = 0.0
+    num_parts: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,11 +89,16 @@ class Considered:
     request: Asked
     decide_s: float = 0.0
     shots: int | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some jobs in order of their submission, and everything of theirs. Decisions and observations have numbers."""
+    """Some jobs in order of their submission, and everything of theirs. Decisions and observations have numbers.
+
+    Attributes:
+        situations: in which each decision was taken, by its number; none of an earlier version's.
+    """
 
     jobs: list[Job]
     assignments: list[Assignment]
@@ -93,6 +106,7 @@ class Page:
     observations: list[tuple[int, Observation]]
     decisions: list[tuple[int, Considered]]
     events: list[Event]
+    situations: dict[int, Situation]
 
 
 class SqlArchive:
@@ -122,11 +136,14 @@ class SqlArchive:
             if ids:
                 states = tx.execute(select(sql.jobs.c.state).where(sql.jobs.c.id.in_(ids))).scalars()
                 removed = Counter((PRUNED, state) for state in states)
+                told = tx.execute(select(sql.decisions.c.situation).where(sql.decisions.c.job_id.in_(ids))).scalars()
+                situations = {one for one in told if one is not None}
                 for table in _OF_A_JOB:
                     tx.execute(delete(table).where(table.c.job_id.in_(ids)))
                 for end in (sql.dependencies.c.job_id, sql.dependencies.c.after_id):
                     tx.execute(delete(sql.dependencies).where(end.in_(ids)))
                 tx.execute(delete(sql.jobs).where(sql.jobs.c.id.in_(ids)))
+                tx.execute(delete(sql.situations).where(sql.situations.c.id.in_(situations), _FORGOTTEN))
                 count_incidents(tx, removed)
             return len(ids)
 
@@ -151,14 +168,7 @@ class SqlArchive:
     # ── read ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def pages(self, wanted: Wanted) -> Iterator[Page]:
         """The jobs that there are now and everything of theirs, a page at a time; each is one transaction."""
-        conditions: list[ColumnElement[bool]] = []
-        if wanted.since is not None:
-            conditions.append(sql.jobs.c.submitted_at >= wanted.since)
-        if wanted.state is not None:
-            conditions.append(sql.jobs.c.state == wanted.state.value)
-        if wanted.tag is not None:
-            tagged = select(sql.tags.c.job_id).where(sql.tags.c.tag == wanted.tag)
-            conditions.append(sql.jobs.c.id.in_(tagged))
+        conditions = conditions_of(wanted)
         with self._db.read() as tx:
             last = tx.execute(select(func.max(sql.jobs.c.seq))).scalar() or 0
         seq = 0
@@ -206,6 +216,19 @@ class SqlArchive:
             connection.execute("VACUUM")
 
 
+def conditions_of(wanted: Wanted) -> list[ColumnElement[bool]]:
+    """On the table of jobs."""
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.since is not None:
+        conditions.append(sql.jobs.c.submitted_at >= wanted.since)
+    if wanted.state is not None:
+        conditions.append(sql.jobs.c.state == wanted.state.value)
+    if wanted.tag is not None:
+        tagged = select(sql.tags.c.job_id).where(sql.tags.c.tag == wanted.tag)
+        conditions.append(sql.jobs.c.id.in_(tagged))
+    return conditions
+
+
 @dataclass(frozen=True)
 class _Dated:
     at: float
@@ -238,7 +261,10 @@ def _page(tx: Connection, jobs: list[Job]) -> Page:
     parts = select(sql.assignments.c.record).where(sql.assignments.c.job_id.in_(ids)).order_by(sql.assignments.c.id)
     assignments = [from_json(Assignment, record) for record in tx.execute(parts).scalars()]
     results = select(sql.results.c.record).where(sql.results.c.job_id.in_(ids)).order_by(sql.results.c.job_id)
-    decisions = select(sql.decisions).where(sql.decisions.c.job_id.in_(ids)).order_by(sql.decisions.c.id)
+    taken = select(sql.decisions).where(sql.decisions.c.job_id.in_(ids)).order_by(sql.decisions.c.id)
+    decisions = tx.execute(taken).all()
+    told = select(sql.situations).where(sql.situations.c.id.in_({row.situation for row in decisions} - {None}))
+    situations = {row.id: from_json(Situation, row.record) for row in tx.execute(told)}
     events = select(sql.events).where(sql.events.c.job_id.in_(ids)).order_by(sql.events.c.job_id, sql.events.c.seq)
     seen = select(sql.telemetry).where(sql.telemetry.c.assignment_id.in_([part.id for part in assignments]))
     return Page(
@@ -246,9 +272,10 @@ def _page(tx: Connection, jobs: list[Job]) -> Page:
         assignments,
         [from_json(Result, record) for record in tx.execute(results).scalars()],
         [(row.id, from_json(Observation, row.record)) for row in tx.execute(seen.order_by(sql.telemetry.c.id))],
-        [(row.id, from_json(Considered, row.record)) for row in tx.execute(decisions)],
+        [(row.id, from_json(Considered, row.record)) for row in decisions],
         [
             Event(row.job_id, row.kind, row.at, from_json(dict[str, Any], row.data), row.seq)
             for row in tx.execute(events)
         ],
+        {row.id: situations[row.situation] for row in decisions if row.situation is not None},
     )

@@ -27,7 +27,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from orchestrator.errors import ConfigurationError, StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration; a test holds it to the folder."""
 
 MIGRATION_LOCK = 0x716F726368  # "qorch"; PostgreSQL's advisory locks are numbers

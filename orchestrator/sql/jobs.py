@@ -28,9 +28,10 @@ from orchestrator.lifecycle import Expired, Rules, Settled, job_state
 from orchestrator.placement import missed_deadline, rank
 from orchestrator.records import from_json, to_json
 from orchestrator.sql import schema as sql
+from orchestrator.sql.decisions import insert_decisions
 from orchestrator.sql.desk import Desk, holds, job_of, part_number, taken_of, write_events
 from orchestrator.sql.engine import Database, insert_once
-from orchestrator.sql.ledger import append_observations, insert_decisions, read_roll, read_switches
+from orchestrator.sql.ledger import append_observations, read_roll, read_switches
 from orchestrator.sql.purchases import write_purchases
 from orchestrator.store import Claim, Ending, Look, Outstanding, Placed, Run, Swept, Waiting
 from orchestrator.telemetry import Observation

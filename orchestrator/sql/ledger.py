@@ -1,21 +1,18 @@
-"""Telemetry, model snapshots, decisions, prepared programs and the roll of backends in SQL."""
+"""Telemetry, model snapshots, prepared programs and the roll of backends in SQL."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
 from functools import lru_cache
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from backends.backend import Device
-from orchestrator.job import JobSpec
 from orchestrator.preparation import Fit, Preparation, ProgramFacts
-from orchestrator.records import from_json, from_plain, to_json, to_plain
+from orchestrator.records import from_json, to_json
 from orchestrator.sql import schema as sql
 from orchestrator.sql.engine import Database, insert_once
-from orchestrator.store import Announcement, Decision, Switch
+from orchestrator.store import Announcement, Switch
 from orchestrator.telemetry import Observation
 
 # built once: making a statement costs as much as running it
@@ -26,7 +23,6 @@ _COUNT = (
     .returning(sql.counters.c.value)
 )
 _ADD_OBSERVATIONS = insert(sql.telemetry)
-_ADD_DECISIONS = insert(sql.decisions).returning(sql.decisions.c.id, sort_by_parameter_order=True)
 _OBSERVATIONS = (
     select(sql.telemetry.c.id, sql.telemetry.c.record)
     .where(sql.telemetry.c.id > bindparam("after"))
@@ -45,27 +41,6 @@ def append_observations(tx: Connection, seen: Sequence[Observation]) -> None:
         for number, one in enumerate(seen, start=first)
     ]
     tx.execute(_ADD_OBSERVATIONS, rows)
-
-
-def insert_decisions(tx: Connection, decisions: Sequence[Decision]) -> list[int]:
-    """Keep decisions; their numbers. The job's specification stands with the job and is not written once more."""
-    if not decisions:
-        return []
-    rows = [{"job_id": decision.job_id, "record": to_json(_without_spec(decision))} for decision in decisions]
-    return list(tx.execute(_ADD_DECISIONS, rows).scalars())
-
-
-def _without_spec(decision: Decision) -> dict[str, Any]:
-    plain = {field.name: getattr(decision, field.name) for field in fields(decision)}
-    request = {field.name: getattr(decision.request, field.name) for field in fields(decision.request)}
-    del request["spec"]
-    return plain | {"request": request, "shots": decision.request.spec.shots}
-
-
-def _with_spec(record: str, spec: JobSpec) -> Decision:
-    plain = from_json(dict[str, Any], record)
-    asked = replace(spec, shots=plain.pop("shots", spec.shots))
-    return from_plain(Decision, plain | {"request": plain["request"] | {"spec": to_plain(asked)}})
 
 
 class SqlLedger:
@@ -91,13 +66,6 @@ class SqlLedger:
             insert_once(tx, sql.snapshots, [row], key=["fold_version", "cursor"])
             kept = tx.execute(newest.order_by(sql.snapshots.c.cursor.desc()).limit(2)).scalars().all()
             tx.execute(delete(sql.snapshots).where(sql.snapshots.c.cursor < min(kept)))
-
-    def decision(self, job_id: str) -> Decision | None:
-        query = select(sql.decisions.c.id, sql.decisions.c.record, sql.jobs.c.spec).join(sql.jobs)
-        newest = query.where(sql.decisions.c.job_id == job_id).order_by(sql.decisions.c.id.desc()).limit(1)
-        with self._db.read() as tx:
-            row = tx.execute(newest).one_or_none()
-        return None if row is None else replace(_with_spec(row.record, from_json(JobSpec, row.spec)), id=row.id)
 
     def prepared(self, hashes: Sequence[str], keys: Sequence[str]) -> dict[str, Preparation]:
         programs = select(sql.programs).where(sql.programs.c.hash.in_(hashes))

@@ -185,7 +185,16 @@ decisions = Table(
     Column("id", _number, primary_key=True, autoincrement=True),
     _job_id(),
     Column("record", Text, nullable=False),
+    Column("situation", String(40)),
     Index("decisions_by_job", "job_id"),
+    Index("decisions_by_situation", "situation"),
+)
+
+situations = Table(
+    "situations",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("record", Text, nullable=False),
 )
 
 programs = Table(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from orchestrator.lifecycle import Rules
 from orchestrator.sql.archive import SqlArchive
 from orchestrator.sql.census import SqlCensus
+from orchestrator.sql.decisions import SqlDecisions
 from orchestrator.sql.engine import Database
 from orchestrator.sql.jobs import SqlJobs
 from orchestrator.sql.ledger import SqlLedger
@@ -14,7 +15,7 @@ from orchestrator.sql.purchases import SqlPurchases
 from orchestrator.sql.tokens import SqlTokens
 
 
-class SqlStore(SqlJobs, SqlPurchases, SqlLedger, SqlTokens, SqlArchive, SqlCensus):
+class SqlStore(SqlJobs, SqlPurchases, SqlLedger, SqlTokens, SqlDecisions, SqlArchive, SqlCensus):
     """:class:`orchestrator.store.Store` on SQLite or PostgreSQL; what each method does is said there."""
 
     def __init__(self, url: str, rules: Rules | None = None, *, clock: Callable[[], float] | None = None) -> None:

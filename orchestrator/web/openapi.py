@@ -13,6 +13,7 @@ from backends import BACKENDS
 from circuits import CIRCUITS
 from circuits.program import LANGUAGES
 from orchestrator.cost_model.model import Learned
+from orchestrator.decision import Decision
 from orchestrator.door import MAX_AFTER, MAX_ID, MAX_NAME, MAX_TAGS
 from orchestrator.job import (
     MAX_LAYOUT,
@@ -30,7 +31,7 @@ from orchestrator.job import (
 from orchestrator.purchase import MAX_MOMENT, Balance, Budget
 from orchestrator.quote import Quote
 from orchestrator.settings import Settings
-from orchestrator.store import SWITCH_KINDS, SWITCH_MODES, Announcement, Decision, Switch
+from orchestrator.store import SWITCH_KINDS, SWITCH_MODES, Announcement, Switch
 from orchestrator.tokens import NAME
 from orchestrator.transport import PolicyInfo
 from orchestrator.web.refusal import MEANING

@@ -14,13 +14,14 @@ from starlette.concurrency import run_in_threadpool
 
 from orchestrator import checks
 from orchestrator.cost_model.model import Learned
+from orchestrator.decision import Decision
 from orchestrator.door import MAX_NAME, check_switch
 from orchestrator.errors import ProtocolMismatch
 from orchestrator.job import Assignment, Event, Job, JobSpec, JobState, Result
 from orchestrator.purchase import Balance, Budget
 from orchestrator.quote import Quote
 from orchestrator.records import to_json
-from orchestrator.store import Announcement, Decision, Switch
+from orchestrator.store import Announcement, Switch
 from orchestrator.transport import PolicyInfo, StoreTransport
 from orchestrator.web.body import Body, JobId, possible_ids, records
 from orchestrator.web.gate import Caller

@@ -10,13 +10,14 @@ from functools import partial
 import pytest
 
 from circuits.program import Program
+from orchestrator.decision import Decision
 from orchestrator.errors import StoreUnavailable
 from orchestrator.job import Assignment, AssignmentState, Estimate, Job, JobSpec, JobState
 from orchestrator.placement import Request
 from orchestrator.sql import engine
 from orchestrator.sql.desk import Desk
 from orchestrator.sql.store import SqlStore
-from orchestrator.store import Claim, Decision, Placed
+from orchestrator.store import Claim, Placed
 
 ROUNDS = 40
 ESTIMATE = Estimate(service_s=1.0, fidelity=0.9, energy_j=0.0, cost_usd=0.0)

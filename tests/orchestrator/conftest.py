@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from orchestrator.decision import Decision
 from orchestrator.job import Assignment, Event, Job, JobSpec
 from orchestrator.lifecycle import AssignmentEvent
 from orchestrator.placement import Request
 from orchestrator.sql.store import SqlStore
-from orchestrator.store import Decision, Ending, Placed
+from orchestrator.store import Ending, Placed
 
 LEASE_S = 30.0
 

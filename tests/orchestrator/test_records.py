@@ -14,6 +14,7 @@ from backends.backend import TranspileOptions
 from backends.remote import RemoteState
 from circuits.facts import Bonds, Features, Judgement
 from circuits.program import Program
+from orchestrator.decision import Decision, Situation
 from orchestrator.job import (
     Assignment,
     AssignmentState,
@@ -33,11 +34,11 @@ from orchestrator.job import (
     Share,
     Times,
 )
-from orchestrator.placement import Candidate, Request
+from orchestrator.placement import Candidate, Lane, Request, Scales
 from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.purchase import Balance, Budget, Purchase, PurchaseState
 from orchestrator.records import from_json, to_json
-from orchestrator.store import Decision, Run, Switch
+from orchestrator.store import Run, Switch
 from orchestrator.telemetry import Observation
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -86,6 +87,17 @@ CANDIDATES = (
     Candidate("fake_hanoi", ESTIMATE, ESTIMATE, 0.0, "def", ("the job excludes it",)),
 )
 REQUEST = Request("j", 1, SPEC, 990.0, 0.5, CANDIDATES, 2)
+SITUATION = Situation(
+    "s",
+    "eft",
+    2,
+    (Lane("w@host", 2, ("aer_mps",)),),
+    {"w@host": 0.5},
+    {"aer_mps": 1.5},
+    Scales(),
+    3,
+    "it took too long",
+)
 RECORDS = [
     SPEC,
     Job("j", 1, SPEC, JobState.FAILED, 1000.0, True, 1001.0, FAILURE, "lab", 0, 2, 1),
@@ -129,7 +141,10 @@ RECORDS = [
     Balance(Budget("lab", 10.0, 60.0, 999.0), 2.0, 0.5, 1.0, 0.25),
     Event("j", "running", 1001.0, {"backend": "aer_mps"}, 3),
     Observation("j-0", "j", "aer_mps", "abc", "program", "h", 2, 3, 50, ESTIMATE, ESTIMATE, 0.5, MEASUREMENT, 1002.0),
-    Decision("j", "greedy", 1000.5, 17, "b", {"w@host": 0.5}, REQUEST, {"aer_mps": 1.0}, 0.002, 4),
+    SITUATION,
+    Decision(
+        "j", "greedy", 1000.5, 17, "b", {"w@host": 0.5}, REQUEST, {"aer_mps": 1.0}, 0.002, 4, "program", SITUATION
+    ),
     Switch("backend", "fake_hanoi", "drained", 1000.0),
     Run({"00": 49}, MEASUREMENT, None, ("00",), ("OPENQASM 3.0;",)),
     ProgramFacts("program", Features(2, 2, 3, 1, 2, 1, 1, 0, 2, 2, 0, False, True), False, {"00": 0.5, "11": 0.5}),

@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 
+from orchestrator.decision import Decision
 from orchestrator.errors import ConfigurationError
 from orchestrator.job import Assignment, AssignmentState, Job, JobSpec, JobState
 from orchestrator.lifecycle import Completed
@@ -23,7 +24,7 @@ from orchestrator.records import from_json, to_json
 from orchestrator.sql.engine import HEAD, MIGRATIONS
 from orchestrator.sql.schema import metadata
 from orchestrator.sql.store import SqlStore
-from orchestrator.store import Decision, Ending, Placed
+from orchestrator.store import Ending, Placed
 
 WRITTEN = Path(__file__).parent / "golden" / "0001"
 """Records as the first version wrote them."""

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.decision import Decision
 from orchestrator.job import Assignment, AssignmentState, Failure, Job, JobState, Measurement, Result
 from orchestrator.lifecycle import Broken, Completed, Returned, Rules, Withdrawn
 from orchestrator.measure import placement
 from orchestrator.sql.store import SqlStore
-from orchestrator.store import Decision, Ending, Placed, Run
+from orchestrator.store import Ending, Placed, Run
 
 NO = Failure("execute", "ExecutionFailed", "no")
 NOT_NOW = Failure("execute", "TransientFailure", "not now", transient=True)
