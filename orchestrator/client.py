@@ -32,6 +32,7 @@ from orchestrator.options import Options, job_spec
 if TYPE_CHECKING:
     from orchestrator.cost_model.model import Learned
     from orchestrator.decision import Decision
+    from orchestrator.hindsight import Explanation
     from orchestrator.options import AnyProgram
     from orchestrator.quote import Quote
     from orchestrator.settings import Settings
@@ -389,6 +390,14 @@ class Client:
             JobNotFound: no such job.
         """
         return self._transport.decision(self._transport.job(_job_id(job_id)).id)
+
+    def explain(self, job_id: str) -> list[Explanation]:
+        """All that was decided about a job, in order, with what was measured and what the choice cost in hindsight.
+
+        Raises:
+            JobNotFound: no such job.
+        """
+        return self._transport.explain(self._transport.job(_job_id(job_id)).id)
 
     # ── keep in order ─────────────────────────────────────────────────────────────────────────────────────────────
     def switches(self) -> list[Switch]:

@@ -27,6 +27,7 @@ from orchestrator.errors import (
     ServerUnreachable,
     TransportError,
 )
+from orchestrator.hindsight import Explanation
 from orchestrator.http_feed import Feed
 from orchestrator.job import Assignment, Event, Job, JobSpec, JobState, Result
 from orchestrator.notifier import Listener
@@ -136,6 +137,9 @@ class HttpTransport:
 
     def decision(self, job_id: str) -> Decision | None:
         return self._ask(Decision | None, "GET", _of(job_id, "/decision"))  # type: ignore[arg-type]
+
+    def explain(self, job_id: str) -> list[Explanation]:
+        return self._ask(list[Explanation], "GET", _of(job_id, "/explanations"))
 
     # ── fleet ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def backends(self) -> list[Announcement]:

@@ -14,6 +14,7 @@ from orchestrator.cost_model.model import Learned
 from orchestrator.decision import Decision
 from orchestrator.door import check_batch
 from orchestrator.errors import ClientClosed, JobNotFound, UnknownPolicy
+from orchestrator.hindsight import Explanation, explanation
 from orchestrator.job import Assignment, Event, Job, JobSpec, JobState, Result
 from orchestrator.notifier import Listener
 from orchestrator.pipeline import Pipeline
@@ -80,6 +81,10 @@ class Transport(Protocol):
 
     def decision(self, job_id: str) -> Decision | None:
         """Why a job went where it went."""
+        ...
+
+    def explain(self, job_id: str) -> list[Explanation]:
+        """All that was decided about a job, and how it looks now."""
         ...
 
     def backends(self) -> list[Announcement]:
@@ -207,6 +212,15 @@ class StoreTransport:
 
     def decision(self, job_id: str) -> Decision | None:
         return self._mine(job_id).decision(job_id)
+
+    def explain(self, job_id: str) -> list[Explanation]:
+        store = self._mine(job_id)
+        decisions = store.decisions(job_id)
+        if not decisions:
+            return []
+        result, model = store.results([job_id]).get(job_id), self._pipeline.learn()
+        devices = {one.backend: one.device for one in self.backends() or self._unattended()}
+        return [explanation(one, result, model, devices, self._settings.scales) for one in decisions]
 
     def backends(self) -> list[Announcement]:
         return self._open().roll(silent_s=self._settings.silent_s)

@@ -140,24 +140,27 @@ def events(
         print_json(found)
 
 
-def why(job_id: JobId, common: Common) -> None:
-    """Show why a job went where it went: every backend with its estimate, its cost, or why it was excluded."""
-    scales = settings_of(common).scales
+def why(
+    job_id: JobId,
+    common: Common,
+    every: Annotated[bool, typer.Option("--all", help="Every decision, not the last alone.")] = False,
+) -> None:
+    """Show why a job went where it went, what was measured, and what its choice cost in hindsight."""
+    from workers import render_why
+    from workers.render_parts import spaced
+
     with connected(common) as client:
-        job, decision = client.job(job_id).status(), client.why(job_id)
-        record: dict[str, Any] = {"job_id": job.id, "status": job.state, "failure": job.failure, "decision": None}
-        if decision is None:
-            show(common, record, lambda: rendering().job(job, [], time.time()))
-            return
-        record["decision"] = {
-            "policy": decision.policy,
-            "choice": decision.choice,
-            "at": decision.at,
-            "model_cursor": decision.cursor,
-            "load_s": decision.load_s,
-            "candidates": rendering().candidates(decision, scales),
-        }
-        show(common, record, lambda: rendering().why(decision, scales))
+        job, found = client.job(job_id).status(), client.explain(job_id)
+    records = [render_why.record(one) for one in found]
+    record: dict[str, Any] = {"job_id": job.id, "status": job.state, "failure": job.failure}
+    record |= {"num_decisions": len(found), "decision": records[-1] if found else None}
+    if every:
+        record["decisions"] = records
+    shown = found if every else found[-1:]
+    if shown:
+        show(common, record, lambda: spaced(*(render_why.why(one, width=rendering().console().width) for one in shown)))
+    else:
+        show(common, record, lambda: rendering().job(job, [], time.time()))
 
 
 def _waited(handle: JobHandle, common: Common) -> Result:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import msgspec
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -14,9 +12,7 @@ from rich.text import Text
 from backends.energy import ENERGY_MODELS
 from circuits.family import Counts
 from orchestrator.cost_model.model import Learned
-from orchestrator.decision import Decision
 from orchestrator.job import Assignment, Event, Job, Result, Times
-from orchestrator.placement import Scales
 from orchestrator.tokens import Token
 from orchestrator.transport import PolicyInfo
 from workers.doctor import Check
@@ -25,7 +21,6 @@ from workers.render_parts import (
     age,
     duration,
     energy,
-    excluded_for,
     fidelity,
     number,
     pairs,
@@ -197,63 +192,6 @@ def event(found: Event, since_s: float) -> RenderableType:
     details = "  ".join(f"{name} {plain(value)}" for name, value in found.data.items())
     line.add_row(f"{since_s:.3f} s", kind, Text(details))
     return line
-
-
-# ── why ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def candidates(found: Decision, scales: Scales) -> list[dict[str, Any]]:
-    """Every backend as the decision saw it, with its expected cost; the chosen first, then by cost, then excluded."""
-    rows = [
-        {
-            "backend": each.backend,
-            "share": found.choice.get(each.backend, 0.0),
-            "wait_s": each.wait_s,
-            "service_s": each.estimate.service_s,
-            "queue_s": each.estimate.queue_s,
-            "device_s": each.estimate.device_s,
-            "fidelity": each.estimate.fidelity,
-            "energy_j": each.estimate.energy_j,
-            "cost_usd": each.estimate.cost_usd,
-            "cost": found.request.cost(each, scales, each.wait_s),
-            "num_observations": each.estimate.num_observations,
-            "rejections": list(each.rejections),
-        }
-        for each in found.request.candidates
-    ]
-    return sorted(rows, key=lambda row: (-row["share"], bool(row["rejections"]), row["cost"], row["backend"]))
-
-
-def why(found: Decision, scales: Scales) -> RenderableType:
-    """Why a job went where it went."""
-    rows = candidates(found, scales)
-    numbers = ("wait", "service", "fidelity", "energy", "price", "cost", "seen")
-    made = table("", "backend", *numbers, right=numbers)
-    for row in rows:
-        if row["rejections"]:
-            continue
-        share = row["share"]
-        mark = "" if not share else "▶" if share == 1 else f"{share:.0%}"
-        made.add_row(
-            Text(mark, "green"),
-            Text(row["backend"], "bold" if share else "default", no_wrap=True),
-            duration(row["wait_s"] + (row["queue_s"] or 0.0)),
-            duration(row["service_s"] if row["device_s"] is None else row["device_s"]),
-            fidelity(row["fidelity"]),
-            energy(row["energy_j"]),
-            price(row["cost_usd"]),
-            f"{row['cost']:.3g}",
-            f"{row['num_observations']:.3g}",
-        )
-    weights = msgspec.to_builtins(found.request.spec.objective)
-    asked = ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight)
-    by = "pinned by its submitter" if found.request.spec.pin else f"policy {found.policy}"
-    parts: list[RenderableType] = [Text(f"{by} · objective {asked} · model at observation {found.cursor}", "dim"), made]
-    excluded: dict[str, list[str]] = {}
-    for row in rows:
-        if row["rejections"]:
-            excluded.setdefault("; ".join(row["rejections"]), []).append(row["backend"])
-    if excluded:
-        parts.append(excluded_for(excluded))
-    return spaced(*parts)
 
 
 # ── what there is ─────────────────────────────────────────────────────────────────────────────────────────────────────

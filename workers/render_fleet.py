@@ -15,6 +15,7 @@ from orchestrator.quote import Figure, Offer, Quote
 from orchestrator.store import Announcement
 from workers.equipment import PriceRow, Unserved
 from workers.render_parts import (
+    ROOMY,
     STATES,
     age,
     duration,
@@ -26,6 +27,7 @@ from workers.render_parts import (
     power,
     price,
     spaced,
+    span,
     table,
     tariff,
 )
@@ -33,8 +35,6 @@ from workers.render_parts import (
 WIDE = 130
 """Columns of a screen from which on the table of backends shows everything."""
 
-ROOMY = 100
-"""The same for quotes."""
 
 KINDS = {"simulator": "simulator", "emulated_qpu": "emulated", "qpu": "QPU", "cpu": "classical"}
 
@@ -203,14 +203,7 @@ def _interval(found: Figure | None, words: Callable[[float], str]) -> Text:
     if found.low == found.high:
         return Text(words(found.expected))
     mark = "*" if found.basis == "measured" else ""
-    return Text.assemble(words(found.expected), (f"\n{_span(found.low, found.high, words)}{mark}", "dim"))
-
-
-def _span(low: float, high: float, words: Callable[[float], str]) -> str:
-    """Both ends in two digits, or four decimals; the unit once where it is the same."""
-    ends = [words(end if words is fidelity else float(f"{end:.2g}")) for end in (low, high)]
-    first, unit, other = ends[0].partition(" ")[0], ends[0].partition(" ")[2], ends[1].partition(" ")[2]
-    return f"{first if unit == other else ends[0]}–{ends[1]}"
+    return Text.assemble(words(found.expected), (f"\n{span(found.low, found.high, words)}{mark}", "dim"))
 
 
 # ── calibrate ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from backends.pricing import Price
+
+ROOMY = 100
+"""On narrower screens tables of candidates leave out their last columns; --json has everything."""
 
 STATES = {
     "done": "green",
@@ -68,6 +71,13 @@ def number(value: int) -> str:
 def fidelity(value: float | None) -> str:
     """A fidelity; a dash where none could be measured."""
     return "—" if value is None else f"{value:.4f}"
+
+
+def span(low: float, high: float, words: Callable[[float], str]) -> str:
+    """Both ends in two digits, or four decimals; the unit once where it is the same."""
+    ends = [words(end if words is fidelity else float(f"{end:.2g}")) for end in (low, high)]
+    first, unit, other = ends[0].partition(" ")[0], ends[0].partition(" ")[2], ends[1].partition(" ")[2]
+    return f"{first if unit == other else ends[0]}–{ends[1]}"
 
 
 def short(text: str, width: int = 32) -> str:

@@ -1,7 +1,8 @@
 """What was decided, in SQL: of one job, or the log of all in order.
 
-The job's specification stands with the job, and the situation once for all jobs that a policy was asked about together:
-neither is written into the decision once more. Decisions go with their jobs, a situation with the last of its decisions.
+The job's specification stands with the job, and the situation once for all jobs that a policy was asked about
+together: neither is written into the decision once more. Decisions go with their jobs, a situation with the last of its
+decisions.
 """
 
 from __future__ import annotations

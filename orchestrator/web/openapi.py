@@ -15,6 +15,7 @@ from circuits.program import LANGUAGES
 from orchestrator.cost_model.model import Learned
 from orchestrator.decision import Decision
 from orchestrator.door import MAX_AFTER, MAX_ID, MAX_NAME, MAX_TAGS
+from orchestrator.hindsight import Explanation
 from orchestrator.job import (
     MAX_LAYOUT,
     MAX_PRICE_USD,
@@ -46,6 +47,7 @@ RECORDS = (
     Decision,
     ErrorBody,
     Event,
+    Explanation,
     Job,
     JobSpec,
     JobState,

@@ -17,6 +17,7 @@ from orchestrator.cost_model.model import Learned
 from orchestrator.decision import Decision
 from orchestrator.door import MAX_NAME, check_switch
 from orchestrator.errors import ProtocolMismatch
+from orchestrator.hindsight import Explanation
 from orchestrator.job import Assignment, Event, Job, JobSpec, JobState, Result
 from orchestrator.purchase import Balance, Budget
 from orchestrator.quote import Quote
@@ -150,6 +151,18 @@ def decision(view: View, job_id: JobId) -> Response:
     if found is None:
         view.job(job_id)
     return answer(found)
+
+
+@api.get(
+    "/jobs/{job_id}/explanations",
+    operation_id="explain",
+    tags=["jobs"],
+    responses=gives(list_of(Explanation), 404),
+)
+def explain(view: View, job_id: JobId) -> Response:
+    """All that was decided about a job, what was measured, and what each choice cost in hindsight."""
+    view.job(job_id)
+    return answer(view.explain(job_id))
 
 
 @api.post(
