@@ -17,6 +17,9 @@ from orchestrator.decision import Decision
 from orchestrator.job import Estimate, Measurement, Result
 from orchestrator.placement import Request, Scales, cost
 
+Devices = Mapping[str, Device]
+"""By name: those that are served."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -57,7 +60,7 @@ class Explanation:
     basis: str
 
 
-def anew(decision: Decision, model: CostModel, devices: Mapping[str, Device]) -> dict[str, Estimate]:
+def anew(decision: Decision, model: CostModel, devices: Devices) -> dict[str, Estimate]:
     """What the model makes of the priors of a decision's candidates, as far as their devices are known."""
     if not decision.group:  # of an earlier version
         return {}
@@ -69,26 +72,27 @@ def anew(decision: Decision, model: CostModel, devices: Mapping[str, Device]) ->
     }
 
 
-def measured_cost(request: Request, measured: Measurement, fidelity: float, scales: Scales) -> float:
-    """What the job came to. Few shots show less than the device has, so its fidelity counts beyond their floor.
+def fidelity_of(measured: Measurement, expected: float) -> float:
+    """As it compares with an estimate: beyond the floor of its shots; the expected one where none was measured."""
+    if measured.fidelity is None:
+        return expected
+    return min(1.0, measured.fidelity / (measured.fidelity_floor or 1.0))
 
-    Args:
-        fidelity: instead of the measured one, where nobody could measure it.
-    """
-    if measured.fidelity is not None:
-        fidelity = min(1.0, measured.fidelity / (measured.fidelity_floor or 1.0))
+
+def measured_cost(request: Request, measured: Measurement, expected: float, scales: Scales) -> float:
+    """What the job came to; ``expected`` is its fidelity where nobody could measure one."""
     return cost(
         request.spec.objective,
         scales,
         latency_s=measured.latency_s,
         energy_j=measured.energy_j,
-        fidelity=fidelity,
+        fidelity=fidelity_of(measured, expected),
         cost_usd=measured.cost_usd,
     )
 
 
 def explanation(
-    decision: Decision, result: Result | None, model: CostModel, devices: Mapping[str, Device], scales: Scales
+    decision: Decision, result: Result | None, model: CostModel, devices: Devices, scales: Scales
 ) -> Explanation:
     """How a decision looks now.
 

@@ -7,7 +7,7 @@ None keeps a state: what varies from job to job comes from the job's number and 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -37,6 +37,10 @@ class Random(OneByOne):
     def pick(self, request: Request, backlog: Backlog, scales: Scales) -> Candidate:
         generator = np.random.default_rng((request.spec.seed, request.seq))
         return request.feasible[int(generator.integers(len(request.feasible)))]
+
+    def chances(self, requests: Sequence[Request], backlog: Backlog, scales: Scales) -> list[Mapping[str, float]]:
+        """With which probability each job would go to each backend, before its seed is looked at."""
+        return [{one.backend: 1.0 / len(asked.feasible) for one in asked.feasible} for asked in requests]
 
 
 class RoundRobin(OneByOne):

@@ -16,6 +16,7 @@ from workers import (
     cli_jobs,
     cli_ops,
     cli_raytrace,
+    cli_replay,
     cli_server,
     cli_steane,
 )
@@ -63,6 +64,8 @@ PANELS = {
         cli_ops.backup,
         cli_ops.export,
         cli_ops.prune,
+        cli_replay.replay,
+        cli_replay.evaluate,
     ),
 }
 for _panel, _commands in PANELS.items():

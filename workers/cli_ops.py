@@ -160,7 +160,7 @@ def prune(
 ) -> None:
     """Remove jobs that ended long ago, with their events, decisions and results. It can be interrupted and repeated."""
     age_s = span_s(older_than, "--older-than")
-    with _store(common) as store:
+    with store_of(common) as store:
         before = store.now() - age_s
         num_old = store.prunable(before=before, keep_failed=keep_failed)
         if dry_run:
@@ -198,8 +198,8 @@ def export(
     from workers import export as exporter
 
     wanted_form = exporter.writer_of(form)
-    with _store(common) as store:
-        submitted_since = None if since is None else _moment(since, store.now())
+    with store_of(common) as store:
+        submitted_since = None if since is None else moment(since, store.now())
         wanted = Wanted(submitted_since, None if state is None else wanted_state(state), tag)
         with _progress(common, None) as tell:
             manifest = exporter.export(store, folder, wanted, wanted_form, tell=tell)
@@ -215,7 +215,7 @@ def backup(
     if file.exists():
         raise ConfigurationError(f"{file} is there already; name a new file, so that no older copy is lost")
     part = file.with_name(f"{file.name}.part")
-    with _store(common) as store:
+    with store_of(common) as store:
         try:
             store.backup(part)
             part.rename(file)
@@ -239,7 +239,7 @@ def span_s(text: str, option: str) -> float:
     return float(match[1]) * SPANS_S[match[2]]
 
 
-def _moment(text: str, now: float) -> float:
+def moment(text: str, now: float) -> float:
     """An age or a date as seconds since the epoch."""
     from datetime import UTC, datetime
 
@@ -311,7 +311,7 @@ def _progress(common: Common, total: int | None) -> Iterator[_Tell]:
 
 
 @contextmanager
-def _store(common: Common) -> Iterator[SqlStore]:
+def store_of(common: Common) -> Iterator[SqlStore]:
     """The store of the data folder or of QORCH_STORE_URL."""
     from orchestrator.errors import ConfigurationError
     from orchestrator.sql.store import SqlStore

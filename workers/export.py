@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -19,8 +19,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from orchestrator.decision import Situation
 from orchestrator.errors import ConfigurationError
-from orchestrator.job import Assignment, Estimate, Event, Job, Measurement, Result
+from orchestrator.job import Assignment, Estimate, Event, Job, JobSpec, Measurement, Result
 from orchestrator.placement import Candidate
 from orchestrator.records import to_json
 from orchestrator.sql.archive import Considered, Page, Wanted
@@ -53,6 +54,23 @@ def _estimate(prefix: str, of: Callable[[Any], Estimate]) -> dict[str, tuple[Kin
     }
 
 
+def _intervals(of: Callable[[Any], Estimate]) -> dict[str, tuple[Kind, Callable[[Any], Any]]]:
+    """Ends of an estimate's intervals; null where it has none."""
+
+    def end(figure: str, side: str) -> Callable[[Any], Any]:
+        def get(row: Any) -> float | None:
+            told = of(row).intervals
+            return None if told is None else getattr(getattr(told, figure), side)
+
+        return get
+
+    return {
+        f"estimate_{figure}_{side}": ("number", end(figure, side))
+        for figure in ("elapsed_s", "fidelity", "energy_j", "cost_usd")
+        for side in ("low", "high")
+    }
+
+
 def _measurement(of: Callable[[Any], Measurement]) -> dict[str, tuple[Kind, Callable[[Any], Any]]]:
     return {
         "wait_s": ("number", lambda row: of(row).wait_s),
@@ -82,6 +100,16 @@ class Option:
     number: int
     decision: Considered
     candidate: Candidate
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a policy was told for one decision; the job's shots are those that it has in all."""
+
+    number: int
+    decision: Considered
+    situation: Situation
+    spec: JobSpec
 
 
 @dataclass(frozen=True)
@@ -143,6 +171,7 @@ TABLES: dict[str, Columns] = {
         **_estimate("prior", lambda part: part.prior),
         **_estimate("estimate", lambda part: part.estimate),
         "estimate_num_observations": ("number", lambda part: part.estimate.num_observations),
+        **_intervals(lambda part: part.estimate),
         "failure_stage": ("text", lambda part: part.failure and part.failure.stage),
         "failure_kind": ("text", lambda part: part.failure and part.failure.kind),
         "failure_message": ("text", lambda part: part.failure and part.failure.message),
@@ -171,6 +200,7 @@ TABLES: dict[str, Columns] = {
         "expected_wait_s": ("number", lambda seen: seen.observation.predicted_wait_s),
         **_estimate("prior", lambda seen: seen.observation.prior),
         **_estimate("estimate", lambda seen: seen.observation.estimate),
+        **_intervals(lambda seen: seen.observation.estimate),
         **_measurement(lambda seen: seen.observation.measurement),
     },
     "decisions": {
@@ -191,6 +221,26 @@ TABLES: dict[str, Columns] = {
         **_estimate("prior", lambda option: option.candidate.prior),
         **_estimate("estimate", lambda option: option.candidate.estimate),
         "estimate_num_observations": ("number", lambda option: option.candidate.estimate.num_observations),
+        **_intervals(lambda option: option.candidate.estimate),
+    },
+    "questions": {
+        "decision_id": ("whole", lambda asked: asked.number),
+        "job_id": ("text", lambda asked: asked.decision.job_id),
+        "seq": ("whole", lambda asked: asked.decision.request.seq),
+        "rank": ("number", lambda asked: asked.decision.request.rank),
+        "waited_s": ("number", lambda asked: asked.decision.request.waited_s),
+        "num_parts": ("whole", lambda asked: asked.decision.request.num_parts),
+        "group": ("text", lambda asked: asked.decision.group),
+        "spec": ("json", lambda asked: asked.spec),
+        "situation_id": ("text", lambda asked: asked.situation.id),
+        "answered_by": ("text", lambda asked: asked.situation.policy),
+        "instead": ("text", lambda asked: asked.situation.instead),
+        "num_asked": ("whole", lambda asked: asked.situation.num_asked),
+        "lanes": ("json", lambda asked: asked.situation.lanes),
+        "load_s": ("json", lambda asked: asked.situation.load_s),
+        "warm_up_s": ("json", lambda asked: asked.situation.warm_up_s),
+        "scales": ("json", lambda asked: asked.situation.scales),
+        "fold_version": ("whole", lambda asked: asked.situation.fold_version),
     },
     "events": {
         "job_id": ("text", lambda event: event.job_id),
@@ -200,10 +250,12 @@ TABLES: dict[str, Columns] = {
         "data": ("json", lambda event: event.data),
     },
 }
-"""What is exported. The rows of "decisions" are candidates: each decision has as many as there were backends."""
+"""What is exported. The rows of "decisions" are candidates: each decision has as many as there were backends. Those of
+"questions" are what its policy was told beside them, so that `qorch replay` can ask it again; programs are left out."""
 
 
-def _rows(page: Page) -> dict[str, Iterable[Job | Assignment | Result | Seen | Option | Event]]:
+def _rows(page: Page) -> dict[str, Iterable[Job | Assignment | Result | Seen | Option | Question | Event]]:
+    specs = {job.id: replace(job.spec, program=replace(job.spec.program, text="")) for job in page.jobs}
     return {
         "jobs": page.jobs,
         "assignments": page.assignments,
@@ -213,6 +265,11 @@ def _rows(page: Page) -> dict[str, Iterable[Job | Assignment | Result | Seen | O
             Option(number, decision, candidate)
             for number, decision in page.decisions
             for candidate in decision.request.candidates
+        ),
+        "questions": (
+            Question(number, decision, page.situations[number], specs[decision.job_id])
+            for number, decision in page.decisions
+            if number in page.situations
         ),
         "events": page.events,
     }

@@ -79,7 +79,7 @@ def why(found: Explanation, *, width: int = 80) -> RenderableType:
             continue
         share, told = row["share"], row["intervals"] or {}
         time_s = (row["queue_s"] or 0.0) + (row["service_s"] if row["device_s"] is None else row["device_s"])
-        cells = [
+        cells: list[Text | str] = [
             duration(row["wait_s"]),
             _figure(time_s, told.get("elapsed_s"), duration),
             _figure(row["fidelity"], told.get("fidelity"), fidelity),
