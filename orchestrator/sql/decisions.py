@@ -8,13 +8,14 @@ decisions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select
 
 from orchestrator.decision import Decision, Situation
-from orchestrator.job import JobSpec
+from orchestrator.job import Estimate, JobSpec
+from orchestrator.placement import Candidate
 from orchestrator.records import from_json, from_plain, to_json, to_plain
 from orchestrator.sql import schema as sql
 from orchestrator.sql.archive import Wanted, conditions_of
@@ -41,21 +42,44 @@ def insert_decisions(tx: Connection, decisions: Sequence[Decision]) -> list[int]
 
 
 def _row(decision: Decision) -> dict[str, Any]:
-    plain = {field.name: getattr(decision, field.name) for field in fields(decision)}
-    request = {field.name: getattr(decision.request, field.name) for field in fields(decision.request)}
-    del request["spec"]
-    situation = plain.pop("situation")
+    plain = vars(decision) | {"request": vars(decision.request) | {}}
+    situation = plain.pop("situation", None)
     if situation is not None:
         del plain["load_s"]
-    record = to_json(plain | {"request": request, "shots": decision.request.spec.shots})
+    del plain["request"]["spec"]
+    plain["request"]["candidates"] = [_candidate(one) for one in decision.request.candidates]
+    record = to_json(plain | {"shots": decision.request.spec.shots})
     return {"job_id": decision.job_id, "record": record, "situation": situation and situation.id}
+
+
+def _defaults(kind: type[Candidate | Estimate]) -> dict[str, Any]:
+    return {one.name: one.default for one in fields(kind) if one.default is not MISSING}
+
+
+_DEFAULTS = _defaults(Candidate) | _defaults(Estimate)
+
+
+def _candidate(one: Candidate) -> dict[str, Any]:
+    """Without what has its default: a third of a decision said nothing else."""
+    return _sparse(one) | {"prior": _sparse(one.prior), "estimate": _sparse(one.estimate)}
+
+
+def _sparse(record: Candidate | Estimate) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in _DEFAULTS or value != _DEFAULTS[name]}
+
+
+def _whole(plain: dict[str, Any]) -> dict[str, Any]:
+    """The reverse. Else a reader takes defaults from the class, and whoever writes the record again leaves them out."""
+    told = {name: _defaults(Estimate) | plain[name] for name in ("prior", "estimate")}
+    return _defaults(Candidate) | plain | told
 
 
 def _read(row: Row[Any]) -> Decision:
     plain = from_json(dict[str, Any], row.record)
     spec = from_json(JobSpec, row.spec)
     asked = replace(spec, shots=plain.pop("shots", spec.shots))
-    whole = plain | {"request": plain["request"] | {"spec": to_plain(asked)}, "id": row.id}
+    told = {"spec": to_plain(asked), "candidates": [_whole(one) for one in plain["request"]["candidates"]]}
+    whole = plain | {"request": plain["request"] | told, "id": row.id}
     if row.told is None:
         return from_plain(Decision, whole)
     situation = from_json(Situation, row.told)

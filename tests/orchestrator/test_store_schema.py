@@ -178,6 +178,8 @@ def test_what_the_first_version_left_goes_on(store_url: str, engine: Engine, spe
         assert kept is not None
         assert kept.request.spec == jobs["runs"].spec
         assert kept.choice == {"aer_mps": 1.0}
+        assert (kept.situation, kept.group, kept.load_s) == (None, "", {"w@host": 0.5})
+        assert store.decisions("runs") == [kept]
         assert store.sweep(silent_s=-1.0).events == [], "of what ended long ago nobody is told again"
     finally:
         store.close()
@@ -197,6 +199,7 @@ def test_the_way_back(store_url: str, engine: Engine, spec: JobSpec) -> None:
             "tokens",
             "purchases",
             "budgets",
+            "situations",
         }
         assert "due_at" not in {column["name"] for column in inspect(connection).get_columns("assignments")}
         assert connection.execute(text("SELECT id FROM jobs")).scalar_one() == job.id

@@ -201,6 +201,28 @@ def test_why_names_every_candidate(client: Client, bell: Program) -> None:
     assert decision.id == result.placement.decision
 
 
+def test_an_explanation_says_what_it_came_to_and_what_else_would_have(client: Client, bell: Program) -> None:
+    job = client.submit(bell, exclude=["aer_mps"], allow=["aer_statevector", "aer_mps", "cirq_simulator"])
+    result = job.result(TIMEOUT_S)
+    (found,) = client.explain(job.id)
+    decision = client.why(job.id)
+    assert decision is not None
+    assert found.decision == decision
+    assert decision.situation is not None
+    assert (decision.situation.policy, decision.situation.num_asked, decision.group) == ("eft", 1, "program")
+    assert {one for lane in decision.situation.lanes for one in lane.backends} >= set(decision.choice)
+    assert found.measurement == result.measurement
+    assert found.basis == "measured"
+    assert found.cursor > decision.cursor, "its own measurement is known by now"
+    told = {one.backend: one for one in found.options}
+    assert told["aer_mps"].cost_now is None
+    assert found.cost is not None
+    others = [one.cost_now for one in found.options if one.cost_now is not None and not one.share]
+    assert found.regret == pytest.approx(found.cost - min(found.cost, *others))
+    with pytest.raises(JobNotFound):
+        client.explain("nobody")
+
+
 @pytest.mark.parametrize("policy", ["random", "round_robin", "shortest_queue", "greedy", "eft"])
 def test_every_policy_places(client: Client, bell: Program, policy: str) -> None:
     jobs = [client.submit(bell, shots=10, policy=policy) for _ in range(3)]

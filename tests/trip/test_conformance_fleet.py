@@ -102,6 +102,10 @@ def test_what_fails_for_good_on_one_backend_is_placed_on_another(client: Client)
     assert "has failed there" in again.rejections[0]
     assert "hard limit of 5 s" in again.rejections[0]
     assert result.placement.decision == decision.id
+    first, last = client.explain(job.id)
+    assert last.decision == decision
+    assert (first.measurement, first.basis) == (None, "expected")
+    assert (last.measurement, last.basis) == (result.measurement, "measured")
 
 
 def test_what_fails_everywhere_says_so(client: Client) -> None:

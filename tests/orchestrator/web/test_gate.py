@@ -102,7 +102,7 @@ class TestTokens:
             assert [job["id"] for job in ada.get("/v1/jobs").json()] == [job_id]
             assert ada.get(f"/v1/jobs/{job_id}").json()["project"] == "lab"
             assert bob.get("/v1/jobs").json() == []
-            for what in ("", "/assignments", "/result", "/decision", "/events", "/stream"):
+            for what in ("", "/assignments", "/result", "/decision", "/explanations", "/events", "/stream"):
                 answer = bob.get(f"/v1/jobs/{job_id}{what}")
                 assert (answer.status_code, answer.json()["error"]["kind"]) == (404, "JobNotFound"), what
             assert bob.post(f"/v1/jobs/{job_id}/cancel").status_code == 404

@@ -31,6 +31,7 @@ OPERATIONS = {
     "assignments": ("get", "/v1/jobs/{job_id}/assignments"),
     "result": ("get", "/v1/jobs/{job_id}/result"),
     "decision": ("get", "/v1/jobs/{job_id}/decision"),
+    "explain": ("get", "/v1/jobs/{job_id}/explanations"),
     "cancel": ("post", "/v1/jobs/{job_id}/cancel"),
     "results": ("post", "/v1/results"),
     "states": ("post", "/v1/states"),
@@ -149,7 +150,7 @@ def test_questions_that_make_no_sense(shared: Any, session: requests.Session, qu
 
 @pytest.mark.parametrize("job_id", ["%00", "x" * 65, "a%0Ab", "%F0%9F%98%80", "..%2f", "'", "\\", "%ff"])
 def test_ids_that_none_can_have(shared: Any, session: requests.Session, job_id: str) -> None:
-    for what in ("", "/events", "/result", "/assignments", "/decision"):
+    for what in ("", "/events", "/result", "/assignments", "/decision", "/explanations"):
         answer = session.get(f"{shared.url}/v1/jobs/{job_id}{what}", timeout=60)
         assert answer.status_code == 404, answer.text
 
