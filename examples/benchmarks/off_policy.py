@@ -3,10 +3,10 @@
     python examples/benchmarks/off_policy.py [--quick]
 
 The same jobs run one after the other under `random`, `eft` and `greedy`, each in a store of its own, in turn job by
-job, so that whatever else the machine does meets all three alike. Before, every program has run once on every backend that
-can take it, pinned: the three cost models know the same. Then `eft` and `greedy` are judged from the log of `random` alone, and
-compared with what they really cost. A row is one estimate of one seed; "inside" says whether its 95 % interval holds
-the mean that was really measured, which has an interval itself. Nothing is tuned on these jobs.
+job, so that whatever else the machine does meets all three alike. Before, every program has run once on every backend
+that can take it, pinned: the three cost models know the same. Then `eft` and `greedy` are judged from the log of
+`random` alone, and compared with what they really cost. A row is one estimate of one seed; "inside" says whether its
+95 % interval holds the mean that was really measured, which has an interval itself. Nothing is tuned on these jobs.
 """
 
 from __future__ import annotations
@@ -101,8 +101,12 @@ def judged(folder: Path, name: str) -> tuple[dict[str, Value], float, int]:
     return values, found.effective_jobs, found.num_jobs
 
 
+def _settings(folder: Path) -> Settings:
+    return Settings(data_dir=folder, backends=FLEET, times=Times.EMULATED)
+
+
 def _log(folder: Path) -> tuple[SqlStore, DecisionLog]:
-    settings = Settings(data_dir=folder, backends=FLEET, times=Times.EMULATED)
+    settings = _settings(folder)
     store = SqlStore(settings.resolved_store_url)
     return store, of_store(store, Wanted(), (), settings)
 
