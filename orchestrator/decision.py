@@ -32,10 +32,11 @@ class Situation:
     instead: str = ""
 
     @staticmethod
-    def of(policy: str, num_asked: int, backlog: Backlog, scales: Scales) -> Situation:
+    def of(policy: str, num_asked: int, backlog: Backlog, scales: Scales, instead: str = "") -> Situation:
         """As it is now. Loads are sorted, as they will be when they are read again."""
         load_s, warm_up_s = (dict(sorted(told.items())) for told in (backlog.load_s, backlog.warm_up_s))
-        return Situation(uuid4().hex, policy, num_asked, backlog.lanes, load_s, warm_up_s, scales, FOLD_VERSION)
+        told = (backlog.lanes, load_s, warm_up_s, scales)
+        return Situation(uuid4().hex, policy, num_asked, *told, FOLD_VERSION, instead)
 
     def backlog(self) -> Backlog:
         """A backlog for the policy, its own copy."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel
 from orchestrator.decision import Decision, Situation
-from orchestrator.errors import UnknownPolicy
+from orchestrator.defects import DEFECTS, defect
+from orchestrator.errors import PlacementError, UnknownPolicy
 from orchestrator.hindsight import Devices, anew
 from orchestrator.placement import Choice, Policy, Request
 from orchestrator.telemetry import Observation
@@ -46,8 +47,12 @@ class Tally:
     num_incomplete: int = 0
 
 
-def calls(log: Iterable[Decision], tally: Tally) -> Iterator[Call]:
-    """The log, call by call, each as soon as it is whole; ``tally`` is told what is left out."""
+def calls(log: Iterable[Decision], tally: Tally, by: str | None = None) -> Iterator[Call]:
+    """The log, call by call, each as soon as it is whole.
+
+    Args:
+        tally: is told what is left out.   by: only what this policy answered.
+    """
     open_calls: dict[str, list[Decision]] = {}
     for decision in log:
         situation = decision.situation
@@ -55,7 +60,7 @@ def calls(log: Iterable[Decision], tally: Tally) -> Iterator[Call]:
             tally.num_too_old += 1
         elif decision.request.spec.pin:
             tally.num_pinned += 1
-        else:
+        elif by is None or situation.policy == by:
             held = open_calls.setdefault(situation.id, [])
             held.append(decision)
             if len(held) == situation.num_asked:
@@ -112,7 +117,7 @@ def replay(log: Iterable[Call], policies: Callable[[str], Policy], name: str | N
         except UnknownPolicy:
             found.num_gone += len(call.decisions)
             continue
-        for decision, again in zip(call.decisions, call.ask(policy), strict=True):
+        for decision, again in zip(call.decisions, _answers(call, policy), strict=True):
             if dict(again) == dict(decision.choice):
                 found.num_same += 1
                 continue
@@ -121,6 +126,17 @@ def replay(log: Iterable[Call], policies: Callable[[str], Policy], name: str | N
                 told = Difference(decision.job_id, decision.id, asked, dict(decision.choice), dict(again))
                 found.different.append(told)
     return found
+
+
+def _answers(call: Call, policy: Policy) -> list[Choice]:
+    """What it says now; nothing at all if it fails, which is told in the log of this process."""
+    try:
+        answers = call.ask(policy)
+        if len(answers) == len(call.decisions):
+            return answers
+    except (PlacementError, *DEFECTS) as error:
+        defect("place", error, "a policy that is asked again: ")
+    return [{}] * len(call.decisions)
 
 
 # ── estimates ─────────────────────────────────────────────────────────────────────────────────────────────────────────

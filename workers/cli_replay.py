@@ -29,6 +29,9 @@ JobIds = Annotated[
 ]
 Tag = Annotated[str | None, typer.Option(help="Only jobs with this tag.")]
 State = Annotated[str | None, typer.Option(help="Only jobs in this state.")]
+By = Annotated[
+    str | None, typer.Option("--logged-by", metavar="POLICY", help="Only what this policy decided.", show_default=False)
+]
 Log = Annotated[
     Path | None, typer.Option("--log", metavar="DIR", help="A folder that `qorch export` wrote, instead of the store.")
 ]
@@ -43,6 +46,7 @@ def replay(
     jobs: JobIds = None,
     tag: Tag = None,
     state: State = None,
+    logged_by: By = None,
     log: Log = None,
 ) -> None:
     """Take every logged decision again and compare it bit for bit; exit code 1 if one comes out otherwise."""
@@ -57,7 +61,7 @@ def replay(
         read = found.decisions()
         decisions = read if found.refold is None else watched(read, found.refold)
         with _counting(common) as count:
-            replayed = again(calls(count(decisions), tally), cache(load), policy)
+            replayed = again(calls(count(decisions), tally, logged_by), cache(load), policy)
     refolded = None if found.refold is None else found.refold.found
     record: dict[str, Any] = {"log": found.source, "policy": policy, "replayed": replayed, "left_out": tally}
     record["estimates"] = refolded
@@ -80,6 +84,7 @@ def evaluate(
     jobs: JobIds = None,
     tag: Tag = None,
     state: State = None,
+    logged_by: By = None,
     log: Log = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 7,
@@ -89,7 +94,7 @@ def evaluate(
 
     load(policy)
     with _opened(common, log, since, jobs, tag, state) as found:
-        record = _evaluated(common, found, policy, level, seed)
+        record = _evaluated(common, found, (logged_by, policy), level=level, seed=seed)
 
     def shown() -> Any:
         from workers.render_replay import evaluated
@@ -99,8 +104,17 @@ def evaluate(
     show(common, record, shown)
 
 
-def _evaluated(common: Common, found: DecisionLog, policy: str, level: float, seed: int) -> dict[str, Any]:
-    """Raises: ConfigurationError: nothing in the log can be judged."""
+def _evaluated(
+    common: Common, found: DecisionLog, whom: tuple[str | None, str], *, level: float, seed: int
+) -> dict[str, Any]:
+    """The document.
+
+    Args:
+        whom: whose decisions are judged by, None for everybody's, and who is judged.
+
+    Raises:
+        ConfigurationError: nothing in the log can be judged.
+    """
     import numpy as np
 
     from orchestrator.errors import ConfigurationError
@@ -109,13 +123,14 @@ def _evaluated(common: Common, found: DecisionLog, policy: str, level: float, se
     from policies.off_policy import difference, estimate
     from policies.replay import Tally, calls
 
+    logged_by, policy = whom
     measured, tally, live = found.measured(), Tally(), cache(load)
 
     def read() -> Iterator[Call]:
         with _counting(common) as count:
-            yield from calls(count(found.decisions()), Tally())
+            yield from calls(count(found.decisions()), Tally(), logged_by)
 
-    rows = rows_of(calls(found.decisions(), tally), live, policy, measured)
+    rows = rows_of(calls(found.decisions(), tally, logged_by), live, policy, measured)
     if not len(rows):
         raise ConfigurationError(
             "no job in the log can be judged: it needs jobs that are done, were placed by a policy as a whole, and "
@@ -132,6 +147,7 @@ def _evaluated(common: Common, found: DecisionLog, policy: str, level: float, se
     return {
         "log": found.source,
         "policy": policy,
+        "logged_by": logged_by,
         "level": level,
         "left_out": asdict(tally) | {"num_unmeasured": len(batch) - len(rows)},
         "measured": difference(rows.cost, np.zeros(len(rows)), rows.batch, level=level, seed=seed),

@@ -13,6 +13,7 @@ from backends.backend import Device
 from orchestrator.cost_model.model import CostModel
 from orchestrator.decision import Decision
 from orchestrator.job import Assignment, Estimate
+from orchestrator.placement import Choice
 from orchestrator.records import from_json, to_json
 from orchestrator.sql.archive import Wanted
 from orchestrator.sql.store import SqlStore
@@ -132,6 +133,29 @@ def test_what_cannot_be_asked_again_is_counted(make_log: MakeLog) -> None:
     whole = list(calls([pinned, *log[2:4], replace(log[4], situation=None)], tally))
     assert whole == []
     assert tally == Tally(num_pinned=1, num_too_old=1, num_incomplete=2)
+
+
+def test_a_policy_that_fails_now_answers_nothing(make_log: MakeLog) -> None:
+    class Broken:
+        def place(self, *_: object) -> list[Choice]:
+            raise ZeroDivisionError
+
+    log = make_log("eft", (2,))
+    found = replay(calls(log, Tally()), lambda name: Broken())
+    assert (found.num_different, found.different[0].again) == (2, {})
+
+    class Short:
+        def place(self, *_: object) -> list[Choice]:
+            return [{"a": 1.0}]
+
+    assert replay(calls(log, Tally()), lambda name: Short()).num_different == 2
+
+
+def test_only_what_one_policy_answered(make_log: MakeLog) -> None:
+    first, tally = make_log("eft", (2,)), Tally()
+    second = [replace(one, id=one.id + 2) for one in make_log("random", (3,))]
+    assert [len(call.decisions) for call in calls([*first, *second], tally, "random")] == [3]
+    assert tally == Tally()
 
 
 def test_a_call_that_another_policy_answered_is_asked_of_that_one(make_log: MakeLog) -> None:
