@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import uuid4
 
 from orchestrator.cost_model.model import FOLD_VERSION
 from orchestrator.placement import Backlog, Choice, Lane, Request, Scales
@@ -32,11 +31,13 @@ class Situation:
     instead: str = ""
 
     @staticmethod
-    def of(policy: str, num_asked: int, backlog: Backlog, scales: Scales, instead: str = "") -> Situation:
+    def of(
+        situation_id: str, policy: str, num_asked: int, backlog: Backlog, scales: Scales, instead: str = ""
+    ) -> Situation:
         """As it is now. Loads are sorted, as they will be when they are read again."""
         load_s, warm_up_s = (dict(sorted(told.items())) for told in (backlog.load_s, backlog.warm_up_s))
         told = (backlog.lanes, load_s, warm_up_s, scales)
-        return Situation(uuid4().hex, policy, num_asked, *told, FOLD_VERSION, instead)
+        return Situation(situation_id, policy, num_asked, *told, FOLD_VERSION, instead)
 
     def backlog(self) -> Backlog:
         """A backlog for the policy, its own copy."""

@@ -215,7 +215,7 @@ class Pipeline:
     ) -> list[Answered]:
         """Ask the policy for all jobs that are not pinned. One that fails at them together is asked for each alone."""
         free = [request for request in requests if not request.spec.pin]
-        told = Situation.of(policy, len(free), backlog, self._settings.scales)
+        told = Situation.of(uuid.uuid4().hex, policy, len(free), backlog, self._settings.scales)
         try:
             chosen = self._policies(policy).place(free, told.backlog(), told.scales) if free else []
             choices = dict(zip((request.job_id for request in free), chosen, strict=True))

@@ -36,7 +36,7 @@ def decision(spec: JobSpec) -> Decision:
         for estimate in [Estimate(service_s, 1.0, 0.0, 0.0)]
     )
     request = Request("j", 1, told, 0.0, 1.0, candidates)
-    situation = Situation.of("eft", 1, Backlog(()), SCALES)
+    situation = Situation.of("s", "eft", 1, Backlog(()), SCALES)
     return Decision("j", "eft", 0.0, 0, "b", {}, request, {"a": 1.0}, id=4, group="program", situation=situation)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def asked(number: int, generator: np.random.Generator) -> Request:
 def decide(policy: str, requests: Sequence[Request], *, at: float, cursor: int = 0) -> list[Decision]:
     """One call, as the pipeline makes and logs it."""
     backlog = Backlog(LANES, {"w2": 1 / 3 * len(requests), "w1": 0.1}, {"d": 0.7})
-    told = Situation.of(policy, len(requests), backlog, Scales())
+    told = Situation.of(uuid4().hex, policy, len(requests), backlog, Scales())
     choices = load(policy).place(list(requests), told.backlog(), told.scales)
     return [
         Decision(

@@ -34,7 +34,7 @@ class Fixed:
 
 def call(number: int, at: float, *choices: Choice, warm_up_s: Mapping[str, float] | None = None) -> Call:
     """Jobs that were decided together, on an idle fleet."""
-    told = Situation.of("random", len(choices), Backlog(LANES, {}, dict(warm_up_s or {})), Scales())
+    told = Situation.of(f"s{number}", "random", len(choices), Backlog(LANES, {}, dict(warm_up_s or {})), Scales())
     decisions = []
     for index, choice in enumerate(choices):
         seq = 10 * number + index
