@@ -26,6 +26,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 NUM_RESAMPLES = 2000
+DRAWS_HELD = 1_000_000
+"""Numbers of draws in memory at a time, whatever the length of the log."""
+
 FEW_BATCHES = 20
 """With fewer, a bootstrap's interval is too narrow to be relied on (ours)."""
 
@@ -97,7 +100,7 @@ def estimate(rows: Rows, *, level: float = 0.95, seed: int = 7, num_resamples: i
     uncovered = float(rows.uncovered.mean())
     refused = _refusal(rows, uncovered)
     sums = _by_batch(rows)
-    drawn = _draws(len(sums), num_resamples, seed) @ sums
+    drawn = _resampled(sums, num_resamples, seed)
     names = ("direct",) if refused else tuple(ESTIMATORS)
     whole = sums.sum(axis=0, keepdims=True)
     tails = [50 * (1 - level), 50 * (1 + level)]
@@ -123,8 +126,9 @@ def estimate(rows: Rows, *, level: float = 0.95, seed: int = 7, num_resamples: i
 def difference(first: Floats, second: Floats, batch: NDArray[np.int64], *, level: float = 0.95, seed: int = 7) -> Value:
     """Mean of first - second over jobs, with its interval; batches are drawn whole. All of shape (num_jobs,)."""
     _, index = np.unique(batch, return_inverse=True)
-    sums = np.stack([np.bincount(index, weights=one) for one in (first - second, np.ones(len(first)))], axis=1)
-    drawn = _draws(len(sums), NUM_RESAMPLES, seed) @ sums
+    columns = (first - second, np.ones(len(first), dtype=np.float64))
+    sums: Floats = np.stack([np.bincount(index, weights=one) for one in columns], axis=1).astype(np.float64)
+    drawn = _resampled(sums, NUM_RESAMPLES, seed)
     low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [50 * (1 - level), 50 * (1 + level)])
     return Value(float((first - second).mean()), float(low), float(high))
 
@@ -165,8 +169,11 @@ def _by_batch(rows: Rows) -> Floats:
     return np.stack([np.bincount(index, weights=column) for column in columns], axis=1)
 
 
-def _draws(num_batches: int, num_resamples: int, seed: int) -> Floats:
-    """How often each batch was drawn. Shape (num_resamples, num_batches)."""
+def _resampled(sums: Floats, num_resamples: int, seed: int) -> Floats:
+    """Sums over batches that were drawn with replacement, as many as there are. Shape (num_resamples, columns)."""
+    num_batches = len(sums)
     chances = np.full(num_batches, 1.0 / num_batches)
     generator = np.random.default_rng(seed)
-    return generator.multinomial(num_batches, chances, size=num_resamples).astype(np.float64)
+    at_once = max(1, DRAWS_HELD // num_batches)
+    sizes = [min(at_once, num_resamples - start) for start in range(0, num_resamples, at_once)]
+    return np.concatenate([generator.multinomial(num_batches, chances, size=size) @ sums for size in sizes])
