@@ -1,15 +1,16 @@
 """Canaries: circuits like a job's whose outcome is known, run beside it where its own outcome cannot be judged.
 
-A canary is made of the transpiled circuit, so that it meets the same qubits, gates and waits. What its shots show of the
-known outcome becomes a weight: the share of shots without error, which ``backends.calibration.survival`` predicts.
+A canary is made of the transpiled circuit, so that it meets the same qubits, gates and waits. What its shots show of
+the known outcome becomes a weight: the share of shots without error, which ``backends.calibration.survival`` predicts.
 
-- *Clifford*: every angle is rounded to a quarter turn, up or down by chance so that its mean stays; the ideal is a
-  stabilizer simulation. It is read out as the job is if that leaves half of the bits certain (a GHZ state stays blind to
-  its phase), else in the bases of a stabilizer drawn at random, whose mean is the fidelity of the state
-  [Flammia & Liu 2011, Phys. Rev. Lett. 106 230501; second-hand]. Dynamic circuits are read out as they are.
-- *mirror*: the first half of the gates, a random Pauli, and the inverse of the half [Proctor et al. 2022, Nat. Phys. 18
-  75; second-hand]. The Pauli is carried through the inverse, whose angles change sign where it anticommutes, so that one
-  outcome is certain whatever the angles. Static circuits alone.
+- *Clifford*: every angle is rounded to a quarter turn, up or down by chance so that its mean stays, and alike wherever
+  it occurs, so that what undoes itself still does; the ideal is a stabilizer simulation. It is read out as the job is
+  if that leaves half of the bits certain (a GHZ state stays blind to its phase), else in the bases of a stabilizer
+  drawn at random, whose mean is the fidelity of the state [Flammia & Liu 2011, Phys. Rev. Lett. 106 230501;
+  second-hand]. Dynamic circuits are read out as they are.
+- *mirror*: the first half of the gates, a random Pauli, and the inverse of the half [Proctor et al. 2022, Nat. Phys.
+  18 75; second-hand]. The Pauli is carried through the inverse, whose angles change sign where it anticommutes, so that
+  one outcome is certain whatever the angles. Static circuits alone.
 
 Which one the trip uses was chosen by examples/benchmarks/canaries.py. Not covered: circuits on gates that are not
 Clifford at any angle, such as sqrt-iSWAP.
@@ -62,7 +63,7 @@ class Canary:
     checks: tuple[tuple[int, int], ...]
 
     def weight(self, counts: Mapping[str, int]) -> float:
-        """w of ``w ideal + (1 - w) uniform``, from the share of shots that pass all checks; noise may take it below 0.
+        """Weight of the ideal beside uniform noise, from the shots that pass all checks; chance may take it below 0.
 
         w = (passed - 2^-r) / (1 - 2^-r)  with r checks        (ours)
         """
@@ -110,7 +111,7 @@ def clifford(circuit: QuantumCircuit, calibration: Calibration, *, seed: int) ->
     from circuits.structure import is_dynamic
 
     rng = random.Random(seed)
-    rounded = _rounded(circuit, rng)
+    rounded = _rounded(circuit, {}, rng)
     if not features(rounded).clifford:
         return None
     certain = _checks(rounded)
@@ -120,17 +121,28 @@ def clifford(circuit: QuantumCircuit, calibration: Calibration, *, seed: int) ->
     return Canary(rounded, certain) if turned is None else Canary(turned, _checks(turned))
 
 
-def _rounded(circuit: QuantumCircuit, rng: random.Random) -> QuantumCircuit:
-    """Every angle at one of the two quarter turns beside it, the nearer one more often; bodies of branches, too."""
+def _rounded(circuit: QuantumCircuit, lots: dict[float, float], rng: random.Random) -> QuantumCircuit:
+    """Every angle at one of the two quarter turns beside it, the nearer one more often; bodies of branches, too.
+
+    Args:
+        lots: the one drawn for each distance from a quarter turn.
+    """
+
+    def quarter_turns(angle: float) -> float:
+        nearest = round(2.0 * angle / math.pi)
+        off = 2.0 * angle / math.pi - nearest
+        lot = lots.setdefault(round(abs(off), 9), rng.random())
+        return nearest + (math.copysign(1.0, off) if lot < abs(off) else 0.0)
+
     rounded = circuit.copy_empty_like()
     for item in circuit.data:
         operation = item.operation
         if item.is_control_flow():
-            operation = operation.replace_blocks([_rounded(block, rng) for block in operation.blocks])
+            operation = operation.replace_blocks([_rounded(block, lots, rng) for block in operation.blocks])
         elif item.name in _TURNED:
-            turns = [float(angle) / (math.pi / 2) for angle in operation.params]
+            angles = [quarter_turns(float(angle)) * math.pi / 2.0 for angle in operation.params]
             operation = operation.to_mutable()
-            operation.params = [(math.floor(turn + rng.random())) * math.pi / 2 for turn in turns]
+            operation.params = angles
         rounded._append(item.replace(operation=operation))
     return rounded
 

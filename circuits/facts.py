@@ -68,7 +68,8 @@ class Judgement:
     Attributes:
         fidelity: in [0, 1], relative to the ideal; None if nothing here can tell.
         kind: "score" (a family's score over its ideal), "hellinger" (counts against the exact distribution),
-            or "estimated" (fidelity is None: ask an estimator).
+            "canary" (the share of shots without error, measured on circuits like it whose outcome is known), or
+            "estimated" (fidelity is None: ask an estimator).
         score: the family's raw score.
         ideal_score: what that score would be without noise.
         floor: Hellinger fidelity that a perfect device would be expected to show with that many shots.

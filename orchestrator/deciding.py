@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import gmtime, strftime
 
+from backends import canary
 from backends.backend import Device
 from backends.limits import rejection
 from backends.pricing import unpriced
@@ -129,6 +130,8 @@ def obstacles(
         yield f"it takes at most {device.max_shots} shots, the job has {spec.shots}"
     if facts.adaptive:
         yield f"{facts.group} chooses its next circuits from the last counts, and would queue there for each round"
+    if spec.canary and facts.unjudged:
+        yield "canaries run beside a job on emulated devices alone: submit it without any"
     allowed = against_budgets(balances, estimate.cost_usd, estimate.service_s)
     allowed = allowed or against_limits(spec.limits, (), estimate.cost_usd, estimate.service_s)
     if dear is None and allowed is not None:
@@ -154,5 +157,6 @@ def parts_of(request: Request, choice: Choice, known: Known, scene: Scene) -> li
 def _sized(spec: JobSpec, known: Known, scene: Scene, backend: str, shots: int) -> tuple[Estimate, Estimate]:
     """Prior and estimate of so many shots there: what does not depend on the shots is paid in full by each share."""
     (facts, fits), device = known, scene.fleet.devices[backend]
-    before = prior(device, fits.get(backend, Fit()), shots, scene.times)  # where the job may not go, nobody has looked
+    paid = shots + (canary.num_shots(device, spec.canary, shots) if facts.unjudged else 0)
+    before = prior(device, fits.get(backend, Fit()), paid, scene.times)  # where the job may not go, nobody has looked
     return before, scene.model.estimate(before, device, facts.group, spec.program.content_hash())

@@ -133,6 +133,8 @@ class JobSpec:
         seed: of every random draw of this job.
         memory: keep the outcome of every shot.
         return_compiled: keep the transpiled circuit, as OpenQASM 3 text.
+        canary: where its outcome cannot be judged, so many more shots, as a share of its own, go to circuits like it
+            whose outcome is known (``backends.canary``), on emulated devices; they cost like the rest. 0: none.
         tags: to find it again.
         idempotency_key: a second submission with the same key returns the first job.
         after: ids of jobs that have to be done before it; if one of them fails or is cancelled, so does this one.
@@ -154,6 +156,7 @@ class JobSpec:
     tags: tuple[str, ...] = ()
     idempotency_key: str | None = None
     after: tuple[str, ...] = ()
+    canary: float = 0.0
 
     def __post_init__(self) -> None:
         checks.kind("program", self.program, Program, "a Program; Client.submit makes one of what you have")
@@ -165,6 +168,7 @@ class JobSpec:
         checks.integer("seed", self.seed, 0, 2**31 - 1)
         checks.kind("memory", self.memory, bool, "True or False")
         checks.kind("return_compiled", self.return_compiled, bool, "True or False")
+        checks.number("canary", self.canary, 0.0, 1.0)
         for name in ("allow", "exclude", "tags", "after"):
             checks.texts(name, getattr(self, name))
         if self.idempotency_key is not None:
@@ -343,6 +347,7 @@ class Measurement:
         latency_s: from submission to result, in the ``times`` that count.
         fidelity: relative to the ideal, in [0, 1]; None where no ideal can be computed (then kind is "estimated" and
             the estimate stands in for it).
+        fidelity_kind: as of ``circuits.facts.Judgement``; "canary" is a share of shots without error.
         fidelity_floor: what an ideal device would reach on average with that many shots; None where it has no meaning.
         score: the family's own figure of merit, raw.
         method: the engine or engines that ran, as the backend names them.

@@ -65,6 +65,7 @@ def of_job(
 ) -> Result:
     """The result of a job whose shares are all done. Parallel times are the longest, energy and price the sum."""
     parts = [run.measurement for run in runs]
+    judgement = _by_canaries(assignments, parts) or judgement
     latencies_s = [part.latency_s for part in parts if part.times is Times.EMULATED]
     models = {part.energy_model for part in parts}
     measurement = Measurement(
@@ -99,6 +100,15 @@ def of_job(
         memory=tuple(shot for part in memory for shot in part) if memory else None,
         compiled=compiled or None,
     )
+
+
+def _by_canaries(assignments: Sequence[Assignment], parts: Sequence[Measurement]) -> Judgement | None:
+    """The mean over the shots, where every share was judged by canaries: merged counts say no more than each did."""
+    found = [(a.shots, part.fidelity) for a, part in zip(assignments, parts, strict=True) if part.fidelity is not None]
+    if len(found) < len(parts) or {part.fidelity_kind for part in parts} != {"canary"}:
+        return None
+    shots = sum(number for number, _ in found)
+    return Judgement(sum(number * fidelity for number, fidelity in found) / shots, "canary")
 
 
 def merged_counts(runs: Sequence[Run]) -> Counts:

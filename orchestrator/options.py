@@ -36,6 +36,7 @@ class Options(TypedDict, total=False):
             calibration that is so at the same moment.
         transpile: optimisation level, transpiler seed, initial layout.
         memory: keep every shot.   return_compiled: keep the transpiled circuits.
+        canary: share of the shots to spend besides on circuits like it whose outcome is known, where its own is not.
         tags: to find it again.
         idempotency_key: submitting again with the same key gives the same job.
         after: jobs that have to be done before it, as handles or ids; if one fails or is cancelled, so does this one.
@@ -53,6 +54,7 @@ class Options(TypedDict, total=False):
     transpile: TranspileOptions
     memory: bool
     return_compiled: bool
+    canary: float
     tags: Sequence[str]
     idempotency_key: str | None
     after: Sequence[str | JobHandle]

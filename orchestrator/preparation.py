@@ -31,6 +31,11 @@ class ProgramFacts:
     adaptive: bool
     ideal: Mapping[str, float] | None
 
+    @property
+    def unjudged(self) -> bool:
+        """Whether nobody can tell how good its counts are."""
+        return self.group == "program" and self.ideal is None
+
 
 @dataclass(frozen=True)
 class Fit:

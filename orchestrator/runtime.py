@@ -62,7 +62,12 @@ class Prepared:
 
 @dataclass(frozen=True)
 class ExecuteWork:
-    """Run a share of a job; ``job_id`` says whose log has what is said meanwhile, ``at`` when it is for the device."""
+    """Run a share of a job.
+
+    Attributes:
+        canary: as of the job.
+        job_id: says whose log has what is said meanwhile.   at: when it is for the device.
+    """
 
     program: Program
     limits: Limits
@@ -75,6 +80,7 @@ class ExecuteWork:
     return_compiled: bool
     job_id: str = ""
     at: float | None = None
+    canary: float = 0.0
 
 
 def work_of(job: Job, part: Assignment, facts: ProgramFacts | None, limits: Limits, at: float) -> ExecuteWork:
@@ -92,6 +98,7 @@ def work_of(job: Job, part: Assignment, facts: ProgramFacts | None, limits: Limi
         return_compiled=spec.return_compiled,
         job_id=job.id,
         at=at,
+        canary=spec.canary,
     )
 
 

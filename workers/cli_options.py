@@ -117,6 +117,12 @@ class JobOptions:
     optimization_level: Annotated[int, typer.Option(help="Of the transpiler, 0 to 3.")] = 1
     memory: Annotated[bool, typer.Option("--memory", help="Keep the outcome of every shot.")] = False
     compiled: Annotated[bool, typer.Option("--compiled", help="Keep the transpiled circuits.")] = False
+    canary: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", help="Where nobody knows the ideal: shots for circuits like it whose ideal is known."
+        ),
+    ] = 0.0
     tag: Annotated[list[str] | None, typer.Option(help="To find it again; may be repeated.")] = None
     key: Annotated[str | None, typer.Option(help="Submitting again with the same key gives the same job.")] = None
     pin: Annotated[
@@ -168,6 +174,7 @@ class JobOptions:
             "transpile": TranspileOptions(optimization_level=self.optimization_level),
             "memory": self.memory,
             "return_compiled": self.compiled,
+            "canary": self.canary,
             "tags": tuple(self.tag or ()),
             "allow": names(self.allow),
             "exclude": names(self.exclude),

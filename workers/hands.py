@@ -14,7 +14,7 @@ from typing import Any
 from qiskit import QuantumCircuit, qasm3
 
 import backends
-from backends import clock
+from backends import canary, clock
 from backends.backend import Backend, Device, Execution, SeededBackend, TranspileOptions
 from backends.calibration import survival
 from backends.errors import BackendError, UnsupportedCircuit
@@ -144,7 +144,30 @@ def _execute(work: ExecuteWork, progress: Progress) -> Executed:
     if isinstance(family, AdaptiveFamily):
         return _search(family, prepared, work, prepare_s, compiled, progress)
     execution = _run_seeded(prepared, [work])
-    return executed_of(family, work, execution, 0, prepare_s=prepare_s, run_s=execution.run_s, compiled=compiled)
+    executed = executed_of(family, work, execution, 0, prepare_s=prepare_s, run_s=execution.run_s, compiled=compiled)
+    if work.canary and executed.judgement.fidelity is None and not executed.approximate:
+        return _with_canaries(executed, work, prepared[0])
+    return executed
+
+
+def _with_canaries(executed: Executed, work: ExecuteWork, circuit: QuantumCircuit) -> Executed:
+    """Judged by canaries that run right behind it, if there are any; what they take is a part of what it took."""
+    there = backend(work.backend)
+    device = there.device()
+    shots, seed = canary.num_shots(device, work.canary, work.shots), derive(work.seed, "canary")
+    made = canary.canaries(circuit, device.calibration, seed=seed) if shots and device.calibration is not None else []
+    if not made:
+        return executed
+    runs = canary.runs(made, shots)
+    beside = there.run([one.circuit for one in made], runs, seed=seed)
+    return replace(
+        executed,
+        judgement=Judgement(canary.judged(made, beside.counts), "canary"),
+        run_s=executed.run_s + beside.run_s,
+        device_s=None if executed.device_s is None else executed.device_s + (beside.device_s or 0.0),
+        num_tasks=executed.num_tasks + len(runs),
+        num_shots=executed.num_shots + sum(run.shots for run in runs),
+    )
 
 
 def _solved(family: SolvableFamily, begun: float) -> Executed:
@@ -175,7 +198,7 @@ def _own(work: ExecuteWork) -> dict[str, Any]:
 
 def execute_together(works: Sequence[ExecuteWork]) -> list[Executed] | None:
     """Run alike pieces in one call of their backend. None if they have to be run one by one, as by :func:`execute`."""
-    if len(works) == 1 or _seeded(works[0].backend) is None or works[0].return_compiled:
+    if len(works) == 1 or _seeded(works[0].backend) is None or works[0].return_compiled or works[0].canary:
         return None
     with metered() as spent, clock.at(works[0].at):
         done = _execute_together(works)

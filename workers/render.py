@@ -37,6 +37,7 @@ NUM_BARS = 16
 KINDS = {
     "score": "over its ideal",
     "hellinger": "Hellinger, counts against the ideal",
+    "canary": "canaries beside it, the share of shots without error",
     "estimated": "no ideal is known",
 }
 

@@ -63,6 +63,7 @@ SPEC = JobSpec(
     tags=("night",),
     idempotency_key="once",
     after=("i", "h"),
+    canary=0.1,
 )
 MEASUREMENT = Measurement(
     wait_s=0.1,
