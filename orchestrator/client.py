@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from orchestrator.decision import Decision
     from orchestrator.hindsight import Explanation
     from orchestrator.options import AnyProgram
+    from orchestrator.purchase import Balance
     from orchestrator.quote import Quote
     from orchestrator.settings import Settings
     from orchestrator.store import Announcement, Switch
@@ -398,6 +399,10 @@ class Client:
             JobNotFound: no such job.
         """
         return self._transport.explain(self._transport.job(_job_id(job_id)).id)
+
+    def budgets(self) -> list[Balance]:
+        """What may be spent on real devices, what is set aside for what is under way, and what was spent."""
+        return self._transport.budgets()
 
     # ── keep in order ─────────────────────────────────────────────────────────────────────────────────────────────
     def switches(self) -> list[Switch]:

@@ -61,11 +61,10 @@ class Fleet:
     def backlog(self, outstanding: Iterable[Outstanding], now: float) -> Backlog:
         """Work in front of every worker: what waits, and what is left of what runs.
 
-        A run that has outlasted its estimate is expected to be about to end. In front of a remote device stand the jobs
-        of all its users, as it was last heard of.
+        A run that has outlasted its estimate is expected to be about to end. The queue of a device itself is none of
+        this: an estimate has it (``Estimate.queue_s``), corrected by what was waited there.
         """
-        queues_s = {name: device.availability.queue_s or 0.0 for name, device in self.devices.items() if device.remote}
-        backlog = Backlog(self.lanes, queues_s, {name: self.devices[name].warm_up_s for name in self.cold})
+        backlog = Backlog(self.lanes, warm_up_s={name: self.devices[name].warm_up_s for name in self.cold})
         for work in outstanding:
             gone_s = 0.0 if work.started_at is None else now - work.started_at
             backlog.add(work.backend, max(0.0, work.service_s - gone_s))

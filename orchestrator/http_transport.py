@@ -31,6 +31,7 @@ from orchestrator.hindsight import Explanation
 from orchestrator.http_feed import Feed
 from orchestrator.job import Assignment, Event, Job, JobSpec, JobState, Result
 from orchestrator.notifier import Listener
+from orchestrator.purchase import Balance
 from orchestrator.quote import Quote
 from orchestrator.records import from_json, to_json
 from orchestrator.settings import Settings
@@ -150,6 +151,9 @@ class HttpTransport:
 
     def costs(self) -> list[Learned]:
         return self._ask(list[Learned], "GET", "/costs")
+
+    def budgets(self) -> list[Balance]:
+        return self._ask(list[Balance], "GET", "/budgets")
 
     def switches(self) -> list[Switch]:
         return self._ask(list[Switch], "GET", "/switches")

@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
-from backends.backend import Device
+from backends.backend import Device, TranspileOptions
 from circuits.program import Program
 from orchestrator.job import Job, JobSpec
 from orchestrator.logs import working_on
@@ -38,12 +38,20 @@ class Preparer:
         self._lock = threading.Lock()
 
     def facts(self, program: Program) -> ProgramFacts | None:
-        """A program's facts, if it was ever prepared."""
+        """A program's facts, worked out anew where they were removed meanwhile; None if they cannot be."""
         program_hash = preparation_key(program)
         self._recall([program_hash], [])
         with self._lock:
             known = self._kept.get(program_hash)
-        return None if known is None else known.facts
+        if known is None:
+            work = PrepareWork(program, self._settings.program_limits, (), TranspileOptions())
+            try:
+                known = self._keep(program_hash, Preparation(self._worked_out(work)[0], {}))
+            except RuntimeFailure as failed:
+                log.warning("what was known of a program is gone, and cannot be worked out anew: %s", failed)
+                return None
+            self._save({program_hash: known})
+        return known.facts
 
     def prepare(self, jobs: Sequence[Job], devices: Mapping[str, Device]) -> list[Known | RuntimeFailure]:
         """Prepare the programs of the first of these jobs, as many as can be before the window closes; at least one.

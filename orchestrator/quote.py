@@ -81,7 +81,9 @@ class Offer:
     Attributes:
         share: of the shots that would go there by the job's policy or pin.
         rejections: empty if it is feasible. Figures are None where nothing is known of how the program fits.
-        latency_s: waiting and service together.   cost: expected cost by the job's objective.
+        wait_s: behind what is placed there.   queue_s: at the device itself; None where nothing waits there, or it does
+            not count.
+        latency_s: both, and what follows: its service, or an emulated device's own time where that counts.   cost: expected cost by the job's objective.
         num_observations: of such programs there.
         energy_model, energy_kind, price_source: how energy and price are known.
     """
@@ -101,6 +103,7 @@ class Offer:
     energy_j: Figure | None = None
     cost_usd: Figure | None = None
     cost: float | None = None
+    queue_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,8 @@ class Quoter:
             self._free.release()
         if isinstance(known, RuntimeFailure):
             raise PlacementError(known.failure.message)
-        scene = Scene(fleet, fleet.backlog(look.outstanding, look.now), self._learn(), look.now)
+        backlog = fleet.backlog(look.outstanding, look.now)
+        scene = Scene(fleet, backlog, self._learn(), look.now, self._settings.times)
         return quote_of(job, known, scene, self._policies, self._settings.scales)
 
 
@@ -210,9 +214,11 @@ def _offer(candidate: Candidate, request: Request, known: Known, scene: Scene, s
     spread = scene.model.spread(name, known[0].group)
     service_s = _around(estimate.service_s, spread.log_time, PRIOR_LOG_TIME)
     follows = PRIOR_LOG_TIME if device.kind == "simulator" else 0.0  # a simulator's energy and price follow its time
+    device_s = None if estimate.device_s is None else _around(estimate.device_s, Mean(), 0.0)
     return replace(
         offer,
-        latency_s=_behind(candidate.wait_s, service_s),
+        queue_s=estimate.queue_s,
+        latency_s=_behind(candidate.wait_s + (estimate.queue_s or 0.0), device_s or service_s),
         service_s=service_s,
         fidelity=_fidelity(estimate.fidelity, device, spread),
         energy_j=_around(estimate.energy_j, spread.log_energy, follows),

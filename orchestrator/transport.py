@@ -99,6 +99,10 @@ class Transport(Protocol):
         """What was learned."""
         ...
 
+    def budgets(self) -> list[Balance]:
+        """The budgets that bind whoever looks through here, with what was taken from them."""
+        ...
+
     def switches(self) -> list[Switch]:
         """Backends and workers that an operator has taken out of service."""
         ...
@@ -253,7 +257,6 @@ class StoreTransport:
         return end
 
     def budgets(self) -> list[Balance]:
-        """The budgets that bind whoever looks through here, with what was taken from them."""
         projects = None if self._project is None else [self._project]
         return [one for mine in self._open().balances(projects).values() for one in mine]
 

@@ -158,7 +158,7 @@ def prune(
         bool, typer.Option("--vacuum", help="SQLite: shrink the file afterwards; who writes meanwhile waits.")
     ] = False,
 ) -> None:
-    """Remove jobs that ended long ago, with their events, decisions and results. It can be interrupted and repeated."""
+    """Remove jobs that ended long ago, with all that is theirs alone. It can be interrupted and repeated."""
     age_s = span_s(older_than, "--older-than")
     with store_of(common) as store:
         before = store.now() - age_s
@@ -176,11 +176,12 @@ def prune(
             if telemetry:
                 folded = partial(store.prune_telemetry, FOLD_VERSION, before=before, most=PRUNED_AT_ONCE)
                 num_seen = sum(_until_none(folded))
+            num_programs = store.prune_programs()
         if vacuum:
             _vacuum(store)
-    measured = f" and {num_seen} measurements" if telemetry else ""
-    record = {"jobs": num_jobs, "measurements": num_seen, "removed": True}
-    show(common, record, lambda: f"removed {num_jobs} jobs{measured}")
+    measured = f", {num_seen} measurements" if telemetry else ""
+    record = {"jobs": num_jobs, "measurements": num_seen, "programs": num_programs, "removed": True}
+    show(common, record, lambda: f"removed {num_jobs} jobs{measured} and what was known of {num_programs} programs")
 
 
 def export(

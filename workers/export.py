@@ -90,6 +90,7 @@ def _measurement(of: Callable[[Any], Measurement]) -> dict[str, tuple[Kind, Call
         "queue_s": ("number", lambda row: of(row).queue_s),
         "experiment_at": ("time", lambda row: of(row).at),
         "times": ("text", lambda row: of(row).times.value),
+        "energy_model": ("text", lambda row: of(row).energy_model),
     }
 
 
@@ -145,6 +146,8 @@ TABLES: dict[str, Columns] = {
         "deadline_s": ("number", lambda job: job.spec.limits.deadline_s),
         "max_cost_usd": ("number", lambda job: job.spec.limits.max_cost_usd),
         "timeout_s": ("number", lambda job: job.spec.limits.timeout_s),
+        "max_qpu_s": ("number", lambda job: job.spec.limits.max_qpu_s),
+        "canary": ("number", lambda job: job.spec.canary),
         "tags": ("json", lambda job: job.spec.tags),
         "after": ("json", lambda job: job.spec.after),
         "cancel_requested": ("truth", lambda job: job.cancel_requested),

@@ -16,11 +16,13 @@ from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, delete, func, select
 
+from circuits.program import Program
 from orchestrator.census import PRUNED
 from orchestrator.decision import Situation
 from orchestrator.errors import ConfigurationError
 from orchestrator.job import FINAL_JOB_STATES, Assignment, Event, Job, JobState, Result
 from orchestrator.placement import Candidate
+from orchestrator.preparation import preparation_key
 from orchestrator.records import from_json
 from orchestrator.sql import schema as sql
 from orchestrator.sql.census import count_incidents
@@ -165,6 +167,29 @@ class SqlArchive:
                 tx.execute(delete(sql.telemetry).where(sql.telemetry.c.id <= old[-1].id))
             return len(old)
 
+    def prune_programs(self) -> int:
+        """Remove what was worked out about programs that no job here refers to; the number of programs.
+
+        A job that comes with such a program meanwhile, or later, has it worked out anew.
+        """
+        with self._db.read() as tx:
+            known = set(tx.execute(select(sql.programs.c.hash)).scalars())
+            last = tx.execute(select(func.max(sql.jobs.c.seq))).scalar() or 0
+        seq = 0
+        while known and seq < last:
+            specs = select(sql.jobs.c.seq, sql.jobs.c.spec).where(sql.jobs.c.seq > seq).order_by(sql.jobs.c.seq)
+            with self._db.read() as tx:
+                page = tx.execute(specs.limit(PAGE)).all()
+            known -= {preparation_key(from_json(_Programmed, row.spec).program) for row in page}
+            seq = page[-1].seq if page else last
+        gone = sorted(known)
+        for start in range(0, len(gone), PAGE):
+            hashes = gone[start : start + PAGE]
+            with self._db.write() as tx:
+                tx.execute(delete(sql.fits).where(sql.fits.c.program_hash.in_(hashes)))
+                tx.execute(delete(sql.programs).where(sql.programs.c.hash.in_(hashes)))
+        return len(gone)
+
     # ── read ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def pages(self, wanted: Wanted) -> Iterator[Page]:
         """The jobs that there are now and everything of theirs, a page at a time; each is one transaction."""
@@ -232,6 +257,11 @@ def conditions_of(wanted: Wanted) -> list[ColumnElement[bool]]:
 @dataclass(frozen=True)
 class _Dated:
     at: float
+
+
+@dataclass(frozen=True)
+class _Programmed:
+    program: Program
 
 
 def _sqlite_file(url: URL) -> str | None:

@@ -223,11 +223,12 @@ def shelf(tmp_path: Path, spec: JobSpec) -> tuple[Path, list[str]]:
 class TestKeeping:
     def test_prune_counts_and_then_removes(self, shelf: tuple[Path, list[str]]) -> None:
         folder, jobs = shelf
-        assert document(folder, "prune", "--older-than", "1d") == {"jobs": 0, "measurements": 0, "removed": True}
+        none = {"jobs": 0, "measurements": 0, "programs": 0, "removed": True}
+        assert document(folder, "prune", "--older-than", "1d") == none
         assert document(folder, "prune", "--older-than", "0s", "--dry-run") == {"jobs": 3, "removed": False}
         assert len(document(folder, "jobs")) == 4
         done = said(folder, "prune", "--older-than", "0s", "--telemetry", "--vacuum")
-        assert done.stdout == "removed 3 jobs and 0 measurements\n"
+        assert done.stdout == "removed 3 jobs, 0 measurements and what was known of 0 programs\n"
         assert [job["job_id"] for job in document(folder, "jobs")] == [jobs[3]]
 
     def test_a_backup_is_put_back_by_copying_it(self, shelf: tuple[Path, list[str]], tmp_path: Path) -> None:
