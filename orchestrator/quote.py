@@ -83,7 +83,8 @@ class Offer:
         rejections: empty if it is feasible. Figures are None where nothing is known of how the program fits.
         wait_s: behind what is placed there.   queue_s: at the device itself; None where nothing waits there, or it does
             not count.
-        latency_s: both, and what follows: its service, or an emulated device's own time where that counts.   cost: expected cost by the job's objective.
+        latency_s: both, and what follows: its service, or an emulated device's own time where that counts.
+        cost: expected cost by the job's objective.
         num_observations: of such programs there.
         energy_model, energy_kind, price_source: how energy and price are known.
     """

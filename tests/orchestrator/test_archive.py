@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from circuits.features import features
+from circuits.program import Program
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel
 from orchestrator.errors import ConfigurationError, JobNotFound
-from orchestrator.job import Assignment, Estimate, Failure, Job, JobState, Limits, Measurement, Result
+from orchestrator.job import Assignment, Estimate, Failure, Job, JobSpec, JobState, Limits, Measurement, Result
 from orchestrator.lifecycle import Completed
 from orchestrator.measure import placement
 from orchestrator.placement import Candidate
+from orchestrator.preparation import Fit, Preparation, ProgramFacts, preparation_key
 from orchestrator.sql import schema as sql
 from orchestrator.sql.archive import PAGE, Wanted
 from orchestrator.sql.ledger import append_observations
@@ -65,6 +68,27 @@ def soon(store: SqlStore) -> float:
 
 
 # ── remove ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_what_is_known_of_programs_goes_with_the_last_job_that_has_them(
+    store: SqlStore, submit: Submit, done: Callable[..., Job], spec: JobSpec
+) -> None:
+    other = Program("openqasm2", text="OPENQASM 2.0; qreg q[1];")
+    facts = ProgramFacts("program", features(spec.program.load().build()), adaptive=False, ideal=None)
+    prepared = {preparation_key(one): Preparation(facts, {"key": Fit(num_gates=2)}) for one in (spec.program, other)}
+    store.save_prepared({**prepared, "of an older version": Preparation(facts, {})})
+    ended, waiting = done(), submit(program=other)
+    assert store.prune_programs() == 1, "no job has it under its old key"
+    assert store.prepared(list(prepared), ["key"]) == prepared
+    store.prune(before=soon(store), most=10)
+    with pytest.raises(JobNotFound):
+        store.job(ended.id)
+    assert store.prune_programs() == 1
+    assert list(store.prepared(list(prepared), ["key"])) == [preparation_key(other)]
+    assert store.job(waiting.id)
+    with store._db.read() as tx:
+        assert tx.execute(select(func.count()).select_from(sql.fits)).scalar_one() == 1
+    assert store.prune_programs() == 0
+
+
 def test_a_job_goes_with_everything_of_its_own_and_nothing_else(store: SqlStore, done: Callable[..., Job]) -> None:
     gone = done(tags=("a", "b"))
     with_one = rows(store)

@@ -14,7 +14,7 @@ from backends.backend import HERE, Availability
 from backends.pricing import Price
 from circuits.features import features
 from orchestrator.cost_model.model import CostModel
-from orchestrator.deciding import Scene, movable_parts, obstacles, parts_of, request_of
+from orchestrator.deciding import Scene, movable_parts, obstacles, parts_of, request_of, with_candidates
 from orchestrator.fleet import Fleet
 from orchestrator.job import Assignment, AssignmentState, Estimate, Failure, Job, JobSpec, JobState, Limits
 from orchestrator.lifecycle import Rules
@@ -78,6 +78,28 @@ def test_why_a_remote_device_is_none_for_a_job(
     assert re.search(why, said)
     assert list(obstacles(replace(far, kind="simulator", availability=HERE), about, asked_for, dear, budget, 1e9)) == []
     assert list(obstacles(device("far"), known[0], spec, dear, (), 1e9)) == []
+
+
+def test_canaries_run_on_emulated_devices_and_are_expected_beforehand(spec: JobSpec, known: Known) -> None:
+    guadalupe = backends.load("fake_guadalupe").device()
+    fleet = Fleet.of([Announcement(one.name, "w@host", 1, one) for one in (guadalupe, device("far"))])
+    where = Scene(fleet, fleet.backlog((), 10.0), CostModel(), 10.0)
+    fit = Fit(num_qubits=2, num_gates=2, fidelity=0.9, duration_s=1e-6)
+    facts = replace(known[0], ideal=None)
+
+    def candidates(share: float, about: ProgramFacts) -> dict[str, Any]:
+        request = with_candidates(
+            Waiting(job(replace(spec, shots=10_000, canary=share), 10_000)),
+            (about, dict.fromkeys(fleet.devices, fit)),
+            where,
+        )
+        return {one.backend: one for one in request.candidates}
+
+    none, some, judged = candidates(0.0, facts), candidates(0.5, facts), candidates(0.5, known[0])
+    assert some["fake_guadalupe"].prior.cost_usd == pytest.approx(1.5 * none["fake_guadalupe"].prior.cost_usd)
+    assert judged["fake_guadalupe"].prior == none["fake_guadalupe"].prior, "whose outcome is known needs none"
+    assert any("canaries" in why for why in some["far"].rejections)
+    assert not any("canaries" in why for why in (*none["far"].rejections, *judged["far"].rejections))
 
 
 def job(spec: JobSpec, to_place: int = 100, num_placements: int = 0) -> Job:

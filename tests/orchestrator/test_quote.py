@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 import backends
+from backends.backend import REPETITION_S, Availability
 from circuits.features import features
 from orchestrator import quote as quoting
 from orchestrator.cost_model.model import CostModel
 from orchestrator.deciding import Scene
 from orchestrator.errors import PlacementError, TransportError
 from orchestrator.fleet import Fleet
-from orchestrator.job import Estimate, Failure, Job, JobSpec, JobState, Limits, Objective
+from orchestrator.job import Estimate, Failure, Job, JobSpec, JobState, Limits, Objective, Times
 from orchestrator.placement import Scales
 from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.quote import AT_ONCE, LEVEL, Figure, Offer, Quote, Quoter, quote_of
@@ -27,6 +28,7 @@ from orchestrator.store import Announcement
 from orchestrator.telemetry import Observation
 from policies import load as load_policy
 
+QUEUE_S = 40.0
 NAMES = ("aer_mps", "aer_statevector", "fake_hanoi")
 Ask = Callable[..., Quote]
 
@@ -36,7 +38,12 @@ def ask(spec: JobSpec) -> Ask:
     """Quotes a Bell pair; any field of its specification can be given, the model, and devices to serve."""
 
     def one(
-        model: CostModel | None = None, *, unpriced: tuple[str, ...] = (), cannot: str = "", **fields: object
+        model: CostModel | None = None,
+        *,
+        unpriced: tuple[str, ...] = (),
+        cannot: str = "",
+        times: Times = Times.WALL,
+        **fields: object,
     ) -> Quote:
         asked = replace(spec, **fields)
         circuit = asked.program.load().build()
@@ -46,10 +53,11 @@ def ask(spec: JobSpec) -> Ask:
         if cannot:
             fits[cannot] = Fit(cannot="it is too wide")
         devices = {name: backends.load(name).device() for name in NAMES}
+        devices["fake_hanoi"] = replace(devices["fake_hanoi"], availability=Availability(queue_s=QUEUE_S))
         for name in unpriced:
             devices[name] = replace(devices[name], price=None)
         fleet = Fleet.of([Announcement(name, "w@host", 1, device) for name, device in devices.items()])
-        scene = Scene(fleet, fleet.backlog((), 10.0), model or CostModel(), 10.0)
+        scene = Scene(fleet, fleet.backlog((), 10.0), model or CostModel(), 10.0, times)
         job = Job("", 0, asked, JobState.SUBMITTED, 10.0, to_place=asked.shots)
         return quote_of(job, (facts, fits), scene, load_policy, Scales())
 
@@ -143,6 +151,18 @@ def test_who_is_excluded_says_why_and_has_figures_only_where_they_mean_something
     assert excluded.latency_s is None
     assert "below min_fidelity 0.99" in bad.rejections[0]
     assert bad.latency_s is not None
+
+
+def test_a_devices_own_queue_and_time_count_where_the_times_do(ask: Ask) -> None:
+    wall, emulated = (offer(ask(times=times), "fake_hanoi") for times in Times)
+    assert wall.queue_s is None
+    assert emulated.queue_s == QUEUE_S
+    busy_s = 100 * (2e-6 + REPETITION_S)
+    assert ends(emulated.latency_s)[1] == pytest.approx(emulated.wait_s + QUEUE_S + busy_s)
+    assert ends(emulated.service_s) == ends(wall.service_s), "its worker is as busy as before"
+    assert emulated.cost is not None
+    assert wall.cost is not None
+    assert emulated.cost > wall.cost + 0.5 * QUEUE_S
 
 
 def test_an_unknown_price_excludes_a_device(ask: Ask) -> None:

@@ -210,6 +210,7 @@ def test_what_no_job_can_be(new_assignment: Callable[..., Assignment]) -> None:
         (lambda: Limits(timeout_s=0), "timeout_s"),
         (lambda: JobSpec(program=SPEC.program, priority=10), "priority"),
         (lambda: JobSpec(program=SPEC.program, seed=-1), "seed"),
+        (lambda: JobSpec(program=SPEC.program, canary=2.0), "canary"),
         (lambda: JobSpec(program=SPEC.program, pin={"a": 0.5}), "add up to 1"),
         (lambda: JobSpec(program=SPEC.program, pin={"a": float("nan"), "b": 0.5}), "finite"),
         (lambda: JobSpec(program=SPEC.program, shots=1, pin={"a": 0.5, "b": 0.5}), "at least one for each"),

@@ -70,6 +70,19 @@ def test_of_parallel_shares_the_longest_counts(new_assignment: Callable[..., Ass
     assert whole.latency_s == parts[1].latency_s
 
 
+def test_shares_that_canaries_judged_are_judged_by_their_shots(new_assignment: Callable[..., Assignment]) -> None:
+    shares = [new_assignment(id="job-0", shots=100), new_assignment(id="job-1", shots=300)]
+
+    def whole(*judged: Judgement) -> Measurement:
+        parts = [measured(Times.WALL, new_assignment, replace(executed(), judgement=one)) for one in judged]
+        runs = [Run({"0": 1}, part) for part in parts]
+        return measure.of_job(JOB, shares, runs, Judgement(None, "estimated"), now=110.0).measurement
+
+    both = whole(Judgement(0.8, "canary"), Judgement(0.6, "canary"))
+    assert (both.fidelity, both.fidelity_kind) == (pytest.approx(0.65), "canary")
+    assert whole(Judgement(0.8, "canary"), Judgement(None, "estimated")).fidelity is None
+
+
 def test_the_prior_has_the_devices_times_only_where_they_count() -> None:
     wall, emulated = (prior(EMULATED, FIT, 1000, times) for times in Times)
     assert (wall.queue_s, wall.device_s, wall.elapsed_s) == (None, None, wall.service_s)

@@ -44,10 +44,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, flower_port: int, http_por
 
 
 @pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def embedded_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Those of the embedded client."""
+    return Settings(data_dir=tmp_path_factory.mktemp("embedded"), backends=FLEET, heartbeat_s=1.0)
+
+
+@pytest.fixture(scope="session")
+def embedded(embedded_settings: Settings) -> Iterator[Client]:
     """One embedded client for all tests that need no folder of their own."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("embedded"), backends=FLEET, heartbeat_s=1.0)
-    with Client(settings=settings) as client:
+    with Client(settings=embedded_settings) as client:
         yield client
 
 

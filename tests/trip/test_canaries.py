@@ -56,17 +56,3 @@ def test_it_is_judged_and_pays_for_what_judged_it(client: Client) -> None:
     with console.capture() as shown:
         console.print(render.result(found))
     assert "canaries beside it" in " ".join(shown.get().split())
-
-
-def test_shares_that_canaries_judged_are_judged_together(client: Client) -> None:
-    with client:
-        pin = {"virtual_manila": 0.5, "aer_statevector": 0.5}
-        mixed = client.submit(chain(), shots=SHOTS, pin=pin, canary=0.5).result(TIMEOUT_S)
-        assert mixed.measurement.fidelity_kind == "estimated", "a simulator without errors has no canaries"
-
-
-def test_a_share_of_the_shots_is_a_share(client: Client) -> None:
-    from orchestrator.errors import InvalidJob
-
-    with client, pytest.raises(InvalidJob, match="canary"):
-        client.submit(chain(), canary=2.0)

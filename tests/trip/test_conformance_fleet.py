@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from orchestrator import Client, JobHandle, Limits
 from orchestrator.client import job_spec
 from orchestrator.errors import JobCancelled, JobFailed
 from orchestrator.job import AssignmentState
+from orchestrator.purchase import Budget
+from orchestrator.sql.store import SqlStore
 
 TIMEOUT_S = 120.0
 
@@ -189,3 +191,24 @@ def test_an_endless_program_costs_its_neighbours_nothing(client: Client, bell: P
     with pytest.raises(JobFailed, match=r"hard limit of 1 s"):
         endless.result(TIMEOUT_S)
     assert any(endless.id in batch and len(batch) > 1 for batch in batches([*jobs, endless])), "it was in a batch"
+
+
+def test_budgets_are_shown_with_what_was_taken_from_them(client: Client, request: pytest.FixtureRequest) -> None:
+    settings = request.getfixturevalue(
+        "embedded_settings" if client is request.getfixturevalue("embedded") else "cluster"
+    )
+    assert client.budgets() == []
+    with closing(SqlStore(settings.resolved_store_url)) as store:
+        store.set_budget(Budget("lab", max_usd=5.0))
+        store.set_budget(Budget("*", max_qpu_s=60.0))
+        try:
+            found = client.budgets()
+        finally:
+            store.set_budget(Budget("lab"))
+            store.set_budget(Budget("*"))
+    assert [(one.budget.project, one.budget.max_usd, one.budget.max_qpu_s) for one in found] == [
+        ("*", None, 60.0),
+        ("lab", 5.0, None),
+    ]
+    assert all((one.reserved_usd, one.spent_usd, one.spent_s) == (0.0, 0.0, 0.0) for one in found)
+    assert client.budgets() == []

@@ -13,7 +13,7 @@ import pytest
 from circuits.steane import Steane
 from orchestrator import Client
 from orchestrator.errors import ConfigurationError, JobFailed
-from orchestrator.job import Job
+from orchestrator.job import Job, Limits
 from orchestrator.settings import Settings
 from orchestrator.sql.archive import Wanted
 from orchestrator.sql.store import SqlStore
@@ -31,7 +31,13 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SqlStore, d
     """A store after one job of each kind: shared, scored, failed."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("export"), backends=FLEET)
     with Client(settings=settings) as client:
-        shared = client.submit(BELL, shots=301, pin={"aer_statevector": 0.5, "aer_mps": 0.5}, tags=["ä", "b"])
+        shared = client.submit(
+            BELL,
+            shots=301,
+            pin={"aer_statevector": 0.5, "aer_mps": 0.5},
+            tags=["ä", "b"],
+            limits=Limits(max_qpu_s=5.0),
+        )
         scored = client.submit(Steane(rounds=1), shots=100, pin="aer_mps")
         failed = client.submit(BELL, pin="cirq_simulator", exclude=["aer_mps"])
         shared.result(timeout=60.0)
@@ -58,6 +64,7 @@ def test_every_record_comes_back(jobs: tuple[SqlStore, dict[str, Job]], tmp_path
     rows = {row["job_id"]: row for row in read(tmp_path / "out", "jobs")}
     assert list(rows) == [job.id for job in sorted(found.values(), key=lambda job: job.seq)]
     shared = rows[found["shared"].id]
+    assert (shared["max_qpu_s"], shared["canary"]) == (5.0, 0.0)
     assert (shared["state"], shared["shots"], json.loads(shared["tags"])) == ("done", 301, ["ä", "b"])
     assert shared["family"] is None
     assert shared["submitted_at"] == _time(found["shared"].submitted_at)
@@ -71,6 +78,7 @@ def test_every_record_comes_back(jobs: tuple[SqlStore, dict[str, Job]], tmp_path
         assert json.loads(row["counts"]) == result.counts
         assert (row["fidelity"], row["latency_s"]) == (result.measurement.fidelity, result.measurement.latency_s)
         assert row["decision_id"] == result.placement.decision
+        assert row["energy_model"] == result.measurement.energy_model
     seen = read(tmp_path / "out", "measurements")
     assert sorted((row["number"], row["service_s"]) for row in seen) == [
         (number, one.measurement.service_s) for number, one in store.observations()
