@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends import last_heard
 from backends.backend import REPETITION_S, Device, Execution, TranspileOptions
+from backends.braket_compiled import expected_weight
 from backends.braket_errors import REMEDY, in_our_words
 from backends.braket_profile import Profile, read_profile
 from backends.braket_program import bits_of, read_shots, write_program
@@ -335,7 +336,13 @@ class Braket:
         )
         compiled = [result.get_compiled_circuit() or "" for result in results]
         as_openqasm = all(text.lstrip().startswith("OPENQASM") for text in compiled)  # Rigetti answers in Quil
-        return Delivery(execution, compiled=tuple(compiled) if as_openqasm else None)
+        profile = self._profile()
+        weights = [expected_weight(text, profile.labels, profile.device) for text in compiled] if profile else None
+        return Delivery(
+            execution,
+            compiled=tuple(compiled) if as_openqasm else None,
+            weights=None if weights is None else tuple(weights),
+        )
 
     def cancel(self, ticket: Ticket) -> None:
         """Withdraw every task that has not ended; the first error is told after all were tried."""

@@ -69,12 +69,15 @@ class Delivery:
         billed_usd: what the provider says it costs; None where it does not say, so that the price table decides.
         billed_s: seconds of the device that it charges for; None likewise.
         compiled: what it really ran, as OpenQASM 3 text, where it tells.
+        weights: of each run, the share of shots without error that the device's calibration lets one expect of what it
+            really ran; None where nobody tells what that was.
     """
 
     execution: Execution
     billed_usd: float | None = None
     billed_s: float | None = None
     compiled: tuple[str, ...] | None = None
+    weights: tuple[float | None, ...] | None = None
 
 
 @runtime_checkable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from backends.backend import Device
 from backends.energy import spent
@@ -58,6 +59,13 @@ def of_assignment(
         times=times,
         energy_model=energy.model,
     )
+
+
+def prior_of(assignment: Assignment, executed: Executed) -> Estimate:
+    """What calibration let one expect: of what its provider says it really ran, else of what was placed."""
+    if executed.expected is None:
+        return assignment.prior
+    return replace(assignment.prior, fidelity=executed.expected)
 
 
 def of_job(

@@ -410,7 +410,7 @@ class Pipeline:
             num_qubits=facts.features.num_qubits,
             num_gates=facts.features.num_gates,
             shots=assignment.shots,
-            prior=assignment.prior,
+            prior=measure.prior_of(assignment, executed),
             estimate=assignment.estimate,
             predicted_wait_s=assignment.wait_s,
             measurement=measured,

@@ -114,6 +114,7 @@ class Executed:
         billed_usd: what was paid for it; None lets the device's price decide.
         counts: of the circuit; of an adaptive job, of its last circuit.
         method, approximate: as of ``backends.backend.Execution``.
+        expected: fidelity that calibration lets one expect of what a provider really ran; None where it does not tell.
         cpu_s: CPU time of all of it, judging included.   rapl_j: its energy, where the processor tells.
     """
 
@@ -135,6 +136,7 @@ class Executed:
     cpu_s: float | None = None
     rapl_j: float | None = None
     billed_usd: float | None = None
+    expected: float | None = None
 
 
 class Word(StrEnum):

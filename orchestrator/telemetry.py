@@ -14,7 +14,8 @@ class Observation:
     Attributes:
         group: what the cost model pools it with.
         program_hash: content of the program; identical jobs share it.
-        prior: calibration and features alone.   estimate: what the model said when it was placed.
+        prior: calibration and features alone; its fidelity is that of what a provider says it really ran.
+        estimate: what the model said when it was placed.
         num_qubits, num_gates: of the circuit as logical program.
         at: when it ended, seconds since the epoch.
     """

@@ -6,7 +6,7 @@ Parsed programs, live backends and transpiled circuits are kept, so that the nex
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any
@@ -110,15 +110,19 @@ def _fit(
         return Fit(cannot=str(error))
     there = features(fitted)
     lives = survival(fitted, device)
-    weight = lives.weight
-    predicted = mixture_fidelity(family, weight, ideal, known.num_clbits)
     return Fit(
         num_qubits=there.num_qubits,
         num_gates=there.num_gates,
-        fidelity=weight if predicted is None else predicted,
+        fidelity=expected(family, lives.weight, ideal, known.num_clbits),
         duration_s=lives.duration_s,
         bonds=bonds(fitted) if device.cost_curve is not None and device.cost_curve.sees_bonds else NO_BONDS,
     )
+
+
+def expected(family: CircuitFamily, weight: float, ideal: Mapping[str, float] | None, num_clbits: int) -> float:
+    """The fidelity to expect if that share of the shots is without error; the share itself where no ideal is known."""
+    predicted = mixture_fidelity(family, weight, ideal, num_clbits)
+    return weight if predicted is None else predicted
 
 
 def execute(work: ExecuteWork, progress: Progress) -> Executed:

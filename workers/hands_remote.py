@@ -143,7 +143,7 @@ def _executed(work: RemoteWork, delivery: Delivery) -> Executed:
         circuits = hands.transpiled(to_json(one.program), one.limits, one.backend, one.options)
         compiled = tuple(qasm3.dumps(circuit) for circuit in circuits)
     execution = delivery.execution
-    return hands.executed_of(
+    executed = hands.executed_of(
         family,
         one,
         execution,
@@ -152,6 +152,10 @@ def _executed(work: RemoteWork, delivery: Delivery) -> Executed:
         run_s=execution.run_s,
         compiled=compiled if one.return_compiled else None,
     )
+    weight = None if delivery.weights is None else delivery.weights[0]
+    if weight is None:
+        return executed
+    return replace(executed, expected=hands.expected(family, weight, one.ideal, family.build().num_clbits))
 
 
 def _ticket(work: RemoteWork) -> Ticket:

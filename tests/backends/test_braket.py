@@ -23,6 +23,7 @@ import backends
 from backends import last_heard
 from backends.backend import TranspileOptions
 from backends.braket import Braket, client_token
+from backends.calibration import survival
 from backends.errors import (
     CredentialsMissing,
     CredentialsRefused,
@@ -119,6 +120,16 @@ def test_each_makers_device_runs_what_it_was_sent(service: Address, name: str) -
     assert done.execution.device_s is not None
     assert 0 < done.execution.device_s < 10
     assert done.execution.queue_s is not None
+    weights = done.weights
+    assert weights is not None
+    if name == "braket_forte":
+        assert weights == (None, None, None), "IonQ does not tell what it ran"
+    else:
+        bare = prepared[0].copy_empty_like()  # barriers are not sent
+        bare.data = [item for item in prepared[0].data if item.name != "barrier"]
+        assert weights[0] == pytest.approx(survival(bare, qpu.device()).weight)
+        assert weights[1] is not None
+        assert weights[0] > weights[1] == weights[2], "more gates, more errors"
     if name == "braket_garnet":
         assert done.compiled is not None
         assert done.compiled[0].startswith("OPENQASM 3.0;")

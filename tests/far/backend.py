@@ -31,6 +31,9 @@ from tests.far.server import URL
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
+WEIGHT = 0.9
+"""What its calibration says of whatever it ran."""
+
 NAME = "far"
 WAIT_S = 40.0
 
@@ -84,7 +87,7 @@ class Far:
     def fetch(self, ticket: Ticket, runs: Sequence[Run], *, memory: bool = False) -> Delivery:
         told = self._ask("fetch", id=ticket.remote_ids[0])
         execution = Execution((told["counts"],), run_s=0.05, method=NAME, device_s=0.05, queue_s=0.25)
-        return Delivery(execution, billed_usd=told["usd"], billed_s=0.05)
+        return Delivery(execution, billed_usd=told["usd"], billed_s=0.05, weights=(WEIGHT,))
 
     def cancel(self, ticket: Ticket) -> None:
         self._ask("cancel", id=ticket.remote_ids[0])

@@ -17,6 +17,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -24,7 +25,7 @@ import time
 import urllib.request
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -243,8 +244,11 @@ def run_task(task: dict[str, Any]) -> str:
     outcomes: dict[str, Any] = {"measurements": result.measurements.tolist()}
     if provider == "IonQ":  # it tells frequencies instead of shots
         outcomes = {"measurementProbabilities": dict(result.measurement_probabilities)}
-    header = {"name": "braket.task_result.iqm_metadata", "version": "1"}
-    told_more = {"iqmMetadata": {"braketSchemaHeader": header, "compiledProgram": source}} if provider == "IQM" else {}
+    told_more = {}
+    if provider in COMPILED:
+        kind, write = COMPILED[provider]
+        header = {"name": f"braket.task_result.{kind}_metadata", "version": "1"}
+        told_more = {f"{kind}Metadata": {"braketSchemaHeader": header, "compiledProgram": write(source)}}
     text = GateModelTaskResult.parse_obj(
         {
             **outcomes,
@@ -254,6 +258,21 @@ def run_task(task: dict[str, Any]) -> str:
         }
     ).json()
     return str(text)
+
+
+def quil(source: str) -> str:
+    """A verbatim program in Rigetti's words."""
+    lines = ["DECLARE ro BIT[8]", "PRAGMA PRESERVE_BLOCK"]
+    for line in source.splitlines():
+        if measured := re.fullmatch(r"b\[(\d+)\] = measure \$(\d+);", line):
+            lines.append(f"MEASURE {measured[2]} ro[{measured[1]}]")
+        elif gate := re.fullmatch(r"(\w+)(\(.*\))? (.*\$.*);", line):
+            lines.append(f"{gate[1].upper()}{gate[2] or ''} {' '.join(re.findall('[0-9]+', gate[3]))}")
+    return "\n".join([*lines, "HALT"])
+
+
+COMPILED: dict[str, tuple[str, Callable[[str], str]]] = {"IQM": ("iqm", str), "Rigetti": ("rigetti", quil)}
+"""Providers that tell what they ran: the name of their metadata, and how they write it."""
 
 
 def _now() -> str:

@@ -14,7 +14,7 @@ from orchestrator import Client, JobHandle, Limits
 from orchestrator.errors import JobCancelled, JobFailed
 from orchestrator.purchase import Budget, PurchaseState
 from orchestrator.settings import Settings
-from tests.far.backend import NAME, register
+from tests.far.backend import NAME, WEIGHT, register
 from tests.far.provider import PRICE
 from tests.far.server import URL, Shop, serving
 from tests.faults.flaky import STEADY
@@ -96,7 +96,12 @@ def test_a_job_is_bought_waited_for_and_paid(shop: Shop, client: Client) -> None
     assert (measured.device_s, measured.queue_s, measured.service_s) == (0.05, 0.25, 0.05)
     assert measured.wait_s >= 0.25, "the queue there is waiting, and no service of a slot"
     assert result.placement.shares[0].attempts == 1
-    (purchase,) = client._transport._store.purchases(job.id)  # type: ignore[attr-defined]
+    store = client._transport._store  # type: ignore[attr-defined]
+    (seen,) = [one for _, one in store.observations() if one.job_id == job.id]
+    expected = (2 * (0.5 * (WEIGHT * 0.5 + (1 - WEIGHT) / 4)) ** 0.5) ** 2
+    assert seen.prior.fidelity == pytest.approx(expected), "it is held against what its provider really ran"
+    assert seen.estimate.fidelity == result.estimate.fidelity != seen.prior.fidelity
+    (purchase,) = store.purchases(job.id)
     assert (purchase.state, purchase.usd) == (PurchaseState.SETTLED, measured.cost_usd)
 
 

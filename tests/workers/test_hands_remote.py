@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -157,6 +158,11 @@ def test_what_is_fetched_is_judged_or_only_paid(moods: dict[str, Any], step: Cal
     assert (answer.executed.device_s, answer.executed.queue_s) == (0.2, 9.0)
     assert (answer.billed_usd, answer.billed_s) == (1.5, 0.25)
     assert (step("fetch", judged=False).executed, step("fetch", judged=False).billed_usd) == (None, 1.5)
+    assert answer.executed.expected is None, "this provider does not tell what it ran"
+    moods["fetch"] = Delivery(Execution(counts, 0.1), weights=(0.8,))
+    assert step("fetch").executed.expected == pytest.approx((2 * math.sqrt(0.5 * (0.8 * 0.5 + 0.2 / 4))) ** 2)
+    moods["fetch"] = Delivery(Execution(counts, 0.1), weights=(None,))
+    assert step("fetch").executed.expected is None
     moods["fetch"] = Delivery(Execution((), 0.1), billed_usd=1.5)
     unreadable = step("fetch")
     assert (unreadable.word, unreadable.billed_usd) == (Word.REFUSED, 1.5), "it was delivered, and is paid"
