@@ -22,7 +22,7 @@ MAX_BYTES = 4_000_000
 
 _PASSED = re.compile(r"(?:(?:OPENQASM|include|bit|qubit|box|barrier|DECLARE|PRAGMA|HALT|FENCE|RESET)\b|#|//).*|")
 _STEP = re.compile(r"(?:\w+\[\d+\]\s*=\s*)?([A-Za-z]\w*)(?:\(.*\))?\s+(\$?\d+(?:[\s,]+\$?\d+)*)(?:\s\w+\[\d+\])?")
-"""Gates and measurements of both languages: ``prx(0.5, 0) $1``, ``b[0] = measure $1``, ``CZ 1 2``, ``MEASURE 1 ro[0]``."""
+"""What counts in both languages: ``prx(0.5, 0) $1``, ``b[0] = measure $1``, ``CZ 1 2``, ``MEASURE 1 ro[0]``."""
 
 _SPELLED = {"prx": "r", "cnot": "cx"}
 """A provider's name of a gate, in lower case -> Qiskit's, where they differ."""

@@ -149,9 +149,8 @@ def _execute(work: ExecuteWork, progress: Progress) -> Executed:
         return _search(family, prepared, work, prepare_s, compiled, progress)
     execution = _run_seeded(prepared, [work])
     executed = executed_of(family, work, execution, 0, prepare_s=prepare_s, run_s=execution.run_s, compiled=compiled)
-    if work.canary and executed.judgement.fidelity is None and not executed.approximate:
-        return _with_canaries(executed, work, prepared[0])
-    return executed
+    unjudged = executed.judgement.fidelity is None
+    return _with_canaries(executed, work, prepared[0]) if work.canary and unjudged else executed
 
 
 def _with_canaries(executed: Executed, work: ExecuteWork, circuit: QuantumCircuit) -> Executed:
