@@ -12,8 +12,8 @@ the known outcome becomes a weight: the share of shots without error, which ``ba
   18 75; second-hand]. The Pauli is carried through the inverse, whose angles change sign where it anticommutes, so that
   one outcome is certain whatever the angles. Static circuits alone.
 
-Which one the trip uses was chosen by examples/benchmarks/canaries.py. Not covered: circuits on gates that are not
-Clifford at any angle, such as sqrt-iSWAP.
+The trip uses the first; examples/benchmarks/canaries.py holds both against fidelities that can be known. Not covered:
+circuits on gates that are not Clifford at any angle, such as sqrt-iSWAP.
 """
 
 from __future__ import annotations
