@@ -187,14 +187,15 @@ def _along_a_stabilizer(circuit: QuantumCircuit, gates: set[str], rng: random.Ra
     if turn is None or not paulis:
         return None
     turned = circuit.copy_empty_like()
-    gates_of = [item for item in circuit.data if item.name not in _READOUT]
-    for item in gates_of:
-        turned._append(item)
+    last = max(number for number, item in enumerate(circuit.data) if item.name not in _READOUT)
+    early = [item for item in circuit.data[: last + 1] if item.name == "measure"]
+    for item in circuit.data[: last + 1]:
+        if item.name != "measure":
+            turned._append(item)
     for qubit, pauli in paulis.items():
         turn(turned, qubit, pauli)
-    for item in circuit.data:
-        if item.name in _READOUT:
-            turned._append(item)
+    for item in (*early, *circuit.data[last + 1 :]):
+        turned._append(item)
     return turned
 
 

@@ -5,6 +5,7 @@ Parsed programs, live backends and transpiled circuits are kept, so that the nex
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +32,8 @@ from circuits.seeds import derive
 from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.records import from_json, to_json
 from orchestrator.runtime import Executed, ExecuteWork, JudgeWork, Prepared, PrepareWork, Progress
+
+log = logging.getLogger("qorch.child")
 
 KEPT = 256
 """Programs and transpiled circuits that a child remembers."""
@@ -158,11 +161,17 @@ def _with_canaries(executed: Executed, work: ExecuteWork, circuit: QuantumCircui
     there = backend(work.backend)
     device = there.device()
     shots, seed = canary.num_shots(device, work.canary, work.shots), derive(work.seed, "canary")
-    made = canary.canaries(circuit, device.calibration, seed=seed) if shots and device.calibration is not None else []
-    if not made:
+    if not shots or device.calibration is None:
         return executed
-    runs = canary.runs(made, shots)
-    beside = there.run([one.circuit for one in made], runs, seed=seed)
+    try:
+        made = canary.canaries(circuit, device.calibration, seed=seed)
+        if not made:
+            return executed
+        runs = canary.runs(made, shots)
+        beside = there.run([one.circuit for one in made], runs, seed=seed)
+    except (BackendError, CircuitError) as error:  # the counts are there: they are not lost because nobody judges them
+        log.warning("no canary could be run beside it: %s", error)
+        return executed
     return replace(
         executed,
         judgement=Judgement(canary.judged(made, beside.counts), "canary"),

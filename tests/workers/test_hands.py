@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from backends import canary
 from backends.backend import TranspileOptions
-from backends.errors import UnsupportedCircuit
+from backends.errors import ExecutionFailed, UnsupportedCircuit
 from circuits.program import Limits, Program
 from orchestrator.runtime import ExecuteWork
 from workers import hands
@@ -46,6 +47,20 @@ def test_a_run_is_that_of_its_moment_and_can_be_repeated() -> None:
     assert first.counts != later.counts
     assert first.queue_s != later.queue_s
     assert first.compiled != later.compiled, "in April other qubits were the good ones"
+
+
+def test_counts_are_not_lost_because_no_canary_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ExecutionFailed("the stabilizers are out")
+
+    unjudged = replace(WORK, ideal=None, return_compiled=False)
+    before = hands.execute(unjudged, lambda _: None)
+    found = hands.execute(replace(unjudged, canary=0.1), lambda _: None)
+    assert (before.judgement.kind, found.judgement.kind) == ("estimated", "canary")
+    assert found.counts == before.counts
+    assert found.num_shots == before.num_shots + 512
+    monkeypatch.setattr(canary, "canaries", broken)
+    assert hands.execute(replace(unjudged, canary=0.1), lambda _: None).judgement == before.judgement
 
 
 def test_it_is_fitted_to_the_calibration_of_its_moment() -> None:
