@@ -1,9 +1,7 @@
 """What a job would meet on each backend, with intervals, and where it would go: nothing is submitted.
 
-An interval holds 90 % of what is to be expected if logarithms of measured over predicted are normal: that is its form,
-not yet a promise. Its width comes from the cost model's own errors on such programs there, or, as long as there are
-few, leans on a prior width that was measured over the results of benchmarks; ``basis`` says which. The wait is that of
-the moment and has no interval.
+Intervals are those of the estimate (:mod:`orchestrator.cost_model.spreads`); ``basis`` says whether measurements or a
+prior width are behind them. The wait is that of the moment and has no interval.
 """
 
 from __future__ import annotations
@@ -13,17 +11,13 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from backends.backend import Device
 from backends.energy import ENERGY_MODELS, model_of
-from orchestrator.cost_model.losses import fidelity_of, loss_of
-from orchestrator.cost_model.mean import Mean
 from orchestrator.cost_model.model import CostModel
-from orchestrator.cost_model.spreads import Spread
 from orchestrator.deciding import Scene, with_candidates
 from orchestrator.defects import DEFECTS, defect
 from orchestrator.errors import PlacementError, TransportError
 from orchestrator.fleet import Fleet
-from orchestrator.job import Job, JobSpec, JobState
+from orchestrator.job import Interval, Job, JobSpec, JobState
 from orchestrator.placement import Candidate, Choice, Policy, Request, Scales, ruled_out
 from orchestrator.preparer import Known, Preparer
 from orchestrator.runtime import RuntimeFailure
@@ -32,26 +26,12 @@ from orchestrator.shares import check_feasible
 from orchestrator.store import Announcement, Store, Waiting
 
 LEVEL = 0.9
-QUANTILE = 1.6448536269514722
-"""Of the normal distribution at (1 + LEVEL) / 2."""
+"""Of every interval."""
 
 AT_ONCE = 2
 """Quotes of one process: each may start a child and keep it busy for as long as a program may be prepared."""
 
 PATIENCE_S = 5.0
-
-PRIOR_LOG_TIME = 1.1
-"""Standard deviation of log(measured / predicted service time) by the prior alone (ours, measured).
-
-The median factors of the last third of the demo's jobs under its five policies, 1.79 to 2.51, as those of a normal:
-log(2.07) / 0.6745 (examples/results/demo.csv).
-"""
-
-PRIOR_LOG_LOSS = 0.66
-"""Root mean square of log(measured / predicted loss of fidelity) by calibration alone (ours, measured).
-
-Over the 28 held-out circuits of examples/benchmarks/results/survival_prior.csv, with the model's offset of losses.
-"""
 
 
 @dataclass(frozen=True)
@@ -60,9 +40,9 @@ class Figure:
 
     Attributes:
         low, high: ends of the interval.
-        basis: "measured": from errors of the model's own predictions there; "prior": from the prior width;
-            "known": it follows from the schedule or the kind of device, and nothing was seen that contradicts it;
-            "unknown": there is none, and ``expected`` is None.
+        basis: "measured": from the model's errors on what was measured there; "prior": nothing was, so from a prior
+            width; "known": it follows from the schedule or the kind of device, and nothing was seen that contradicts
+            it; "unknown": there is none, and ``expected`` is None.
     """
 
     expected: float | None
@@ -82,8 +62,7 @@ class Offer:
         share: of the shots that would go there by the job's policy or pin.
         rejections: empty if it is feasible. Figures are None where nothing is known of how the program fits.
         wait_s: behind what is placed there.   queue_s: at the device itself; None where nothing waits there, or it does
-            not count.
-        latency_s: both, and what follows: its service, or an emulated device's own time where that counts.
+            not count.   elapsed_s: all that follows, that queue included.   latency_s: waiting and all that follows.
         cost: expected cost by the job's objective.
         num_observations: of such programs there.
         energy_model, energy_kind, price_source: how energy and price are known.
@@ -99,7 +78,7 @@ class Offer:
     energy_kind: str
     price_source: str | None
     latency_s: Figure | None = None
-    service_s: Figure | None = None
+    elapsed_s: Figure | None = None
     fidelity: Figure | None = None
     energy_j: Figure | None = None
     cost_usd: Figure | None = None
@@ -212,46 +191,27 @@ def _offer(candidate: Candidate, request: Request, known: Known, scene: Scene, s
     fit = known[1].get(name)
     if fit is None or fit.cannot is not None or any(ruled_out(request.spec, name)):
         return offer
-    spread = scene.model.spread(name, known[0].group)
-    service_s = _around(estimate.service_s, spread.log_time, PRIOR_LOG_TIME)
-    follows = PRIOR_LOG_TIME if device.kind == "simulator" else 0.0  # a simulator's energy and price follow its time
-    device_s = None if estimate.device_s is None else _around(estimate.device_s, Mean(), 0.0)
+    around = estimate.intervals
+    if around is None:
+        return offer
+    elapsed_s = _figure(estimate.elapsed_s, around.elapsed_s, around.nearness)
     return replace(
         offer,
         queue_s=estimate.queue_s,
-        latency_s=_behind(candidate.wait_s + (estimate.queue_s or 0.0), device_s or service_s),
-        service_s=service_s,
-        fidelity=_fidelity(estimate.fidelity, device, spread),
-        energy_j=_around(estimate.energy_j, spread.log_energy, follows),
-        cost_usd=UNKNOWN if device.price is None else _around(estimate.cost_usd, spread.log_cost, follows),
+        latency_s=_behind(candidate.wait_s, elapsed_s),
+        elapsed_s=elapsed_s,
+        fidelity=_figure(estimate.fidelity, around.fidelity, around.nearness),
+        energy_j=_figure(estimate.energy_j, around.energy_j, around.nearness),
+        cost_usd=UNKNOWN if device.price is None else _figure(estimate.cost_usd, around.cost_usd, around.nearness),
         cost=None if device.price is None else request.cost(candidate, scales, candidate.wait_s),
     )
 
 
-def _around(expected: float, squares: Mean, prior: float) -> Figure:
-    """An interval around a figure that is off by factors.
-
-    Args:
-        squares: of the logarithm of measured over predicted.   prior: standard deviation that is expected of it.
-    """
-    if expected == 0.0:
-        return Figure(expected, expected, expected, "known")
-    factor = math.exp(QUANTILE * math.sqrt(squares.shrunk(prior**2)))
-    return Figure(expected, expected / factor, expected * factor, _basis(squares, prior))
+def _figure(expected: float, around: Interval, nearness: int) -> Figure:
+    basis = "known" if around.low == around.high else "measured" if nearness else "prior"
+    return Figure(expected, around.low, around.high, basis)
 
 
-def _basis(squares: Mean, prior: float) -> str:
-    return "measured" if squares.weight else "prior" if prior else "known"
-
-
-def _behind(wait_s: float, service_s: Figure) -> Figure:
-    expected, low, high = (wait_s + (end or 0.0) for end in (service_s.expected, service_s.low, service_s.high))
-    return Figure(expected, low, high, service_s.basis)
-
-
-def _fidelity(expected: float, device: Device, spread: Spread) -> Figure:
-    """An interval of factors around the loss. That of an ideal simulator is known until a measurement says else."""
-    prior = 0.0 if device.calibration is None else PRIOR_LOG_LOSS
-    factor = math.exp(QUANTILE * math.sqrt(spread.log_loss.shrunk(prior**2)))
-    loss = loss_of(expected)
-    return Figure(expected, fidelity_of(loss * factor), fidelity_of(loss / factor), _basis(spread.log_loss, prior))
+def _behind(wait_s: float, elapsed_s: Figure) -> Figure:
+    expected, low, high = (wait_s + (end or 0.0) for end in (elapsed_s.expected, elapsed_s.low, elapsed_s.high))
+    return Figure(expected, low, high, elapsed_s.basis)

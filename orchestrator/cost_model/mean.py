@@ -33,9 +33,9 @@ class Mean:
         weight = min(self.weight, MEMORY - 1.0) + 1.0
         return Mean(weight, self.value + (value - self.value) / weight)
 
-    def shrunk(self, parent: float) -> float:
-        """The mean, pulled towards ``parent`` as far as its own observations are few."""
-        return (self.weight * self.value + STRENGTH * parent) / (self.weight + STRENGTH)
+    def shrunk(self, parent: float, strength: float = STRENGTH) -> float:
+        """The mean, pulled towards ``parent``, worth ``strength`` observations, as far as its own are few."""
+        return (self.weight * self.value + strength * parent) / (self.weight + strength)
 
 
 def depths(backend: str, group: str, program_hash: str) -> Iterator[str]:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from backends.backend import Device
 from orchestrator.cost_model.losses import LossModel
-from orchestrator.cost_model.spreads import Spread, SpreadModel
+from orchestrator.cost_model.spreads import SpreadModel
 from orchestrator.cost_model.times import TimeModel
 from orchestrator.job import Estimate
-from orchestrator.records import from_json, to_json
+from orchestrator.records import from_json
 from orchestrator.telemetry import Observation
 
-FOLD_VERSION = 3
+FOLD_VERSION = 4
 """Raised when the fold changes: snapshots of another version are folded anew from the log."""
 
 
@@ -57,29 +59,28 @@ class CostModel:
         seen = [one for _, one in observations]
         return CostModel(observations[-1][0], self.times.fold(seen), self.losses.fold(seen), self.spreads.fold(seen))
 
-    def spread(self, backend: str, group: str) -> Spread:
-        """How far predictions for such programs were off there."""
-        return self.spreads.of(backend, group)
-
     def estimate(self, prior: Estimate, device: Device, group: str, program_hash: str) -> Estimate:
         """The prior, corrected by what was measured on this device.
 
         A simulator's energy and price follow its time. A QPU's do not: they are those of its schedule, which is known,
         and not of the emulation or the way there.
         """
-        timed = self.times.estimate(prior, device.name, group, program_hash)
+        timed, nearness = self.times.estimate(prior, device.name, group, program_hash, here=not device.remote)
         paid = timed.service_s / prior.service_s if device.kind == "simulator" and prior.service_s else 1.0
-        return replace(
+        said = replace(
             timed,
             fidelity=self.losses.fidelity(prior.fidelity, device.name, group, program_hash),
             energy_j=prior.energy_j * paid,
             cost_usd=prior.cost_usd * paid,
         )
+        scheduled = device.kind != "simulator"
+        around = self.spreads.intervals(said, prior, device.name, group, nearness=nearness, scheduled=scheduled)
+        return replace(said, intervals=around)
 
     def learned(self) -> list[Learned]:
         """What is known per backend and group, as a person would read it."""
         rows = []
-        for key, residual in sorted(self.times.residuals.items()):
+        for key, kind in sorted(self.times.kinds.items()):
             backend, *rest = key.split("|")
             if len(rest) == 1:
                 loss = self.losses.known.get(key)
@@ -87,16 +88,16 @@ class CostModel:
                     Learned(
                         backend=backend,
                         group=rest[0],
-                        num_observations=residual.log_service.weight,
-                        time_ratio=math.exp(residual.log_service.value),
+                        num_observations=kind.log_service.weight,
+                        time_ratio=math.exp(kind.log_service.value),
                         loss_ratio=None if loss is None else math.exp(loss.value),
                     )
                 )
         return rows
 
     def to_json(self) -> str:
-        """The model as JSON."""
-        return to_json(self)
+        """The model as JSON, its entries in their own order: what was changed longest ago is forgotten first."""
+        return msgspec.json.encode(self).decode()
 
     @staticmethod
     def from_json(text: str) -> CostModel:

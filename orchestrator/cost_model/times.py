@@ -1,8 +1,14 @@
 """What measurements say against the predicted times.
 
-For each backend, each (backend, group of programs) and each (backend, program) the mean of
-log(measured service_s / prior service_s). Where a device's own times count (``Measurement.times``), device_s is learned
-like service_s, and queue_s for the backend as a whole: whoever waits there waits behind everybody.
+    log(service_s / prior service_s) = pace of the machine + pace of the backend + what is known of the program there.
+
+The paces follow drift and sudden changes (:mod:`orchestrator.cost_model.pace`). The last part is that of the program's
+own runs, as far as there are any; it leans on a regression over the runs of its group on that backend, which starts
+from the one over everything there. Regressions see how long the prior expects a run to take (``_features``): cost curves and
+schedules err by a factor on long runs, and know nothing of the milliseconds that every run costs.
+
+Where a device's own times count (``Measurement.times``), device_s is learned as a mean in the same three steps, and
+queue_s for the backend as a whole: whoever waits there waits behind everybody.
 """
 
 from __future__ import annotations
@@ -11,7 +17,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from orchestrator.cost_model.mean import Mean, depths, forget
+from orchestrator.cost_model.line import Line
+from orchestrator.cost_model.mean import Mean
+from orchestrator.cost_model.memory import Memory
+from orchestrator.cost_model.pace import Drift, Steps
 from orchestrator.job import Estimate
 from orchestrator.telemetry import Observation
 
@@ -25,13 +34,56 @@ QUEUE_OFFSET_S = 1.0
 SMALLEST_S = 1e-6
 """Times are compared by their logarithm; nothing is faster than this."""
 
+OVERHEAD_S = 3e-3
+"""Of a run, beside the backend (ours, the order of magnitude; the regressions learn how much of it there is)."""
+
+TYPICAL_LOG_S = -4.0
+DEVIATIONS = (1.5, 0.5, 0.3)
+"""Of a backend's regression before it has seen anything, in the order of ``_features`` (ours)."""
+
+OF_A_GROUP = 0.6
+"""Deviations of a group's regression from that of its backend, over those (ours)."""
+
+FROM_KIN = 2.0
+"""Runs of the program itself that its group's regression is worth (ours)."""
+
+OWN_GROUP = 2
+"""Nearness from which on what is known is of this kind of program."""
+
+LEAST_KNOWN = 5.0
+"""Runs of a group before the errors on it say something about the backend (ours)."""
+
 
 @dataclass(frozen=True)
-class Residual:
-    """What the prior gets wrong at one depth: logarithms of measured over prior; None of what never counted."""
+class Kind:
+    """What is known of all programs on a backend, or of a group of them.
+
+    Attributes:
+        line: log(service_s over prior), paces apart, by ``_features``.
+        log_service: its mean, paces included.   log_device: of device_s; None where that never counted.
+    """
+
+    line: Line
+    log_service: Mean = field(default_factory=Mean)
+    log_device: Mean | None = None
+
+
+@dataclass(frozen=True)
+class Own:
+    """What is known of one program on a backend: as in :class:`Kind`, paces apart."""
 
     log_service: Mean = field(default_factory=Mean)
     log_device: Mean | None = None
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Logarithms of time over prior, and what is behind them; ``nearness`` as in ``Intervals``, paces apart."""
+
+    log_service: float = 0.0
+    log_device: float = 0.0
+    num_observations: float = 0.0
+    nearness: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,59 +91,104 @@ class TimeModel:
     """What is known of times.
 
     Attributes:
-        residuals: "backend", "backend|group" or "backend|group|program" -> what is known there.
+        kinds: "backend" or "backend|group" -> what is known there.
+        programs: "backend|group|program" -> the same.
         queues: backend -> logarithm of what was waited there over what was announced.
+        machine: the pace of everything that runs here.   paces: backend -> its own.
     """
 
-    residuals: Mapping[str, Residual] = field(default_factory=dict)
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    programs: Memory[Own] = field(default_factory=Memory)
     queues: Mapping[str, Mean] = field(default_factory=dict)
+    machine: Drift = field(default_factory=Drift)
+    paces: Mapping[str, Steps] = field(default_factory=dict)
 
     def fold(self, seen: Sequence[Observation]) -> TimeModel:
         """With these observations, in order."""
-        residuals, queues = dict(self.residuals), dict(self.queues)
+        model = self
         for one in seen:
-            for key in depths(one.backend, one.group, one.program_hash):
-                most = math.inf if "|" in key else MOST_SHARED
-                residuals[key] = _learned(residuals.pop(key, Residual()), one, most)  # the last one seen stands last
-            waited_s, announced_s = one.measurement.queue_s, one.prior.queue_s
-            if queue := _compared(queues.get(one.backend), waited_s, announced_s, QUEUE_OFFSET_S):
-                queues[one.backend] = queue
-        forget(residuals)
-        return TimeModel(residuals, queues)
+            model = model._after(one)
+        return model
 
-    def estimate(self, prior: Estimate, backend: str, group: str, program_hash: str) -> Estimate:
-        """The prior with its times corrected by what was measured on this device."""
-        log_service = log_device = num_observations = 0.0
-        for key in depths(backend, group, program_hash):
-            if (residual := self.residuals.get(key)) is None:
-                break
-            log_service = residual.log_service.shrunk(log_service)
-            log_device = (residual.log_device or Mean()).shrunk(log_device)
-            if "|" in key:  # a backend's own residual alone says nothing of this kind of job
-                num_observations = residual.log_service.weight
-        return replace(
+    def estimate(
+        self, prior: Estimate, backend: str, group: str, program_hash: str, *, here: bool = True
+    ) -> tuple[Estimate, int]:
+        """The prior with its times corrected by what was measured on this device, and the nearness of that.
+
+        ``here`` says whether it runs on this machine rather than at a provider.
+        """
+        found = self._expected(_features(prior), backend, group, program_hash)
+        log_service = found.log_service + self._pace(backend, here=here)
+        if found.nearness < OWN_GROUP:
+            log_service = max(-MOST_SHARED, min(MOST_SHARED, log_service))
+        queue = self.queues.get(backend)
+        corrected = replace(
             prior,
             service_s=prior.service_s * math.exp(log_service),
-            num_observations=num_observations,
-            queue_s=self._queue_s(prior.queue_s, backend),
-            device_s=None if prior.device_s is None else prior.device_s * math.exp(log_device),
+            num_observations=found.num_observations,
+            queue_s=prior.queue_s if prior.queue_s is None or queue is None else _queue_s(prior.queue_s, queue),
+            device_s=None if prior.device_s is None else prior.device_s * math.exp(found.log_device),
+        )
+        return corrected, found.nearness
+
+    def _pace(self, backend: str, *, here: bool) -> float:
+        own = self.paces.get(backend)
+        return (self.machine.pace if here else 0.0) + (own.pace if own else 0.0)
+
+    def _expected(self, x: Sequence[float], backend: str, group: str, program_hash: str) -> Expected:
+        """From the widest kind that is known to the narrowest."""
+        if (whole := self.kinds.get(backend)) is None:
+            return Expected()
+        log_device = (whole.log_device or Mean()).shrunk(0.0)
+        if (kind := self.kinds.get(f"{backend}|{group}")) is None:  # a backend alone says nothing of this kind of job
+            return Expected(whole.line.at(x), log_device, nearness=1)
+        log_device = (kind.log_device or Mean()).shrunk(log_device)
+        if (own := self.programs.get(f"{backend}|{group}|{program_hash}")) is None:
+            return Expected(kind.line.at(x), log_device, kind.log_service.weight, 2)
+        log_service = own.log_service.shrunk(kind.line.at(x), FROM_KIN)
+        return Expected(log_service, (own.log_device or Mean()).shrunk(log_device), own.log_service.weight, 3)
+
+    def _after(self, one: Observation) -> TimeModel:
+        """With one more observation."""
+        backend, kin, key = one.backend, f"{one.backend}|{one.group}", f"{one.backend}|{one.group}|{one.program_hash}"
+        met, x = one.measurement, _features(one.prior)
+        log_ratio = math.log(max(met.service_s, SMALLEST_S) / max(one.prior.service_s, SMALLEST_S))
+        here = met.service_s != met.device_s  # at a provider, a device's own time is all that was spent
+        pace, found = self._pace(backend, here=here), self._expected(x, backend, one.group, one.program_hash)
+        apart, error = log_ratio - pace, log_ratio - pace - found.log_service
+
+        kinds, queues, paces = dict(self.kinds), dict(self.queues), dict(self.paces)
+        whole = kinds.get(backend) or Kind(Line.around((0.0,) * len(x), DEVIATIONS))
+        kind = kinds.get(kin) or Kind(Line.around(whole.line.weights, [OF_A_GROUP * each for each in DEVIATIONS]))
+        shared = max(-MOST_SHARED, min(MOST_SHARED, log_ratio)) - pace
+        kinds[backend] = _learned(whole, one, whole.line.add(x, shared), log_ratio)
+        kinds[kin] = _learned(kind, one, kind.line.add(x, apart), log_ratio)
+        own = self.programs.get(key) or Own()
+        if kind.log_service.weight >= LEAST_KNOWN:
+            paces[backend] = paces.get(backend, Steps()).add(error)
+        if (queue := _compared(queues.get(backend), met.queue_s, one.prior.queue_s, QUEUE_OFFSET_S)) is not None:
+            queues[backend] = queue
+        return TimeModel(
+            kinds,
+            self.programs.put(key, Own(own.log_service.add(apart), _device(own.log_device, one))),
+            queues,
+            self.machine.add(error) if here else self.machine,
+            paces,
         )
 
-    def _queue_s(self, announced_s: float | None, backend: str) -> float | None:
-        """What a backend's announced queue comes to, by what others waited there."""
-        if announced_s is None:
-            return None
-        ratio = math.exp(self.queues.get(backend, Mean()).shrunk(0.0))
-        return max(0.0, (announced_s + QUEUE_OFFSET_S) * ratio - QUEUE_OFFSET_S)
+
+def _features(prior: Estimate) -> tuple[float, ...]:
+    """A constant, the logarithm of what overhead adds to the prior time, and that of the prior time, about -1 to 1."""
+    prior_s = max(prior.service_s, SMALLEST_S)
+    return 1.0, math.log1p(OVERHEAD_S / prior_s), 0.5 * (math.log(prior_s) - TYPICAL_LOG_S)
 
 
-def _learned(known: Residual, seen: Observation, most: float) -> Residual:
-    """The residual with one more observation, whose time counts as off by no more than ``most``, a logarithm."""
-    ratio = max(seen.measurement.service_s, SMALLEST_S) / max(seen.prior.service_s, SMALLEST_S)
-    return Residual(
-        known.log_service.add(min(most, max(-most, math.log(ratio)))),
-        _compared(known.log_device, seen.measurement.device_s, seen.prior.device_s, SMALLEST_S),
-    )
+def _learned(known: Kind, seen: Observation, line: Line, log_ratio: float) -> Kind:
+    return Kind(line, known.log_service.add(log_ratio), _device(known.log_device, seen))
+
+
+def _device(known: Mean | None, seen: Observation) -> Mean | None:
+    return _compared(known, seen.measurement.device_s, seen.prior.device_s, SMALLEST_S)
 
 
 def _compared(known: Mean | None, measured_s: float | None, prior_s: float | None, offset_s: float) -> Mean | None:
@@ -99,3 +196,9 @@ def _compared(known: Mean | None, measured_s: float | None, prior_s: float | Non
     if measured_s is None or prior_s is None:
         return known
     return (known or Mean()).add(math.log((measured_s + offset_s) / (prior_s + offset_s)))
+
+
+def _queue_s(announced_s: float, queue: Mean) -> float:
+    """What a backend's announced queue comes to, by what others waited there."""
+    ratio = math.exp(queue.shrunk(0.0))
+    return max(0.0, (announced_s + QUEUE_OFFSET_S) * ratio - QUEUE_OFFSET_S)

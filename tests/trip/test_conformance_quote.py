@@ -50,8 +50,8 @@ def test_measurements_narrow_what_is_quoted(client: Client) -> None:
         assert result.measurement.energy_model in ("cpu_time", "rapl")
     (offer,) = [one for one in client.quote(circuit, shots=50).offers if one.backend == "aer_statevector"]
     assert offer.num_observations >= 3
-    assert offer.service_s is not None
-    assert offer.service_s.basis == "measured"
+    assert offer.elapsed_s is not None
+    assert offer.elapsed_s.basis == "measured"
 
 
 def test_a_job_that_nobody_can_take_is_quoted_with_the_reasons(client: Client) -> None:
