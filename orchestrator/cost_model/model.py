@@ -6,13 +6,13 @@ Times, losses of fidelity and the spread of the model's own errors are learned s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
 
 from backends.backend import Device
 from orchestrator.cost_model.losses import LossModel
-from orchestrator.cost_model.spreads import SpreadModel
+from orchestrator.cost_model.spreads import Place, SpreadModel
 from orchestrator.cost_model.times import TimeModel
 from orchestrator.job import Estimate
 from orchestrator.records import from_json
@@ -65,17 +65,23 @@ class CostModel:
         A simulator's energy and price follow its time. A QPU's do not: they are those of its schedule, which is known,
         and not of the emulation or the way there.
         """
-        timed, nearness = self.times.estimate(prior, device.name, group, program_hash, here=not device.remote)
-        paid = timed.service_s / prior.service_s if device.kind == "simulator" and prior.service_s else 1.0
-        said = replace(
-            timed,
-            fidelity=self.losses.fidelity(prior.fidelity, device.name, group, program_hash),
-            energy_j=prior.energy_j * paid,
-            cost_usd=prior.cost_usd * paid,
+        timed = self.times.estimate(prior, device.name, group, program_hash, here=not device.remote)
+        simulated = device.kind == "simulator"
+        paid = timed.service_s / prior.service_s if simulated and prior.service_s else 1.0
+        busy_s = timed.service_s if timed.device_s is None else timed.device_s
+        fidelity = self.losses.fidelity(prior.fidelity, device.name, group, program_hash)
+        energy_j, cost_usd = prior.energy_j * paid, prior.cost_usd * paid
+        place = Place(device.name, group, timed.nearness, ideal=prior.fidelity >= 1.0, scheduled=not simulated)
+        return Estimate(
+            service_s=timed.service_s,
+            fidelity=fidelity,
+            energy_j=energy_j,
+            cost_usd=cost_usd,
+            num_observations=timed.num_observations,
+            queue_s=timed.queue_s,
+            device_s=timed.device_s,
+            intervals=self.spreads.intervals(place, (timed.queue_s or 0.0) + busy_s, fidelity, energy_j, cost_usd),
         )
-        scheduled = device.kind != "simulator"
-        around = self.spreads.intervals(said, prior, device.name, group, nearness=nearness, scheduled=scheduled)
-        return replace(said, intervals=around)
 
     def learned(self) -> list[Learned]:
         """What is known per backend and group, as a person would read it."""

@@ -17,10 +17,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from orchestrator.cost_model.losses import fidelity_of, loss_of, measured_loss
 from orchestrator.cost_model.mean import Mean
-from orchestrator.job import Estimate, Interval, Intervals
+from orchestrator.job import Interval, Intervals
 from orchestrator.telemetry import Observation
 
 MISSED = 0.05
@@ -60,7 +61,7 @@ NUM_FIGURES = 4
 """Elapsed time, loss of fidelity, energy, price: everything below has one of each, in this order."""
 
 UNSEEN = (Mean(),) * NUM_FIGURES
-EXACT = (0.0, 0.0)
+EXACT = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,41 @@ class Scores:
 UNTESTED = (Scores(),) * NUM_FIGURES
 
 
+class Place(NamedTuple):
+    """What decides how sure an estimate is.
+
+    Attributes:
+        nearness: as in ``Intervals``.   ideal: the prior fidelity is 1.
+        scheduled: energy and price are those of a device's schedule, and not of the time that is measured.
+    """
+
+    backend: str
+    group: str
+    nearness: int
+    ideal: bool
+    scheduled: bool
+
+    @staticmethod
+    def of(seen: Observation) -> Place:
+        """Of an estimate that was put to the test; one from before there were intervals knew if it had seen its kind."""
+        said = seen.estimate
+        nearness = said.intervals.nearness if said.intervals is not None else 2 if said.num_observations else 0
+        scheduled = seen.measurement.device_s is not None
+        return Place(seen.backend, seen.group, nearness, seen.prior.fidelity >= 1.0, scheduled)
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """Under which widths are kept, the wider kind first."""
+        return f"{self.backend}|{self.nearness}", f"{self.backend}|{self.group}|{self.nearness}"
+
+    @property
+    def prior_widths(self) -> tuple[float, ...]:
+        """A simulator's energy and price follow its time, and it is ideal until a measurement says else."""
+        time = PRIOR_TIME[self.nearness]
+        follows = 0.0 if self.scheduled else time
+        return time, 0.0 if self.ideal else PRIOR_LOSS[self.nearness], follows, follows
+
+
 @dataclass(frozen=True)
 class SpreadModel:
     """What is known of the model's own errors.
@@ -99,11 +135,9 @@ class SpreadModel:
         """With these observations, in order: what was said when they were placed is put to the test."""
         widths, tails = dict(self.widths), dict(self.tails)
         for one in seen:
-            errors = _errors(one)
-            nearness = _nearness(one.estimate)
-            keys = _keys(one.backend, one.group, nearness)
-            expected = _expected(widths, keys, _prior_widths(one.prior, nearness, one.measurement.device_s is not None))
-            for key in keys:
+            place, errors = Place.of(one), _errors(one)
+            expected = _expected(widths, place)
+            for key in place.keys:
                 means = widths.get(key, UNSEEN)
                 widths[key] = tuple(m if e is None else m.add(abs(e)) for m, e in zip(means, errors, strict=True))
             tails[one.backend] = tuple(
@@ -112,57 +146,45 @@ class SpreadModel:
             )
         return SpreadModel(widths, tails)
 
-    def intervals(
-        self, said: Estimate, prior: Estimate, backend: str, group: str, *, nearness: int, scheduled: bool
-    ) -> Intervals:
-        """Around an estimate.
-
-        Args:
-            said: the corrected estimate.   prior: what it corrects.   nearness: as in ``Intervals``.
-            scheduled: energy and price are those of a device's schedule, and not of the time that is measured.
-        """
-        widths = _expected(self.widths, _keys(backend, group, nearness), _prior_widths(prior, nearness, scheduled))
-        tails = self.tails.get(backend, UNTESTED)
-        elapsed, loss, energy, cost = (
-            (width * scores.ends[0], width * scores.ends[1]) if width else EXACT
-            for width, scores in zip(widths, tails, strict=True)
-        )
-        lost = loss_of(said.fidelity)
-        worst, best = (fidelity_of(lost * math.exp(end)) if end else said.fidelity for end in reversed(loss))
+    def intervals(self, place: Place, elapsed_s: float, fidelity: float, energy_j: float, cost_usd: float) -> Intervals:
+        """Around these figures of an estimate."""
+        factors = self._factors.get(place)
+        if factors is None:
+            factors = self._factors[place] = self._worked_out(place)
+        elapsed, loss, energy, cost = factors
+        lost = loss_of(fidelity)
         return Intervals(
-            elapsed_s=_around(said.elapsed_s, elapsed),
-            fidelity=_between(worst, said.fidelity, best),
-            energy_j=_around(said.energy_j, energy),
-            cost_usd=_around(said.cost_usd, cost),
-            nearness=nearness,
+            elapsed_s=_between(elapsed_s * elapsed[0], elapsed_s, elapsed_s * elapsed[1]),
+            fidelity=Interval(fidelity, fidelity)
+            if loss == EXACT
+            else _between(fidelity_of(lost * loss[1]), fidelity, fidelity_of(lost * loss[0])),
+            energy_j=_between(energy_j * energy[0], energy_j, energy_j * energy[1]),
+            cost_usd=_between(cost_usd * cost[0], cost_usd, cost_usd * cost[1]),
+            nearness=place.nearness,
+        )
+
+    @cached_property
+    def _factors(self) -> dict[Place, tuple[tuple[float, float], ...]]:
+        """What was worked out of this model so far: a batch of jobs asks for the same again and again."""
+        return {}
+
+    def _worked_out(self, place: Place) -> tuple[tuple[float, float], ...]:
+        """Factors from what is said to both ends, of each figure; of fidelity on its loss."""
+        tails = self.tails.get(place.backend, UNTESTED)
+        return tuple(
+            (math.exp(width * scores.ends[0]), math.exp(width * scores.ends[1])) if width else EXACT
+            for width, scores in zip(_expected(self.widths, place), tails, strict=True)
         )
 
 
-def _keys(backend: str, group: str, nearness: int) -> tuple[str, str]:
-    return f"{backend}|{nearness}", f"{backend}|{group}|{nearness}"
-
-
-def _nearness(said: Estimate) -> int:
-    """As it was said; an estimate from before there were intervals knew at least whether it had seen its kind."""
-    return said.intervals.nearness if said.intervals is not None else 2 if said.num_observations else 0
-
-
-def _prior_widths(prior: Estimate, nearness: int, scheduled: bool) -> tuple[float, ...]:
-    """A simulator's energy and price follow its time, and it is ideal until a measurement says else."""
-    time = PRIOR_TIME[nearness]
-    follows = 0.0 if scheduled else time
-    return time, PRIOR_LOSS[nearness] if prior.fidelity < 1.0 else 0.0, follows, follows
-
-
-def _expected(
-    widths: Mapping[str, tuple[Mean, ...]], keys: tuple[str, str], prior: tuple[float, ...]
-) -> tuple[float, ...]:
+def _expected(widths: Mapping[str, tuple[Mean, ...]], place: Place) -> tuple[float, ...]:
     """The width of each figure, from the widest kind to the narrowest."""
-    for key in keys:
+    found = place.prior_widths
+    for key in place.keys:
         if (means := widths.get(key)) is None:
             break
-        prior = tuple(mean.shrunk(width, LEAN) for mean, width in zip(means, prior, strict=True))
-    return prior
+        found = tuple(mean.shrunk(width, LEAN) for mean, width in zip(means, found, strict=True))
+    return found
 
 
 def _errors(seen: Observation) -> tuple[float | None, ...]:
@@ -182,10 +204,8 @@ def _log_ratio(measured: float, said: float) -> float | None:
     return math.log(measured / said) if measured > 0.0 and said > 0.0 else None
 
 
-def _around(said: float, ends: tuple[float, float]) -> Interval:
-    return _between(said * math.exp(ends[0]), said, said * math.exp(ends[1]))
-
-
 def _between(low: float, said: float, high: float) -> Interval:
     """To four digits: the log of decisions keeps every interval of every backend."""
+    if low == high:
+        return Interval(said, said)
     return Interval(min(said, float(f"{low:.4g}")), max(said, float(f"{high:.4g}")))

@@ -4,8 +4,8 @@
 
 The paces follow drift and sudden changes (:mod:`orchestrator.cost_model.pace`). The last part is that of the program's
 own runs, as far as there are any; it leans on a regression over the runs of its group on that backend, which starts
-from the one over everything there. Regressions see how long the prior expects a run to take (``_features``): cost curves and
-schedules err by a factor on long runs, and know nothing of the milliseconds that every run costs.
+from the one over everything there. Regressions see how long the prior expects a run to take (``_features``): cost
+curves and schedules err by a factor on long runs, and know nothing of the milliseconds that every run costs.
 
 Where a device's own times count (``Measurement.times``), device_s is learned as a mean in the same three steps, and
 queue_s for the backend as a whole: whoever waits there waits behind everybody.
@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from orchestrator.cost_model.line import Line
 from orchestrator.cost_model.mean import Mean
@@ -76,9 +77,18 @@ class Own:
     log_device: Mean | None = None
 
 
-@dataclass(frozen=True)
-class Expected:
-    """Logarithms of time over prior, and what is behind them; ``nearness`` as in ``Intervals``, paces apart."""
+class Timed(NamedTuple):
+    """What is expected of a run: as in :class:`orchestrator.job.Estimate`, with its intervals' nearness."""
+
+    service_s: float
+    queue_s: float | None
+    device_s: float | None
+    num_observations: float
+    nearness: int
+
+
+class Expected(NamedTuple):
+    """Logarithms of time over prior, paces apart, and what is behind them."""
 
     log_service: float = 0.0
     log_device: float = 0.0
@@ -110,10 +120,8 @@ class TimeModel:
             model = model._after(one)
         return model
 
-    def estimate(
-        self, prior: Estimate, backend: str, group: str, program_hash: str, *, here: bool = True
-    ) -> tuple[Estimate, int]:
-        """The prior with its times corrected by what was measured on this device, and the nearness of that.
+    def estimate(self, prior: Estimate, backend: str, group: str, program_hash: str, *, here: bool = True) -> Timed:
+        """The prior's times, corrected by what was measured on this device.
 
         ``here`` says whether it runs on this machine rather than at a provider.
         """
@@ -122,14 +130,13 @@ class TimeModel:
         if found.nearness < OWN_GROUP:
             log_service = max(-MOST_SHARED, min(MOST_SHARED, log_service))
         queue = self.queues.get(backend)
-        corrected = replace(
-            prior,
+        return Timed(
             service_s=prior.service_s * math.exp(log_service),
-            num_observations=found.num_observations,
             queue_s=prior.queue_s if prior.queue_s is None or queue is None else _queue_s(prior.queue_s, queue),
             device_s=None if prior.device_s is None else prior.device_s * math.exp(found.log_device),
+            num_observations=found.num_observations,
+            nearness=found.nearness,
         )
-        return corrected, found.nearness
 
     def _pace(self, backend: str, *, here: bool) -> float:
         own = self.paces.get(backend)
