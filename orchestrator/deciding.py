@@ -157,6 +157,9 @@ def parts_of(request: Request, choice: Choice, known: Known, scene: Scene) -> li
 def _sized(spec: JobSpec, known: Known, scene: Scene, backend: str, shots: int) -> tuple[Estimate, Estimate]:
     """Prior and estimate of so many shots there: what does not depend on the shots is paid in full by each share."""
     (facts, fits), device = known, scene.fleet.devices[backend]
+    fit = fits.get(backend, Fit(cannot="nobody has looked, since the job may not go there"))
     paid = shots + (canary.num_shots(device, spec.canary, shots) if facts.unjudged else 0)
-    before = prior(device, fits.get(backend, Fit()), paid, scene.times)  # where the job may not go, nobody has looked
+    before = prior(device, fit, paid, scene.times)
+    if fit.cannot is not None:  # the figures mean nothing, and intervals around them would fill the log
+        return before, before
     return before, scene.model.estimate(before, device, facts.group, spec.program.content_hash())

@@ -39,7 +39,7 @@ OVERHEAD_S = 3e-3
 """Of a run, beside the backend (ours, the order of magnitude; the regressions learn how much of it there is)."""
 
 TYPICAL_LOG_S = -4.0
-DEVIATIONS = (1.5, 0.5, 0.3)
+DEVIATIONS = (1.5, 0.5, 0.6)
 """Of a backend's regression before it has seen anything, in the order of ``_features`` (ours)."""
 
 OF_A_GROUP = 0.6

@@ -112,8 +112,8 @@ def test_without_measurements_the_width_is_the_prior_one_and_says_so(ask: Ask) -
     assert simulator.elapsed_s.basis == "prior"
     low, expected, high = ends(simulator.elapsed_s)
     assert high / expected == pytest.approx(expected / low, rel=1e-3)
-    assert 5.0 < high / expected < 7.0
-    assert simulator.fidelity == Figure(1.0, 1.0, 1.0, "known"), "an ideal simulator is ideal"
+    assert high / expected > 5.0, "nothing was ever measured there"
+    assert ends(simulator.fidelity)[0] > 0.99, "an ideal simulator is ideal, but for its shots"
     assert ends(simulator.cost_usd) == (0.0, 0.0, 0.0)
     low, expected, high = ends(qpu.fidelity)
     assert low < 0.9 < expected < high <= 1.0
