@@ -11,10 +11,11 @@ carries over from a short circuit to a long one where a difference of F would no
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.cost_model.mean import Mean, depths, forget
+from orchestrator.cost_model.mean import Mean, depths
+from orchestrator.cost_model.memory import Memory
 from orchestrator.telemetry import Observation
 
 LOSS_OFFSET = 0.01
@@ -28,19 +29,18 @@ SMALLEST_FIDELITY = 1e-6
 class LossModel:
     """What is known: "backend", "backend|group" or "backend|group|program" -> logarithm of measured over prior loss."""
 
-    known: Mapping[str, Mean] = field(default_factory=dict)
+    known: Memory[Mean] = field(default_factory=Memory)
 
     def fold(self, seen: Sequence[Observation]) -> LossModel:
         """With these observations, in order. Approximate runs and those that nobody could judge say nothing."""
-        known = dict(self.known)
+        known = self.known
         for one in seen:
             loss = measured_loss(one)
             if loss is None:
                 continue
             for key in depths(one.backend, one.group, one.program_hash):
-                before = known.pop(key, Mean())  # popped: the last one seen stands last
-                known[key] = before.add(math.log(loss / loss_of(one.prior.fidelity)))
-        forget(known)
+                before = known.get(key) or Mean()
+                known = known.put(key, before.add(math.log(loss / loss_of(one.prior.fidelity))))
         return LossModel(known)
 
     def fidelity(self, prior: float, backend: str, group: str, program_hash: str) -> float:

@@ -1,4 +1,4 @@
-"""Means with a fading memory at three depths: a backend, a group of programs there, one program there.
+"""Means with a fading memory, and three depths: a backend, a group of programs there, one program there.
 
 A depth with few observations leans on the one above it (empirical-Bayes shrinkage, ours): with n observations of mean
 m, it says (n m + STRENGTH * parent) / (n + STRENGTH). Old observations fade once there are more than MEMORY, so that
@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 STRENGTH = 1.0
 """Observations that the depth above is worth (ours)."""
 
 MEMORY = 50.0
 """Most observations that a mean remembers (ours)."""
-
-MAX_PROGRAMS = 10_000
-"""Most (backend, program) pairs that are known on their own (ours)."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +39,3 @@ def depths(backend: str, group: str, program_hash: str) -> Iterator[str]:
     yield backend
     yield f"{backend}|{group}"
     yield f"{backend}|{group}|{program_hash}"
-
-
-def forget(known: dict[str, Any]) -> None:
-    """Drop the programs that were not seen for longest, so that the model stays as large as it is useful."""
-    if len(known) <= MAX_PROGRAMS:
-        return
-    programs = [key for key in known if key.count("|") == 2]
-    for key in programs[: max(0, len(programs) - MAX_PROGRAMS)]:
-        del known[key]

@@ -97,7 +97,7 @@ class Place(NamedTuple):
 
     @staticmethod
     def of(seen: Observation) -> Place:
-        """Of an estimate that was put to the test; one from before there were intervals knew if it had seen its kind."""
+        """Of an estimate that was put to the test; one without intervals knew at least whether it had seen its kind."""
         said = seen.estimate
         nearness = said.intervals.nearness if said.intervals is not None else 2 if said.num_observations else 0
         scheduled = seen.measurement.device_s is not None
