@@ -75,10 +75,10 @@ COLUMNS = (
     "told by",
     "split",
     "rows",
-    "mape",
-    "mape_without_worst_0.1_percent",
+    "mean_ape",
+    "mean_ape_without_worst_0.1_percent",
     "median_ape",
-    "mape_over_floor",
+    "mean_ape_over_floor",
     "median_over_floor",
 )
 AER_COLUMNS = ("backend", "number", "circuit", "shots", "prior_s", "said_s", "low_s", "high_s", "measured_s")
@@ -228,19 +228,19 @@ def _shared(train: Jobs, jobs: Jobs) -> NDArray[np.intp]:
 def ibm(data: Path, train: Path | None) -> None:
     """Tell, compare, write, print."""
     jobs = read(data)
-    made = Table("told by", "split", "MAPE", "without worst 0.1 %", "median APE")
+    made = Table("told by", "split", "mean APE", "without worst 0.1 %", "median APE")
     floor: tuple[float, float] | None = None
     with results("run_time", COLUMNS, seeds=str(SEED), packages=("numpy",)) as table:
         for name, split, told in tellers(jobs, None if train is None else read(train)):
             tested = ~np.isnan(told)
             off = np.sort(np.abs(told[tested] / jobs.seconds[tested] - 1.0))
-            mape, median = float(off.mean()), float(np.median(off))
-            floor = floor or (mape, median)
+            mean_ape, median = float(off.mean()), float(np.median(off))
+            floor = floor or (mean_ape, median)
             figures = (
-                mape,
+                mean_ape,
                 float(off[: len(off) - len(off) // 1000].mean()),
                 median,
-                mape / floor[0],
+                mean_ape / floor[0],
                 median / floor[1],
             )
             table.writerow([name, split, len(off), *(f"{each:.4f}" for each in figures)])
