@@ -88,7 +88,19 @@ def test_an_unmeasurable_fidelity_teaches_nothing(observation: Observation) -> N
 def test_it_does_not_matter_how_the_log_is_cut(times_s: list[float], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(times_s)))
     log = list(enumerate((_seen(time_s) for time_s in times_s), start=1))
-    assert CostModel().fold(log[:cut]).fold(log[cut:]) == CostModel().fold(log)
+    whole = CostModel().fold(log)
+    assert CostModel().fold(log[:cut]).fold(log[cut:]) == whole
+    stored = CostModel.from_json(CostModel().fold(log[:cut]).to_json())
+    assert stored.fold(log[cut:]).to_json() == whole.to_json(), "a process that starts from a snapshot is no other"
+
+
+def test_what_is_forgotten_does_not_depend_on_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs are forgotten in the order in which they were seen, and a snapshot keeps that order."""
+    monkeypatch.setattr("orchestrator.cost_model.memory.MOST_IN_SHARD", 2)
+    names = [str(number * 7919 % 1000) for number in range(1500)]
+    log = [(number, replace(_seen(1.0), program_hash=name)) for number, name in enumerate(names, start=1)]
+    stored = CostModel.from_json(CostModel().fold(log[:900]).to_json())
+    assert stored.fold(log[900:]).to_json() == CostModel().fold(log).to_json()
 
 
 def _seen(service_s: float) -> Observation:
