@@ -252,6 +252,7 @@ class Estimate:
         queue_s: seconds that it waits at the device itself; None where nothing waits there, or it does not count.
         device_s: seconds that an emulated device would be busy, where that counts instead of its simulation's time.
         intervals: of these figures; None of a prior, which does not know how far it is off.
+        prepare_s: what transpilation takes of service_s.
     """
 
     service_s: float
@@ -262,6 +263,7 @@ class Estimate:
     queue_s: float | None = None
     device_s: float | None = None
     intervals: Intervals | None = None
+    prepare_s: float = 0.0
 
     @property
     def elapsed_s(self) -> float:

@@ -152,6 +152,7 @@ def together(shares: Sequence[tuple[int, Estimate]]) -> Estimate:
         num_observations=min(estimate.num_observations for _, estimate in shares),
         queue_s=_longest(estimate.queue_s for _, estimate in shares),
         device_s=_longest(estimate.device_s for _, estimate in shares),
+        prepare_s=max(estimate.prepare_s for _, estimate in shares),
     )
 
 

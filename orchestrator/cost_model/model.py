@@ -80,6 +80,7 @@ class CostModel:
             num_observations=timed.num_observations,
             queue_s=timed.queue_s,
             device_s=timed.device_s,
+            prepare_s=timed.prepare_s,
             intervals=self.spreads.intervals(place, (timed.queue_s or 0.0) + busy_s, fidelity, energy_j, cost_usd),
         )
 

@@ -22,7 +22,8 @@ def prior(device: Device, fit: Fit, shots: int, times: Times = Times.WALL) -> Es
     device_s = shots * (fit.duration_s + REPETITION_S)
     curve = device.cost_curve
     run_s = device_s if curve is None else curve.run_s(fit.num_qubits, fit.num_gates, shots, fit.bonds)
-    service_s = run_s + PREPARE_GATE_S * fit.num_gates
+    prepare_s = PREPARE_GATE_S * fit.num_gates
+    service_s = run_s + prepare_s
     emulated = times is Times.EMULATED and device.kind == "emulated_qpu"
     paid_s = service_s if device.kind == "simulator" else device_s
     return Estimate(
@@ -32,4 +33,5 @@ def prior(device: Device, fit: Fit, shots: int, times: Times = Times.WALL) -> Es
         cost_usd=cost_usd(device.price, num_tasks=1, shots=shots, run_s=paid_s),
         queue_s=device.availability.queue_s if emulated or device.kind == "qpu" else None,
         device_s=device_s if emulated else None,
+        prepare_s=prepare_s,
     )

@@ -7,8 +7,9 @@ own runs, as far as there are any; it leans on a regression over the runs of its
 from the one over everything there. Regressions see how long the prior expects a run to take (``_features``): cost
 curves and schedules err by a factor on long runs, and know nothing of the milliseconds that every run costs.
 
-Where a device's own times count (``Measurement.times``), device_s is learned as a mean in the same three steps, and
-queue_s for the backend as a whole: whoever waits there waits behind everybody.
+prepare_s, the part of it that is transpilation, is a mean in the same three steps: programs that come again are not
+transpiled again. So is device_s, where a device's own times count (``Measurement.times``); queue_s is one of the
+backend as a whole: whoever waits there waits behind everybody.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ search of a few basis states that takes a billionth of a state vector's time say
 
 QUEUE_OFFSET_S = 1.0
 """Queues are compared from here on (ours): below a second nobody minds them, and some are empty."""
+
+PREPARE_OFFSET_S = 1e-3
+"""Times of transpilation are compared from here on (ours): what is kept from before takes next to none."""
 
 SMALLEST_S = 1e-6
 """Times are compared by their logarithm; nothing is faster than this."""
@@ -61,11 +65,13 @@ class Kind:
 
     Attributes:
         line: log(service_s over prior), paces apart, by ``_features``.
-        log_service: its mean, paces included.   log_device: of device_s; None where that never counted.
+        log_service: its mean, paces included.   log_prepare: of prepare_s.
+        log_device: of device_s; None where that never counted.
     """
 
     line: Line
     log_service: Mean = field(default_factory=Mean)
+    log_prepare: Mean = field(default_factory=Mean)
     log_device: Mean | None = None
 
 
@@ -74,6 +80,7 @@ class Own:
     """What is known of one program on a backend: as in :class:`Kind`, paces apart."""
 
     log_service: Mean = field(default_factory=Mean)
+    log_prepare: Mean = field(default_factory=Mean)
     log_device: Mean | None = None
 
 
@@ -81,6 +88,7 @@ class Timed(NamedTuple):
     """What is expected of a run: as in :class:`orchestrator.job.Estimate`, with its intervals' nearness."""
 
     service_s: float
+    prepare_s: float
     queue_s: float | None
     device_s: float | None
     num_observations: float
@@ -91,6 +99,7 @@ class Expected(NamedTuple):
     """Logarithms of time over prior, paces apart, and what is behind them."""
 
     log_service: float = 0.0
+    log_prepare: float = 0.0
     log_device: float = 0.0
     num_observations: float = 0.0
     nearness: int = 0
@@ -129,10 +138,13 @@ class TimeModel:
         log_service = found.log_service + self._pace(backend, here=here)
         if found.nearness < OWN_GROUP:
             log_service = max(-MOST_SHARED, min(MOST_SHARED, log_service))
-        queue = self.queues.get(backend)
+        queue, service_s = self.queues.get(backend), prior.service_s * math.exp(log_service)
         return Timed(
-            service_s=prior.service_s * math.exp(log_service),
-            queue_s=prior.queue_s if prior.queue_s is None or queue is None else _queue_s(prior.queue_s, queue),
+            service_s=service_s,
+            prepare_s=min(service_s, _beyond(prior.prepare_s, found.log_prepare, PREPARE_OFFSET_S)),
+            queue_s=prior.queue_s
+            if prior.queue_s is None or queue is None
+            else _beyond(prior.queue_s, queue.shrunk(0.0), QUEUE_OFFSET_S),
             device_s=None if prior.device_s is None else prior.device_s * math.exp(found.log_device),
             num_observations=found.num_observations,
             nearness=found.nearness,
@@ -146,14 +158,19 @@ class TimeModel:
         """From the widest kind that is known to the narrowest."""
         if (whole := self.kinds.get(backend)) is None:
             return Expected()
-        log_device = (whole.log_device or Mean()).shrunk(0.0)
+        log_prepare, log_device = whole.log_prepare.shrunk(0.0), (whole.log_device or Mean()).shrunk(0.0)
         if (kind := self.kinds.get(f"{backend}|{group}")) is None:  # a backend alone says nothing of this kind of job
-            return Expected(whole.line.at(x), log_device, nearness=1)
-        log_device = (kind.log_device or Mean()).shrunk(log_device)
+            return Expected(whole.line.at(x), log_prepare, log_device, nearness=1)
+        log_prepare, log_device = kind.log_prepare.shrunk(log_prepare), (kind.log_device or Mean()).shrunk(log_device)
         if (own := self.programs.get(f"{backend}|{group}|{program_hash}")) is None:
-            return Expected(kind.line.at(x), log_device, kind.log_service.weight, 2)
-        log_service = own.log_service.shrunk(kind.line.at(x), FROM_KIN)
-        return Expected(log_service, (own.log_device or Mean()).shrunk(log_device), own.log_service.weight, 3)
+            return Expected(kind.line.at(x), log_prepare, log_device, kind.log_service.weight, 2)
+        return Expected(
+            own.log_service.shrunk(kind.line.at(x), FROM_KIN),
+            own.log_prepare.shrunk(log_prepare),
+            (own.log_device or Mean()).shrunk(log_device),
+            own.log_service.weight,
+            3,
+        )
 
     def _after(self, one: Observation) -> TimeModel:
         """With one more observation."""
@@ -177,7 +194,10 @@ class TimeModel:
             queues[backend] = queue
         return TimeModel(
             kinds,
-            self.programs.put(key, Own(own.log_service.add(apart), _device(own.log_device, one))),
+            self.programs.put(
+                key,
+                Own(own.log_service.add(apart), own.log_prepare.add(_log_prepare(one)), _device(own.log_device, one)),
+            ),
             queues,
             self.machine.add(error) if here else self.machine,
             paces,
@@ -191,7 +211,12 @@ def _features(prior: Estimate) -> tuple[float, ...]:
 
 
 def _learned(known: Kind, seen: Observation, line: Line, log_ratio: float) -> Kind:
-    return Kind(line, known.log_service.add(log_ratio), _device(known.log_device, seen))
+    prepare = known.log_prepare.add(_log_prepare(seen))
+    return Kind(line, known.log_service.add(log_ratio), prepare, _device(known.log_device, seen))
+
+
+def _log_prepare(seen: Observation) -> float:
+    return math.log((seen.measurement.prepare_s + PREPARE_OFFSET_S) / (seen.prior.prepare_s + PREPARE_OFFSET_S))
 
 
 def _device(known: Mean | None, seen: Observation) -> Mean | None:
@@ -205,7 +230,6 @@ def _compared(known: Mean | None, measured_s: float | None, prior_s: float | Non
     return (known or Mean()).add(math.log((measured_s + offset_s) / (prior_s + offset_s)))
 
 
-def _queue_s(announced_s: float, queue: Mean) -> float:
-    """What a backend's announced queue comes to, by what others waited there."""
-    ratio = math.exp(queue.shrunk(0.0))
-    return max(0.0, (announced_s + QUEUE_OFFSET_S) * ratio - QUEUE_OFFSET_S)
+def _beyond(prior_s: float, log_ratio: float, offset_s: float) -> float:
+    """A time that is corrected by a ratio of times beyond an offset."""
+    return max(0.0, (prior_s + offset_s) * math.exp(log_ratio) - offset_s)

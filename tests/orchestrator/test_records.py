@@ -44,7 +44,7 @@ from orchestrator.telemetry import Observation
 GOLDEN = Path(__file__).parent / "golden"
 
 INTERVALS = Intervals(Interval(9.0, 12.0), Interval(0.85, 0.95), Interval(2.0, 3.0), Interval(0.01, 0.01), 3)
-ESTIMATE = Estimate(0.25, 0.9, 2.5, 0.01, 3.0, queue_s=10.0, device_s=0.3, intervals=INTERVALS)
+ESTIMATE = Estimate(0.25, 0.9, 2.5, 0.01, 3.0, queue_s=10.0, device_s=0.3, intervals=INTERVALS, prepare_s=0.05)
 FAILURE = Failure("execute", "TransientFailure", "the line was busy; try again", transient=True)
 SPEC = JobSpec(
     program=Program("openqasm2", text="OPENQASM 2.0;"),

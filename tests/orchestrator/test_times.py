@@ -166,3 +166,18 @@ def test_times_of_the_wall_teach_nothing_of_queues(observation: Observation) -> 
     wall = replace(observation, backend=EMULATED.name)
     wall = replace(wall, measurement=replace(wall.measurement, queue_s=500.0, device_s=0.3))
     assert ask(learned([wall] * 5), 50.0).queue_s == 50.0
+
+
+def test_transpilation_is_a_part_of_the_service_and_programs_that_come_again_need_none(
+    observation: Observation,
+) -> None:
+    before = replace(observation.prior, service_s=0.2, prepare_s=0.01)
+    first = replace(observation.measurement, service_s=0.3, prepare_s=0.04)
+    again = replace(first, service_s=0.26, prepare_s=0.0)
+    seen = replace(observation, backend=IDEAL.name, prior=before, measurement=first)
+    kin = [replace(seen, program_hash=str(number)) for number in range(20)]
+    model = learned([*kin, *[replace(seen, program_hash="mine", measurement=again)] * 20])
+    new, mine = (model.estimate(before, IDEAL, seen.group, name) for name in ("new", "mine"))
+    assert mine.prepare_s < 0.002 < new.prepare_s < new.service_s
+    assert prior(IDEAL, FIT, 1000).prepare_s > 0.0
+    assert model.estimate(replace(before, service_s=1e-4, prepare_s=1.0), IDEAL, "other", "new").prepare_s < 1.0
