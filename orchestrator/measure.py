@@ -142,7 +142,12 @@ def placement(job: Job, assignments: Sequence[Assignment]) -> Placement:
 
 
 def together(shares: Sequence[tuple[int, Estimate]]) -> Estimate:
-    """Estimate of parallel shares, given with their shots: the longest time, the mean fidelity, the sum of the rest."""
+    """Estimate of parallel shares, given with their shots: the longest time, the mean fidelity, the sum of the rest.
+
+    Intervals are of one share alone: those of several say nothing of how far the whole may be off.
+    """
+    if len(shares) == 1:
+        return shares[0][1]
     shots = sum(number for number, _ in shares)
     return Estimate(
         service_s=max(estimate.service_s for _, estimate in shares),

@@ -62,15 +62,16 @@ class CostModel:
     def estimate(self, prior: Estimate, device: Device, group: str, program_hash: str) -> Estimate:
         """The prior, corrected by what was measured on this device.
 
-        A simulator's energy and price follow its time. A QPU's do not: they are those of its schedule, which is known,
-        and not of the emulation or the way there.
+        A simulator's energy is that of this machine, which is measured, and its price follows its time. A QPU's are
+        those of its schedule, which is known, and not of the emulation or the way there.
         """
         timed = self.times.estimate(prior, device.name, group, program_hash, here=not device.remote)
         simulated = device.kind == "simulator"
         paid = timed.service_s / prior.service_s if simulated and prior.service_s else 1.0
         busy_s = timed.service_s if timed.device_s is None else timed.device_s
         fidelity = self.losses.fidelity(prior.fidelity, device.name, group, program_hash)
-        energy_j, cost_usd = prior.energy_j * paid, prior.cost_usd * paid
+        energy_j = prior.energy_j * (math.exp(timed.log_energy) if simulated else 1.0)
+        cost_usd = prior.cost_usd * paid
         place = Place(device.name, group, timed.nearness, ideal=prior.fidelity >= 1.0, scheduled=not simulated)
         return Estimate(
             service_s=timed.service_s,

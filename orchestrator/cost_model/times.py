@@ -8,8 +8,9 @@ from the one over everything there. Regressions see how long the prior expects a
 curves and schedules err by a factor on long runs, and know nothing of the milliseconds that every run costs.
 
 prepare_s, the part of it that is transpilation, is a mean in the same three steps: programs that come again are not
-transpiled again. So is device_s, where a device's own times count (``Measurement.times``); queue_s is one of the
-backend as a whole: whoever waits there waits behind everybody.
+transpiled again. So is energy_j, which a processor's load does not raise as it does the time, and device_s, where a
+device's own times count (``Measurement.times``); queue_s is one of the backend as a whole: whoever waits there waits
+behind everybody.
 """
 
 from __future__ import annotations
@@ -65,13 +66,14 @@ class Kind:
 
     Attributes:
         line: log(service_s over prior), paces apart, by ``_features``.
-        log_service: its mean, paces included.   log_prepare: of prepare_s.
+        log_service: its mean, paces included.   log_prepare: of prepare_s.   log_energy: of energy_j.
         log_device: of device_s; None where that never counted.
     """
 
     line: Line
     log_service: Mean = field(default_factory=Mean)
     log_prepare: Mean = field(default_factory=Mean)
+    log_energy: Mean = field(default_factory=Mean)
     log_device: Mean | None = None
 
 
@@ -81,14 +83,19 @@ class Own:
 
     log_service: Mean = field(default_factory=Mean)
     log_prepare: Mean = field(default_factory=Mean)
+    log_energy: Mean = field(default_factory=Mean)
     log_device: Mean | None = None
 
 
 class Timed(NamedTuple):
-    """What is expected of a run: as in :class:`orchestrator.job.Estimate`, with its intervals' nearness."""
+    """What is expected of a run: as in :class:`orchestrator.job.Estimate`, with its intervals' nearness.
+
+    ``log_energy`` is the logarithm of energy over prior, if that is the energy of this machine.
+    """
 
     service_s: float
     prepare_s: float
+    log_energy: float
     queue_s: float | None
     device_s: float | None
     num_observations: float
@@ -100,6 +107,7 @@ class Expected(NamedTuple):
 
     log_service: float = 0.0
     log_prepare: float = 0.0
+    log_energy: float = 0.0
     log_device: float = 0.0
     num_observations: float = 0.0
     nearness: int = 0
@@ -142,6 +150,7 @@ class TimeModel:
         return Timed(
             service_s=service_s,
             prepare_s=min(service_s, _beyond(prior.prepare_s, found.log_prepare, PREPARE_OFFSET_S)),
+            log_energy=found.log_energy,
             queue_s=prior.queue_s
             if prior.queue_s is None or queue is None
             else _beyond(prior.queue_s, queue.shrunk(0.0), QUEUE_OFFSET_S),
@@ -158,19 +167,14 @@ class TimeModel:
         """From the widest kind that is known to the narrowest."""
         if (whole := self.kinds.get(backend)) is None:
             return Expected()
-        log_prepare, log_device = whole.log_prepare.shrunk(0.0), (whole.log_device or Mean()).shrunk(0.0)
+        means = _leaning(whole, (0.0, 0.0, 0.0))
         if (kind := self.kinds.get(f"{backend}|{group}")) is None:  # a backend alone says nothing of this kind of job
-            return Expected(whole.line.at(x), log_prepare, log_device, nearness=1)
-        log_prepare, log_device = kind.log_prepare.shrunk(log_prepare), (kind.log_device or Mean()).shrunk(log_device)
+            return Expected(whole.line.at(x), *means, nearness=1)
+        means = _leaning(kind, means)
         if (own := self.programs.get(f"{backend}|{group}|{program_hash}")) is None:
-            return Expected(kind.line.at(x), log_prepare, log_device, kind.log_service.weight, 2)
-        return Expected(
-            own.log_service.shrunk(kind.line.at(x), FROM_KIN),
-            own.log_prepare.shrunk(log_prepare),
-            (own.log_device or Mean()).shrunk(log_device),
-            own.log_service.weight,
-            3,
-        )
+            return Expected(kind.line.at(x), *means, kind.log_service.weight, 2)
+        log_service = own.log_service.shrunk(kind.line.at(x), FROM_KIN)
+        return Expected(log_service, *_leaning(own, means), own.log_service.weight, 3)
 
     def _after(self, one: Observation) -> TimeModel:
         """With one more observation."""
@@ -185,8 +189,8 @@ class TimeModel:
         whole = kinds.get(backend) or Kind(Line.around((0.0,) * len(x), DEVIATIONS))
         kind = kinds.get(kin) or Kind(Line.around(whole.line.weights, [OF_A_GROUP * each for each in DEVIATIONS]))
         shared = max(-MOST_SHARED, min(MOST_SHARED, log_ratio)) - pace
-        kinds[backend] = _learned(whole, one, whole.line.add(x, shared), log_ratio)
-        kinds[kin] = _learned(kind, one, kind.line.add(x, apart), log_ratio)
+        kinds[backend] = _learned(whole, one, whole.line.add(x, shared), log_ratio, MOST_SHARED)
+        kinds[kin] = _learned(kind, one, kind.line.add(x, apart), log_ratio, math.inf)
         own = self.programs.get(key) or Own()
         if kind.log_service.weight >= LEAST_KNOWN:
             paces[backend] = paces.get(backend, Steps()).add(error)
@@ -196,7 +200,12 @@ class TimeModel:
             kinds,
             self.programs.put(
                 key,
-                Own(own.log_service.add(apart), own.log_prepare.add(_log_prepare(one)), _device(own.log_device, one)),
+                Own(
+                    own.log_service.add(apart),
+                    own.log_prepare.add(_log_prepare(one)),
+                    _energy(own.log_energy, one),
+                    _device(own.log_device, one),
+                ),
             ),
             queues,
             self.machine.add(error) if here else self.machine,
@@ -210,9 +219,25 @@ def _features(prior: Estimate) -> tuple[float, ...]:
     return 1.0, math.log1p(OVERHEAD_S / prior_s), 0.5 * (math.log(prior_s) - TYPICAL_LOG_S)
 
 
-def _learned(known: Kind, seen: Observation, line: Line, log_ratio: float) -> Kind:
+def _leaning(known: Kind | Own, wider: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Means of prepare_s, energy_j and device_s, which lean on those of a wider kind."""
+    prepare, energy, device = wider
+    log_device = (known.log_device or Mean()).shrunk(device)
+    return known.log_prepare.shrunk(prepare), known.log_energy.shrunk(energy), log_device
+
+
+def _learned(known: Kind, seen: Observation, line: Line, log_ratio: float, most: float) -> Kind:
+    """With one more observation, whose energy counts as off by no more than ``most``, a logarithm."""
     prepare = known.log_prepare.add(_log_prepare(seen))
-    return Kind(line, known.log_service.add(log_ratio), prepare, _device(known.log_device, seen))
+    energy = _energy(known.log_energy, seen, most)
+    return Kind(line, known.log_service.add(log_ratio), prepare, energy, _device(known.log_device, seen))
+
+
+def _energy(known: Mean, seen: Observation, most: float = math.inf) -> Mean:
+    measured_j, prior_j = seen.measurement.energy_j, seen.prior.energy_j
+    if measured_j <= 0.0 or prior_j <= 0.0:
+        return known
+    return known.add(max(-most, min(most, math.log(measured_j / prior_j))))
 
 
 def _log_prepare(seen: Observation) -> float:

@@ -51,9 +51,15 @@ def test_identical_jobs_converge_on_what_was_measured(observation: Observation) 
     assert ask(after(observation, *[5.0] * 40)).fidelity == pytest.approx(0.95, abs=0.003)
 
 
-def test_energy_follows_the_time(observation: Observation) -> None:
-    estimate = ask(after(observation, 5.0, 5.0))
-    assert estimate.energy_j == pytest.approx(10.0 * estimate.service_s)
+def test_energy_is_learned_as_it_is_measured_and_the_price_follows_the_time(observation: Observation) -> None:
+    met = replace(observation.measurement, service_s=5.0, energy_j=20.0)
+    seen = replace(observation, prior=PRIOR, measurement=met)
+    model = CostModel().fold([(number, seen) for number in range(1, 31)])
+    said = model.estimate(replace(PRIOR, cost_usd=0.1), DEVICE, seen.group, seen.program_hash)
+    assert said.energy_j == pytest.approx(20.0, rel=0.05), "a busy machine takes longer and no more energy"
+    assert said.cost_usd == pytest.approx(0.1 * said.service_s)
+    device = backends.load("fake_hanoi").device()
+    assert model.estimate(PRIOR, device, seen.group, seen.program_hash).energy_j == PRIOR.energy_j
 
 
 def test_kin_learn_from_each_other_strangers_less(observation: Observation) -> None:
