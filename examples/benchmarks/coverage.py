@@ -7,8 +7,9 @@
 For each seed an embedded orchestrator starts with an empty store and lives through the workload: repeated programs and
 new ones, families and random circuits, on simulators and emulated devices, each placed at random. What was said when a
 job was placed stands in its record beside what came. Coverage: the part of measurements inside the intervals that were
-said, with 95 % bootstrap intervals that resample programs; together without what follows from a schedule. Errors of time: |log(measured / said)|, from the first
-job on, beside those of the prior alone and of means at three depths (a backend, a group of programs, a program).
+said, with 95 % bootstrap intervals that resample programs; of all figures together without those that follow from a
+schedule, which are always right. Errors of time: |log(measured / said)|, from the first job on, beside those of the
+prior alone and of means at three depths (a backend, a group of programs, a program).
 
 Nothing was chosen on the seeds that are reported: constants of the model come from seeds 101 and 102. The telemetry is
 kept in ``runs/coverage`` and a run that was interrupted goes on with the next seed. Writes
