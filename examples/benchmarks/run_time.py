@@ -251,7 +251,7 @@ def ibm(data: Path, train: Path | None) -> None:
 # ── Aer ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 def unseen_circuits(num: int, generator: np.random.Generator, *, clifford: bool) -> list[tuple[str, QuantumCircuit]]:
     """So many different circuits at most, of other kinds than the ones that cost curves were fitted to."""
-    shapes = [(width,) for width in range(2, 62)] if clifford else [(n, m) for n in range(2, 12) for m in range(1, 13)]
+    shapes = [(width,) for width in range(2, 61)] if clifford else [(n, m) for n in range(2, 12) for m in range(1, 13)]
     chosen = [shapes[number] for number in generator.permutation(len(shapes))[:num]]
     make = ghz if clifford else layers
     return [(f"{make.__name__} {shape}", make(*shape).measure_all(inplace=False)) for shape in chosen]

@@ -96,8 +96,8 @@ class CostModel:
                     Learned(
                         backend=backend,
                         group=rest[0],
-                        num_observations=kind.log_service.weight,
-                        time_ratio=math.exp(kind.log_service.value),
+                        num_observations=kind.means.log_service.weight,
+                        time_ratio=math.exp(kind.means.log_service.value),
                         loss_ratio=None if loss is None else math.exp(loss.value),
                     )
                 )

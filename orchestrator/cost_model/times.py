@@ -61,16 +61,9 @@ LEAST_KNOWN = 5.0
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What is known of all programs on a backend, or of a group of them.
+class Means:
+    """Of log(measured over prior): service_s, prepare_s, energy_j, device_s; None where that never counted."""
 
-    Attributes:
-        line: log(service_s over prior), paces apart, by ``_features``.
-        log_service: its mean, paces included.   log_prepare: of prepare_s.   log_energy: of energy_j.
-        log_device: of device_s; None where that never counted.
-    """
-
-    line: Line
     log_service: Mean = field(default_factory=Mean)
     log_prepare: Mean = field(default_factory=Mean)
     log_energy: Mean = field(default_factory=Mean)
@@ -78,13 +71,15 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Own:
-    """What is known of one program on a backend: as in :class:`Kind`, paces apart."""
+class Kind:
+    """What is known of all programs on a backend, or of a group of them.
 
-    log_service: Mean = field(default_factory=Mean)
-    log_prepare: Mean = field(default_factory=Mean)
-    log_energy: Mean = field(default_factory=Mean)
-    log_device: Mean | None = None
+    Attributes:
+        line: log(service_s over prior), paces apart, by ``_features``.   means: paces included.
+    """
+
+    line: Line
+    means: Means = field(default_factory=Means)
 
 
 class Timed(NamedTuple):
@@ -119,13 +114,13 @@ class TimeModel:
 
     Attributes:
         kinds: "backend" or "backend|group" -> what is known there.
-        programs: "backend|group|program" -> the same.
+        programs: "backend|group|program" -> means there, paces apart.
         queues: backend -> logarithm of what was waited there over what was announced.
         machine: the pace of everything that runs here.   paces: backend -> its own.
     """
 
     kinds: Mapping[str, Kind] = field(default_factory=dict)
-    programs: Memory[Own] = field(default_factory=Memory)
+    programs: Memory[Means] = field(default_factory=Memory)
     queues: Mapping[str, Mean] = field(default_factory=dict)
     machine: Drift = field(default_factory=Drift)
     paces: Mapping[str, Steps] = field(default_factory=dict)
@@ -167,12 +162,12 @@ class TimeModel:
         """From the widest kind that is known to the narrowest."""
         if (whole := self.kinds.get(backend)) is None:
             return Expected()
-        means = _leaning(whole, (0.0, 0.0, 0.0))
+        means = _leaning(whole.means, (0.0, 0.0, 0.0))
         if (kind := self.kinds.get(f"{backend}|{group}")) is None:  # a backend alone says nothing of this kind of job
             return Expected(whole.line.at(x), *means, nearness=1)
-        means = _leaning(kind, means)
+        means = _leaning(kind.means, means)
         if (own := self.programs.get(f"{backend}|{group}|{program_hash}")) is None:
-            return Expected(kind.line.at(x), *means, kind.log_service.weight, 2)
+            return Expected(kind.line.at(x), *means, kind.means.log_service.weight, 2)
         log_service = own.log_service.shrunk(kind.line.at(x), FROM_KIN)
         return Expected(log_service, *_leaning(own, means), own.log_service.weight, 3)
 
@@ -189,28 +184,14 @@ class TimeModel:
         whole = kinds.get(backend) or Kind(Line.around((0.0,) * len(x), DEVIATIONS))
         kind = kinds.get(kin) or Kind(Line.around(whole.line.weights, [OF_A_GROUP * each for each in DEVIATIONS]))
         shared = max(-MOST_SHARED, min(MOST_SHARED, log_ratio)) - pace
-        kinds[backend] = _learned(whole, one, whole.line.add(x, shared), log_ratio, MOST_SHARED)
-        kinds[kin] = _learned(kind, one, kind.line.add(x, apart), log_ratio, math.inf)
-        own = self.programs.get(key) or Own()
-        if kind.log_service.weight >= LEAST_KNOWN:
+        kinds[backend] = Kind(whole.line.add(x, shared), _learned(whole.means, one, log_ratio, MOST_SHARED))
+        kinds[kin] = Kind(kind.line.add(x, apart), _learned(kind.means, one, log_ratio))
+        programs = self.programs.put(key, _learned(self.programs.get(key) or Means(), one, apart))
+        if kind.means.log_service.weight >= LEAST_KNOWN:
             paces[backend] = paces.get(backend, Steps()).add(error)
         if (queue := _compared(queues.get(backend), met.queue_s, one.prior.queue_s, QUEUE_OFFSET_S)) is not None:
             queues[backend] = queue
-        return TimeModel(
-            kinds,
-            self.programs.put(
-                key,
-                Own(
-                    own.log_service.add(apart),
-                    own.log_prepare.add(_log_prepare(one)),
-                    _energy(own.log_energy, one),
-                    _device(own.log_device, one),
-                ),
-            ),
-            queues,
-            self.machine.add(error) if here else self.machine,
-            paces,
-        )
+        return TimeModel(kinds, programs, queues, self.machine.add(error) if here else self.machine, paces)
 
 
 def _features(prior: Estimate) -> tuple[float, ...]:
@@ -219,33 +200,24 @@ def _features(prior: Estimate) -> tuple[float, ...]:
     return 1.0, math.log1p(OVERHEAD_S / prior_s), 0.5 * (math.log(prior_s) - TYPICAL_LOG_S)
 
 
-def _leaning(known: Kind | Own, wider: tuple[float, float, float]) -> tuple[float, float, float]:
+def _leaning(known: Means, wider: tuple[float, float, float]) -> tuple[float, float, float]:
     """Means of prepare_s, energy_j and device_s, which lean on those of a wider kind."""
     prepare, energy, device = wider
     log_device = (known.log_device or Mean()).shrunk(device)
     return known.log_prepare.shrunk(prepare), known.log_energy.shrunk(energy), log_device
 
 
-def _learned(known: Kind, seen: Observation, line: Line, log_ratio: float, most: float) -> Kind:
+def _learned(known: Means, seen: Observation, log_service: float, most: float = math.inf) -> Means:
     """With one more observation, whose energy counts as off by no more than ``most``, a logarithm."""
-    prepare = known.log_prepare.add(_log_prepare(seen))
-    energy = _energy(known.log_energy, seen, most)
-    return Kind(line, known.log_service.add(log_ratio), prepare, energy, _device(known.log_device, seen))
-
-
-def _energy(known: Mean, seen: Observation, most: float = math.inf) -> Mean:
-    measured_j, prior_j = seen.measurement.energy_j, seen.prior.energy_j
-    if measured_j <= 0.0 or prior_j <= 0.0:
-        return known
-    return known.add(max(-most, min(most, math.log(measured_j / prior_j))))
-
-
-def _log_prepare(seen: Observation) -> float:
-    return math.log((seen.measurement.prepare_s + PREPARE_OFFSET_S) / (seen.prior.prepare_s + PREPARE_OFFSET_S))
-
-
-def _device(known: Mean | None, seen: Observation) -> Mean | None:
-    return _compared(known, seen.measurement.device_s, seen.prior.device_s, SMALLEST_S)
+    met, prior, energy = seen.measurement, seen.prior, known.log_energy
+    if met.energy_j > 0.0 and prior.energy_j > 0.0:
+        energy = energy.add(max(-most, min(most, math.log(met.energy_j / prior.energy_j))))
+    return Means(
+        known.log_service.add(log_service),
+        known.log_prepare.add(math.log((met.prepare_s + PREPARE_OFFSET_S) / (prior.prepare_s + PREPARE_OFFSET_S))),
+        energy,
+        _compared(known.log_device, met.device_s, prior.device_s, SMALLEST_S),
+    )
 
 
 def _compared(known: Mean | None, measured_s: float | None, prior_s: float | None, offset_s: float) -> Mean | None:
