@@ -45,7 +45,7 @@ PRIOR_SCORES = (*(-score for score in _HALF), 0.0, *reversed(_HALF))
 
 PRIOR_TIME = (1.5, 1.0, 0.7, 0.5)
 """Mean |log(measured / said time)| by nearness, before there are any (ours, measured): between what the prior alone was
-off by on a quiet machine (0.7, examples/results/demo.csv) and on one with thirteen processes on two cores (1.8)."""
+off by on a quiet machine (0.7, examples/results/demo.csv) and on a crowded one (1.8 to 2.8)."""
 
 PRIOR_LOSS = (0.53, 0.53, 0.45, 0.4)
 """The same of losses of fidelity on a device with errors: of calibration alone over the 28 held-out circuits of
