@@ -16,7 +16,7 @@ from orchestrator.cost_model.model import CostModel
 from orchestrator.deciding import Scene
 from orchestrator.errors import PlacementError, TransportError
 from orchestrator.fleet import Fleet
-from orchestrator.job import Estimate, Failure, Job, JobSpec, JobState, Limits, Objective, Times
+from orchestrator.job import Failure, Job, JobSpec, JobState, Limits, Objective, Times
 from orchestrator.placement import Scales
 from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.quote import AT_ONCE, LEVEL, Figure, Offer, Quote, Quoter, quote_of
