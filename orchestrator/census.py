@@ -18,10 +18,13 @@ INCIDENTS = {
     "replacements": "Assignments whose shots are placed elsewhere: they failed, or nobody serves their backend.",
     "expired_leases": "Attempts whose worker went silent.",
     "stale_writes": "Results that were refused, since the attempt was no longer their worker's.",
-    "policy_fallbacks": "Batches at which a policy failed, so that it was asked for each job alone.",
+    "policy_fallbacks": "Batches that a policy did not decide as it would have, or not all of them.",
     "batches_apart": "Batches that ended early, so that the rest was run one by one.",
 }
-"""Kinds of rare events that are counted by backend, and what each is."""
+"""Kinds of rare events that are counted, and what each is."""
+
+LABELS = {"policy_fallbacks": "reason"}
+"""What they are counted by, where that is not the backend: reasons are those of ``placement.FALLBACKS``."""
 
 PRUNED = "pruned"
 """Kind under which jobs that were removed are counted by state, so that what has ended never gets less."""
@@ -61,7 +64,7 @@ class Census:
 
     Attributes:
         jobs: number by state, of those that are there.   pruned: of those that ended and were removed.
-        incidents: number by kind and backend; the backend is empty where it has none.
+        incidents: number by kind and label, which is a backend unless LABELS says else; empty where there is none.
     """
 
     jobs: Mapping[str, int]

@@ -95,7 +95,8 @@ def with_candidates(waiting: Waiting, known: Known, scene: Scene) -> Request:
         if name in fits:
             cannot = fits[name].cannot or rejection(device, facts.features)
             why = rejections(spec, name, estimate, wait_s=wait_s, waited_s=waited_s, cannot=cannot, against=against)
-        candidates.append(Candidate(name, before, estimate, wait_s, device.target_version, why))
+        one_shot = _sized(spec, known, scene, name, 1)[1] if spec.max_parts > 1 and not why else None
+        candidates.append(Candidate(name, before, estimate, wait_s, device.target_version, why, one_shot))
     deadline_s = spec.limits.deadline_s
     return Request(
         job_id=job.id,

@@ -26,6 +26,9 @@ MAX_TIMEOUT_S = 1e6
 MAX_LAYOUT = 100_000
 """Largest physical qubit that a layout may name; a device has far fewer."""
 
+MAX_PARTS = 64
+"""Most backends that share one job's shots (ours): each part is a claim, a run and a row of its own."""
+
 
 class Times(StrEnum):
     """How long an emulated device counts as taking: as its simulation does, or as it would itself, with its queue."""
@@ -71,12 +74,19 @@ FINAL_ASSIGNMENT_STATES = frozenset(AssignmentState) - {
 
 @dataclass(frozen=True)
 class Objective:
-    """How much each thing matters; weights >= 0, not all zero. Their scales are ``orchestrator.placement.Scales``."""
+    """How much each thing matters; weights >= 0, not all zero. Their scales are ``orchestrator.placement.Scales``.
+
+    Attributes:
+        caution: 0 takes every figure as expected, 1 at the bad end of its 90 % interval, which it misses with a chance
+            of 5 %; in between it lies between them (ours). Limits are held against the same figures. What has no
+            interval counts as expected.
+    """
 
     latency: float = 1.0
     energy: float = 0.0
     fidelity: float = 1.0
     price: float = 1.0
+    caution: float = 0.0
 
     def __post_init__(self) -> None:
         weights = {"latency": self.latency, "energy": self.energy, "fidelity": self.fidelity, "price": self.price}
@@ -84,6 +94,7 @@ class Objective:
             checks.number(f"the objective's weight of {name}", weight, 0, MAX_WEIGHT)
         if not any(weights.values()):
             checks.refuse("an objective", "weights that are not all zero", weights)
+        checks.number("the objective's caution", self.caution, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -138,6 +149,7 @@ class JobSpec:
         tags: to find it again.
         idempotency_key: a second submission with the same key returns the first job.
         after: ids of jobs that have to be done before it; if one of them fails or is cancelled, so does this one.
+        max_parts: most backends among which a policy may share its shots, 1 to MAX_PARTS. A pin is no policy.
     """
 
     program: Program
@@ -157,6 +169,7 @@ class JobSpec:
     idempotency_key: str | None = None
     after: tuple[str, ...] = ()
     canary: float = 0.0
+    max_parts: int = 1
 
     def __post_init__(self) -> None:
         checks.kind("program", self.program, Program, "a Program; Client.submit makes one of what you have")
@@ -166,6 +179,7 @@ class JobSpec:
         checks.kind("limits", self.limits, Limits, "Limits, such as Limits(timeout_s=60)")
         checks.integer("priority", self.priority, 0, 9)
         checks.integer("seed", self.seed, 0, 2**31 - 1)
+        checks.integer("max_parts", self.max_parts, 1, MAX_PARTS)
         checks.kind("memory", self.memory, bool, "True or False")
         checks.kind("return_compiled", self.return_compiled, bool, "True or False")
         checks.number("canary", self.canary, 0.0, 1.0)

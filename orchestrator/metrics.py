@@ -3,7 +3,7 @@
 Gauges and counters are read from the store, so every process of a cluster shows the same and a restart changes
 nothing: scrape one of them, or take the maximum. Histograms are folded from what was measured and decided since the
 exporter began, up to a cursor that it keeps in memory; they begin anew with their process, which Prometheus expects of
-counters. Labels are states, backends and workers alone, never a job, so the number of series stays small.
+counters. Labels are states, backends, workers and reasons alone, never a job, so the number of series stays small.
 
 A decision that is committed after one with a higher number may be missed by its histogram.
 """
@@ -20,7 +20,7 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from orchestrator.census import INCIDENTS, Census, CensusStore, Sample
+from orchestrator.census import INCIDENTS, LABELS, Census, CensusStore, Sample
 from orchestrator.job import FINAL_JOB_STATES, JobState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -190,10 +190,10 @@ def _counters(census: Census) -> Iterator[Metric]:
         ended.add_metric([final], census.jobs.get(final, 0) + census.pruned.get(final, 0))
     yield ended
     for kind, what in INCIDENTS.items():
-        family = CounterMetricFamily(f"qorch_{kind}", what, labels=["backend"])
+        family = CounterMetricFamily(f"qorch_{kind}", what, labels=[LABELS.get(kind, "backend")])
         found = {label: number for (of, label), number in census.incidents.items() if of == kind}
-        for backend, number in sorted((found or {"": 0}).items()):
-            family.add_metric([backend], number)
+        for label, number in sorted((found or {"": 0}).items()):
+            family.add_metric([label], number)
         yield family
 
 

@@ -40,6 +40,7 @@ class Options(TypedDict, total=False):
         tags: to find it again.
         idempotency_key: submitting again with the same key gives the same job.
         after: jobs that have to be done before it, as handles or ids; if one fails or is cancelled, so does this one.
+        max_parts: most backends among which the policy `split` may share its shots.
     """
 
     shots: int
@@ -58,6 +59,7 @@ class Options(TypedDict, total=False):
     tags: Sequence[str]
     idempotency_key: str | None
     after: Sequence[str | JobHandle]
+    max_parts: int
 
 
 def job_spec(program: AnyProgram, admitted: ProgramLimits = DEFAULT_LIMITS, /, **options: Unpack[Options]) -> JobSpec:

@@ -19,8 +19,6 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import groupby
-from operator import attrgetter
 
 from tenacity import Retrying, retry_if_exception_type, sleep_using_event, wait_random_exponential
 
@@ -29,11 +27,12 @@ from circuits.facts import Judgement
 from orchestrator import measure
 from orchestrator.broker import Broker
 from orchestrator.bucket import Bucket, MemoryBucket
+from orchestrator.choosing import Chooser, Chosen
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel
 from orchestrator.deciding import Scene, movable_parts, parts_of, request_of
-from orchestrator.decision import Decision, Situation
+from orchestrator.decision import Decision
 from orchestrator.defects import DEFECTS, defect
-from orchestrator.errors import PlacementError, StoreUnavailable
+from orchestrator.errors import StoreUnavailable
 from orchestrator.experiment import Experiment
 from orchestrator.fleet import Fleet
 from orchestrator.held import Held
@@ -41,7 +40,7 @@ from orchestrator.job import FINAL_JOB_STATES, Assignment, AssignmentState, Even
 from orchestrator.lifecycle import Broken, Completed, Returned, Sent, Withdrawn
 from orchestrator.logs import working_on
 from orchestrator.notifier import STOPS, Notifier
-from orchestrator.placement import Backlog, Choice, Policy, Request, missed_deadline
+from orchestrator.placement import Policy, Request, missed_deadline
 from orchestrator.preparer import Known, Preparer
 from orchestrator.quote import Quoter
 from orchestrator.remote_trip import Visit
@@ -71,10 +70,6 @@ WAKING = frozenset({"assignment_released", "recalled"})
 
 FINAL_KINDS = frozenset(state.value for state in FINAL_JOB_STATES)
 
-_policy = attrgetter("spec.policy")
-
-Answered = tuple[Request, Choice, Situation]
-
 log = logging.getLogger("qorch.pipeline")
 
 
@@ -98,7 +93,7 @@ class Pipeline:
         self.broker = broker
         self.notifier = notifier
         self._runtime = runtime
-        self._policies = policies
+        self._chooser = Chooser(policies, settings.scales, lambda reason: self._count("policy_fallbacks", reason))
         self._settings = settings
         self._owner = owner
         self._bucket = bucket or MemoryBucket()
@@ -179,28 +174,29 @@ class Pipeline:
         failures: dict[str, Failure] = {}
         for one, found in zip(jobs, prepared, strict=False):
             with working_on([one.job.id]):
-                request = request_of(one, found, scene)
-            if isinstance(request, Request) and not isinstance(found, RuntimeFailure):
+                asked = request_of(one, found, scene)
+            if isinstance(asked, Request) and not isinstance(found, RuntimeFailure):
                 known[one.job.id] = found
-                requests.append(request)
-            elif isinstance(request, Failure) and one.job.id not in stranded:
-                failures[one.job.id] = request  # what is stranded and can go nowhere else waits on where it is
-        decided: list[tuple[Answered, list[Assignment]]] = []
-        for policy, group in groupby(sorted(requests, key=_policy), key=_policy):
-            for request, choice, situation in self._choose(policy, list(group), scene.backlog, failures):
-                with working_on([request.job_id]):
-                    parts = parts_of(request, choice, known[request.job_id], scene)
-                if isinstance(parts, Failure):
-                    failures[request.job_id] = parts
-                else:
-                    decided.append(((request, choice, situation), parts))
+                requests.append(asked)
+            elif isinstance(asked, Failure) and one.job.id not in stranded:
+                failures[one.job.id] = asked  # what is stranded and can go nowhere else waits on where it is
+        decided: list[tuple[Chosen, list[Assignment]]] = []
+        for chosen in self._chooser.choose(requests, scene.backlog, failures):
+            request = chosen.request
+            with working_on([request.job_id]):
+                parts = parts_of(request, chosen.choice, known[request.job_id], scene)
+            if isinstance(parts, Failure):
+                failures[request.job_id] = parts
+            else:
+                decided.append((chosen, parts))
         batch, decide_s = uuid.uuid4().hex, (time.perf_counter() - begun) / len(jobs)
         placed = []
-        for (request, choice, situation), parts in decided:
-            policy, (facts, _) = request.spec.policy, known[request.job_id]
-            asked = (request.job_id, policy, now, scene.model.cursor, batch, situation.load_s, request)
-            why = Decision(*asked, choice, decide_s, group=facts.group, situation=situation)
-            placed.append(Placed(why, parts, stranded[request.job_id][1] if request.job_id in stranded else ()))
+        for chosen, parts in decided:
+            request, job_id, told = chosen.request, chosen.request.job_id, chosen.situation
+            group = known[job_id][0].group
+            asked_of = (job_id, chosen.policy, now, scene.model.cursor, batch, told.load_s, request)
+            why = Decision(*asked_of, chosen.choice, decide_s, group=group, situation=told)
+            placed.append(Placed(why, parts, stranded[job_id][1] if job_id in stranded else ()))
         events = self.store.place(placed) if placed else []
         for backend in sorted({part.backend for one in placed for part in one.parts}):
             self.broker.wake_backend(backend)  # before the notices: the jobs wait for this
@@ -210,29 +206,10 @@ class Pipeline:
         self._stuck = max(0, self._stuck - num_moved)
         return len(prepared) < len(jobs) or len(waiting) == most or (num_moved > 0 and len(in_vain) == most)
 
-    def _choose(
-        self, policy: str, requests: Sequence[Request], backlog: Backlog, failures: dict[str, Failure]
-    ) -> list[Answered]:
-        """Ask the policy for all jobs that are not pinned. One that fails at them together is asked for each alone."""
-        free = [request for request in requests if not request.spec.pin]
-        told = Situation.of(uuid.uuid4().hex, policy, len(free), backlog, self._settings.scales)
-        try:
-            chosen = self._policies(policy).place(free, told.backlog(), told.scales) if free else []
-            choices = dict(zip((request.job_id for request in free), chosen, strict=True))
-        except (PlacementError, *DEFECTS) as error:
-            if len(requests) > 1:
-                self._count("policy_fallbacks")
-                log.warning("policy %r is asked for each of %d jobs alone: %r", policy, len(requests), error)
-                return [pair for request in requests for pair in self._choose(policy, [request], backlog, failures)]
-            with working_on([requests[0].job_id]):
-                failures[requests[0].job_id] = defect("place", error, f"policy {policy!r}: ")
-            return []
-        return [(request, choices.get(request.job_id, request.spec.pin), told) for request in requests]
-
-    def _count(self, kind: str, backend: str = "") -> None:
+    def _count(self, kind: str, label: str = "") -> None:
         """One more rare event, for monitoring. Nothing waits for it: a store that is away loses it."""
         with suppress(StoreUnavailable):
-            self.store.count_incident(kind, backend)
+            self.store.count_incident(kind, label)
 
     # ── execute ───────────────────────────────────────────────────────────────────────────────────────────────────
     def execute(self, devices: Mapping[str, Device]) -> bool:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from orchestrator.job import Estimate, Failure, JobSpec, Limits, Objective
 
 PRIORITY_STEP_S = 60.0
-"""Seconds of waiting that one level of priority is worth (ours): a background job waits at most 9 minutes longer."""
+"""Seconds of waiting that one level of priority is worth (ours).
+
+So a job of priority 0 is overtaken only by what is submitted within 9 steps after it, and begins later than first come,
+first served would have it by the service times of that alone: never by more than 9 minutes where such work comes no
+faster than it is done.
+"""
 
 
 @dataclass(frozen=True)
@@ -30,13 +35,41 @@ def cost(
 ) -> float:
     """Cost of a job, dimensionless (ours).
 
-    w_t latency_s / L0 + w_e energy_j / E0 + w_f (1 - fidelity) / I0 + w_p cost_usd / P0
+    w_e energy_j / E0 + w_f (1 - fidelity) / I0 + w_p cost_usd / P0 + w_t latency_s / L0
+
+    The order of the sum is part of the rule: decisions over whole batches add up the same way, to the last bit.
     """
     return (
-        objective.latency * latency_s / scales.latency_s
-        + objective.energy * energy_j / scales.energy_j
+        objective.energy * energy_j / scales.energy_j
         + objective.fidelity * (1.0 - fidelity) / scales.infidelity
         + objective.price * cost_usd / scales.price_usd
+        + objective.latency * latency_s / scales.latency_s
+    )
+
+
+class Figures(NamedTuple):
+    """What an estimate comes to for somebody of a certain caution."""
+
+    elapsed_s: float
+    fidelity: float
+    energy_j: float
+    cost_usd: float
+
+
+def figures(estimate: Estimate, caution: float) -> Figures:
+    """Each figure as far from its expected value towards the bad end of its interval as ``caution`` says (ours).
+
+    Without an interval it is the expected value, and it is never better than that.
+    """
+    plain = Figures(estimate.elapsed_s, estimate.fidelity, estimate.energy_j, estimate.cost_usd)
+    ends = estimate.intervals
+    if ends is None or not caution:
+        return plain
+    return Figures(
+        plain.elapsed_s + caution * max(0.0, ends.elapsed_s.high - plain.elapsed_s),
+        plain.fidelity - caution * max(0.0, plain.fidelity - ends.fidelity.low),
+        plain.energy_j + caution * max(0.0, ends.energy_j.high - plain.energy_j),
+        plain.cost_usd + caution * max(0.0, ends.cost_usd.high - plain.cost_usd),
     )
 
 
@@ -115,6 +148,7 @@ class Candidate:
     Attributes:
         wait_s: backlog in front of it when the batch was formed, seconds.
         rejections: reasons why it is infeasible; empty means feasible.
+        one_shot: the estimate of a single shot, where the job's shots may be shared: what each part pays in full.
     """
 
     backend: str
@@ -123,6 +157,7 @@ class Candidate:
     wait_s: float
     target_version: str
     rejections: tuple[str, ...] = ()
+    one_shot: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -149,15 +184,16 @@ class Request:
         return tuple(candidate for candidate in self.candidates if not candidate.rejections)
 
     def cost(self, candidate: Candidate, scales: Scales, wait_s: float) -> float:
-        """Expected cost of the job on that candidate after ``wait_s`` more seconds of waiting."""
-        estimate = candidate.estimate
+        """Cost of the job on that candidate after ``wait_s`` more seconds of waiting, by its caution."""
+        objective = self.spec.objective
+        found = figures(candidate.estimate, objective.caution)
         return cost(
-            self.spec.objective,
+            objective,
             scales,
-            latency_s=self.waited_s + wait_s + estimate.elapsed_s,
-            energy_j=estimate.energy_j,
-            fidelity=estimate.fidelity,
-            cost_usd=estimate.cost_usd,
+            latency_s=self.waited_s + wait_s + found.elapsed_s,
+            energy_j=found.energy_j,
+            fidelity=found.fidelity,
+            cost_usd=found.cost_usd,
         )
 
 
@@ -165,15 +201,52 @@ Choice = Mapping[str, float]
 """Backend -> share of the shots; shares are > 0 and add up to 1."""
 
 
+class Instead(dict[str, float]):
+    """A choice that another policy took than the one that was asked.
+
+    Attributes:
+        policy: the one that decided.   reason: why, a key in ``FALLBACKS``.
+    """
+
+    def __init__(self, choice: Choice, *, policy: str, reason: str) -> None:
+        super().__init__(choice)
+        self.policy = policy
+        self.reason = reason
+
+
+FALLBACKS = {
+    "error": "it failed at the batch, and was asked for each job alone",
+    "range": "a feature of the job lies outside of what it was trained on",
+    "estimates": "an estimate is no finite number",
+    "checkpoint": "its checkpoint is missing, cannot be read or is of another version",
+    "slow": "it took too long over a batch before",
+}
+"""Why a policy did not decide as it would have."""
+
+
 CLASSICAL = "cpu"
 """The backend that runs no circuits, see ``backends.cpu``."""
 
 
 class Policy(Protocol):
-    """Decides where a batch of jobs goes. Same input, same choice: chance comes from the jobs' seeds."""
+    """Decides where a batch of jobs goes. Same input, same choice: chance comes from the jobs' seeds.
+
+    One that draws may say with which chances, by a method of the same arguments: see :class:`Chancy`.
+    """
 
     def place(self, requests: Sequence[Request], backlog: Backlog, scales: Scales) -> list[Choice]:
         """One choice per request, in order; only feasible candidates. ``backlog`` is the policy's own copy."""
+        ...
+
+
+class Chancy(Policy, Protocol):
+    """A policy that draws its choices from the jobs' seeds and knows with which chances."""
+
+    def chances(self, requests: Sequence[Request], backlog: Backlog, scales: Scales) -> list[Mapping[str, float]]:
+        """For each request the chance of each backend, when it is that job's turn and those before it were placed.
+
+        Chances add up to 1; what is not named has none. Worked out and never sampled.
+        """
         ...
 
 
@@ -197,7 +270,7 @@ def rejections(
     found = [*ruled_out(spec, backend), *against]
     if cannot is not None:
         return (*found, cannot)  # without a circuit that fits, its estimate means nothing
-    found.extend(_limited(spec.limits, estimate, wait_s, waited_s))
+    found.extend(_limited(spec.limits, figures(estimate, spec.objective.caution), wait_s, waited_s))
     return tuple(found)
 
 
@@ -213,12 +286,12 @@ def ruled_out(spec: JobSpec, backend: str) -> Iterable[str]:
         yield "it would answer without a circuit: a job has to allow it by name"
 
 
-def _limited(limits: Limits, estimate: Estimate, wait_s: float, waited_s: float) -> Iterable[str]:
-    if limits.min_fidelity is not None and estimate.fidelity < limits.min_fidelity:
-        yield f"expected fidelity {estimate.fidelity:.4f} is below min_fidelity {limits.min_fidelity:g}"
-    if limits.max_cost_usd is not None and estimate.cost_usd > limits.max_cost_usd:
-        yield f"expected price {estimate.cost_usd:.4f} USD is above max_cost_usd {limits.max_cost_usd:g}"
-    expected_s = waited_s + wait_s + estimate.elapsed_s
+def _limited(limits: Limits, expected: Figures, wait_s: float, waited_s: float) -> Iterable[str]:
+    if limits.min_fidelity is not None and expected.fidelity < limits.min_fidelity:
+        yield f"expected fidelity {expected.fidelity:.4f} is below min_fidelity {limits.min_fidelity:g}"
+    if limits.max_cost_usd is not None and expected.cost_usd > limits.max_cost_usd:
+        yield f"expected price {expected.cost_usd:.4f} USD is above max_cost_usd {limits.max_cost_usd:g}"
+    expected_s = waited_s + wait_s + expected.elapsed_s
     if limits.deadline_s is not None and expected_s > limits.deadline_s:
         yield f"expected latency {expected_s:.2f} s is beyond deadline_s {limits.deadline_s:g}"
 

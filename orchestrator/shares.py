@@ -15,7 +15,7 @@ def check_feasible(request: Request, facts: ProgramFacts) -> None:
 
     Raises:
         NoFeasibleBackend: every candidate, or one that the job is pinned to, is excluded.
-        PlacementError: the job cannot be shared as its pin wants.
+        PlacementError: the job cannot be shared as its pin or ``max_parts`` wants.
     """
     spec = request.spec
     known = {candidate.backend: candidate.rejections for candidate in request.candidates}
@@ -24,10 +24,11 @@ def check_feasible(request: Request, facts: ProgramFacts) -> None:
     if blocked_pin or not request.feasible:
         wanted = set(spec.pin) or set(spec.allow) or set(known)
         raise NoFeasibleBackend({name: why for name, why in (known | absent).items() if why and name in wanted})
-    if facts.adaptive and len(spec.pin) > 1:
+    if facts.adaptive and (len(spec.pin) > 1 or spec.max_parts > 1):
+        num, instead = (len(spec.pin), "pin it to one") if spec.pin else (spec.max_parts, "leave max_parts at 1")
         raise PlacementError(
             f"{facts.group} chooses its next circuits from the last counts, so its shots cannot be shared by "
-            f"{len(spec.pin)} backends; pin it to one"
+            f"{num} backends; {instead}"
         )
 
 
@@ -39,7 +40,7 @@ def assignments_of(request: Request, choice: Choice, backlog: Backlog, sized: Si
     """The shares of a choice, booked on the backlog.
 
     Raises:
-        PlacementError: the choice is none of the feasible candidates.
+        PlacementError: the choice is none of the feasible candidates, or has more parts than the job allows.
     """
     candidates = {candidate.backend: candidate for candidate in request.feasible}
     strangers = sorted(set(choice) - set(candidates))
@@ -47,6 +48,11 @@ def assignments_of(request: Request, choice: Choice, backlog: Backlog, sized: Si
         raise PlacementError(
             f"policy {request.spec.policy!r} chose {strangers or 'nothing'} for job {request.job_id}; "
             f"feasible are {sorted(candidates)}"
+        )
+    if not request.spec.pin and len(choice) > request.spec.max_parts:
+        raise PlacementError(
+            f"policy {request.spec.policy!r} chose {len(choice)} backends for job {request.job_id}, "
+            f"which may be shared by {request.spec.max_parts} at most"
         )
     parts = []
     shares = sorted(split_shots(request.spec.shots, choice).items())

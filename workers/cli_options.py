@@ -110,7 +110,9 @@ class JobOptions:
     objective: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME=WEIGHT,…", help="What matters: fidelity, latency, energy, price.", show_default=False
+            metavar="NAME=WEIGHT,…",
+            help="What matters: fidelity, latency, energy, price; caution=0 to 1 counts figures at their bad ends.",
+            show_default=False,
         ),
     ] = None
     priority: Annotated[int, typer.Option(help="0 (background) to 9 (urgent).")] = 4
@@ -136,6 +138,9 @@ class JobOptions:
     exclude: Annotated[list[str] | None, typer.Option(metavar="A,B", help="These are not.", rich_help_panel=_PLACE)] = (
         None
     )
+    max_parts: Annotated[
+        int, typer.Option(help="Most backends that may share its shots by policy `split`.", rich_help_panel=_PLACE)
+    ] = 1
     min_fidelity: Annotated[
         float | None, typer.Option(help="Least fidelity expected, 0 to 1.", rich_help_panel=_LIMITS)
     ] = None
@@ -179,6 +184,7 @@ class JobOptions:
             "allow": names(self.allow),
             "exclude": names(self.exclude),
             "idempotency_key": self.key,
+            "max_parts": self.max_parts,
         }
         if self.objective is not None:
             found["objective"] = objective(self.objective)

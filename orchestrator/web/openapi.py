@@ -18,6 +18,7 @@ from orchestrator.door import MAX_AFTER, MAX_ID, MAX_NAME, MAX_TAGS
 from orchestrator.hindsight import Explanation
 from orchestrator.job import (
     MAX_LAYOUT,
+    MAX_PARTS,
     MAX_PRICE_USD,
     MAX_SECONDS,
     MAX_TIMEOUT_S,
@@ -94,7 +95,8 @@ def _bounds(settings: Settings, policies: list[str]) -> dict[str, dict[str, Any]
     backends = {"items": name_of_backend}
     return {
         "Program": {"language": {"enum": list(LANGUAGES)}, "family": {"enum": ["", *sorted(CIRCUITS)]}},
-        "Objective": {name: _weight() for name in ("latency", "energy", "fidelity", "price")},
+        "Objective": {name: _weight() for name in ("latency", "energy", "fidelity", "price")}
+        | {"caution": {"minimum": 0, "maximum": 1}},
         "Limits": {
             "min_fidelity": _up_to(1.0),
             "deadline_s": _up_to(MAX_SECONDS),
@@ -124,6 +126,7 @@ def _bounds(settings: Settings, policies: list[str]) -> dict[str, dict[str, Any]
             "exclude": backends,
             "priority": {"minimum": 0, "maximum": 9},
             "seed": _SEED,
+            "max_parts": {"minimum": 1, "maximum": MAX_PARTS},
             "tags": {"items": {"type": "string"} | _TEXT, "maxItems": MAX_TAGS},
             "after": {"items": {"type": "string", "minLength": 1, "maxLength": MAX_ID}, "maxItems": MAX_AFTER},
             "idempotency_key": {

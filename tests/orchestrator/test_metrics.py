@@ -54,14 +54,14 @@ def test_every_rare_event_is_counted_where_it_happens(
     store.sweep(silent_s=60.0)
     end(claim(), Broken(1.0, replace(TRANSIENT, transient=False)))
     assert store.job(job.id).to_place == job.spec.shots
-    store.count_incident("policy_fallbacks")
-    store.count_incident("policy_fallbacks")
+    store.count_incident("policy_fallbacks", "slow")
+    store.count_incident("policy_fallbacks", "slow")
     exporter = Exporter(store)
     assert value(exporter, "qorch_retries_total", backend=AER) == 2
     assert value(exporter, "qorch_stale_writes_total", backend=AER) == 1
     assert value(exporter, "qorch_expired_leases_total", backend=AER) == 1
     assert value(exporter, "qorch_replacements_total", backend=AER) == 1
-    assert value(exporter, "qorch_policy_fallbacks_total", backend="") == 2
+    assert value(exporter, "qorch_policy_fallbacks_total", reason="slow") == 2
     assert value(exporter, "qorch_batches_apart_total", backend="") == 0
 
 

@@ -1,0 +1,141 @@
+"""A batch of requests as arrays, made once, and the work that is booked while it is decided.
+
+What is worked out here is what :meth:`orchestrator.placement.Request.cost` and :class:`orchestrator.placement.Backlog`
+say one by one, to the last bit: the same operations on the same numbers in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.job import Estimate
+from orchestrator.placement import Backlog, Candidate, Request, Scales, figures
+
+Array = NDArray[np.float64]
+
+HUGE = 1e150
+"""What stands for a figure that is no finite number: worse than any other, and still a number after a weight."""
+
+_NOTHING = Estimate(0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A batch as arrays; a row is a job, a column a backend.
+
+    Attributes:
+        backends: in the order of their names, so that the first of equals is the one that ``min`` by name takes.
+        candidates: of all rows, one after the other.
+        feasible: whether the job may go there.   bool (num_jobs, num_backends)
+    """
+
+    requests: Sequence[Request]
+    scales: Scales
+    backends: tuple[str, ...]
+    candidates: Sequence[Candidate]
+    feasible: NDArray[np.bool_]
+
+    @staticmethod
+    def of(requests: Sequence[Request], scales: Scales) -> Table:
+        """Read a batch. What a request does not name as a candidate is infeasible for it."""
+        backends = sorted({one.backend for request in requests[:1] for one in request.candidates})
+        rows = [request.candidates for request in requests]
+        if any([one.backend for one in row] != backends for row in rows):
+            backends = sorted({one.backend for row in rows for one in row})
+            rows = [_in_order(row, backends) for row in rows]
+        flat = [one for row in rows for one in row]
+        feasible = np.array([not one.rejections for one in flat], dtype=np.bool_)
+        return Table(requests, scales, tuple(backends), flat, feasible.reshape(len(rows), len(backends)))
+
+    @cached_property
+    def order(self) -> list[int]:
+        """Rows in the order in which they are served."""
+        return sorted(range(len(self.requests)), key=lambda row: (self.requests[row].rank, self.requests[row].seq))
+
+    @cached_property
+    def service_s(self) -> Array:
+        """Seconds of work to book, (num_jobs, num_backends)."""
+        return self.read(attrgetter("estimate.service_s"))
+
+    @cached_property
+    def elapsed_s(self) -> Array:
+        """Seconds from start to result by each job's caution, (num_jobs, num_backends)."""
+        return self._figure("elapsed_s")
+
+    @cached_property
+    def ends_s(self) -> Array:
+        """The same; infinite where a job may not go."""
+        return np.where(self.feasible, self.elapsed_s, np.inf)
+
+    @cached_property
+    def rest(self) -> Array:
+        """Cost of everything but time, (num_jobs, num_backends); infinite where a job may not go."""
+        scales = self.scales
+        energy = self.weights("energy") * self._figure("energy_j") / scales.energy_j
+        infidelity = self.weights("fidelity") * (1.0 - self._figure("fidelity")) / scales.infidelity
+        price = self.weights("price") * self._figure("cost_usd") / scales.price_usd
+        return np.where(self.feasible, energy + infidelity + price, np.inf)
+
+    def costs(self, row: int, waits_s: Array) -> Array:
+        """Cost of one job on every backend after so much waiting there, (num_backends,); infinite where it may not go."""
+        request = self.requests[row]
+        latency_s = request.waited_s + waits_s + self.elapsed_s[row]
+        cost: Array = self.rest[row] + request.spec.objective.latency * latency_s / self.scales.latency_s
+        return cost
+
+    def weights(self, name: str) -> Array:
+        """A weight of the jobs' objectives, (num_jobs, 1)."""
+        return np.array([[getattr(request.spec.objective, name)] for request in self.requests])
+
+    def read(self, of: Callable[[Candidate], float]) -> Array:
+        """A figure of every candidate, (num_jobs, num_backends): HUGE where it is no number, 0 where none may go."""
+        found = np.fromiter(map(of, self.candidates), np.float64, len(self.candidates)).reshape(self.feasible.shape)
+        if not np.isfinite(found).all():
+            found[~np.isfinite(found)] = HUGE
+        return np.where(self.feasible, found, 0.0)
+
+    def _figure(self, name: str) -> Array:
+        cautions = self.weights("caution").ravel()
+        if not cautions.any():
+            return self.read(attrgetter(f"estimate.{name}"))
+        of_each = iter(np.repeat(cautions, len(self.backends)).tolist())
+        return self.read(lambda one: getattr(figures(one.estimate, next(of_each)), name))
+
+
+def _in_order(row: Sequence[Candidate], backends: Sequence[str]) -> tuple[Candidate, ...]:
+    known = {one.backend: one for one in row}
+    return tuple(
+        known.get(name) or Candidate(name, _NOTHING, _NOTHING, 0.0, "", ("no candidate",)) for name in backends
+    )
+
+
+class Booking:
+    """A :class:`Backlog` by columns: how long a job waits on each backend at this point of the batch.
+
+    Attributes:
+        waits_s: on each backend, seconds.   float64 (num_backends,)
+    """
+
+    def __init__(self, backends: Sequence[str], backlog: Backlog) -> None:
+        self._backlog, self._backends = backlog, backends
+        columns = {backend: column for column, backend in enumerate(backends)}
+        self._beside: dict[str, tuple[int, ...]] = {}
+        """Backend -> the columns whose wait changes with what is booked there."""
+        for backend in backends:
+            lanes = [lane for lane in backlog.lanes if backend in lane.backends]
+            beside = {columns[one] for lane in lanes for one in lane.backends if one in columns}
+            self._beside[backend] = tuple(sorted(beside))
+        self.waits_s: Array = np.array([backlog.wait_s(backend) for backend in backends], dtype=np.float64)
+
+    def add(self, column: int, service_s: float) -> None:
+        """Book ``service_s`` seconds of work."""
+        backend = self._backends[column]
+        self._backlog.add(backend, service_s)
+        for one in self._beside[backend]:
+            self.waits_s[one] = self._backlog.wait_s(self._backends[one])
