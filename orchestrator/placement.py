@@ -270,7 +270,7 @@ def rejections(
     found = [*ruled_out(spec, backend), *against]
     if cannot is not None:
         return (*found, cannot)  # without a circuit that fits, its estimate means nothing
-    found.extend(_limited(spec.limits, figures(estimate, spec.objective.caution), wait_s, waited_s))
+    found.extend(limited(spec.limits, figures(estimate, spec.objective.caution), wait_s, waited_s))
     return tuple(found)
 
 
@@ -286,7 +286,8 @@ def ruled_out(spec: JobSpec, backend: str) -> Iterable[str]:
         yield "it would answer without a circuit: a job has to allow it by name"
 
 
-def _limited(limits: Limits, expected: Figures, wait_s: float, waited_s: float) -> Iterable[str]:
+def limited(limits: Limits, expected: Figures, wait_s: float, waited_s: float) -> Iterable[str]:
+    """Which limits these figures would break."""
     if limits.min_fidelity is not None and expected.fidelity < limits.min_fidelity:
         yield f"expected fidelity {expected.fidelity:.4f} is below min_fidelity {limits.min_fidelity:g}"
     if limits.max_cost_usd is not None and expected.cost_usd > limits.max_cost_usd:

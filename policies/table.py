@@ -6,7 +6,7 @@ say one by one, to the last bit: the same operations on the same numbers in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -53,6 +53,14 @@ class Table:
         feasible = np.array([not one.rejections for one in flat], dtype=np.bool_)
         return Table(requests, scales, tuple(backends), flat, feasible.reshape(len(rows), len(backends)))
 
+    def take(self, rows: Sequence[int]) -> Table:
+        """The table of these rows alone."""
+        if len(rows) == len(self.requests):
+            return self
+        width = len(self.backends)
+        candidates = [one for row in rows for one in self.candidates[row * width : (row + 1) * width]]
+        return Table([self.requests[row] for row in rows], self.scales, self.backends, candidates, self.feasible[rows])
+
     @cached_property
     def order(self) -> list[int]:
         """Rows in the order in which they are served."""
@@ -76,29 +84,48 @@ class Table:
     @cached_property
     def rest(self) -> Array:
         """Cost of everything but time, (num_jobs, num_backends); infinite where a job may not go."""
-        scales = self.scales
-        energy = self.weights("energy") * self._figure("energy_j") / scales.energy_j
-        infidelity = self.weights("fidelity") * (1.0 - self._figure("fidelity")) / scales.infidelity
-        price = self.weights("price") * self._figure("cost_usd") / scales.price_usd
-        return np.where(self.feasible, energy + infidelity + price, np.inf)
+        return np.where(self.feasible, self.priced(self._figure), np.inf)
+
+    def priced(self, figure: Callable[[str], Array]) -> Array:
+        """Cost of everything but time, (num_jobs, num_backends), by the jobs' own weights.
+
+        Args:
+            figure: asked for what matters to any of them by its name in :class:`orchestrator.placement.Figures`.
+        """
+        scales, total = self.scales, np.zeros(self.feasible.shape)
+        if (weights := self.weights("energy")).any():
+            total = weights * figure("energy_j") / scales.energy_j
+        if (weights := self.weights("fidelity")).any():
+            total = total + weights * (1.0 - figure("fidelity")) / scales.infidelity
+        if (weights := self.weights("price")).any():
+            total = total + weights * figure("cost_usd") / scales.price_usd
+        return np.asarray(total)
+
+    def timed(self, latency_s: Array) -> Array:
+        """Cost of such times, (num_jobs, num_backends)."""
+        return np.asarray(self.weights("latency") * latency_s / self.scales.latency_s)
 
     def costs(self, row: int, waits_s: Array) -> Array:
-        """Cost of one job on every backend after so much waiting there, (num_backends,); infinite where it may not go."""
+        """Cost of one job on every backend after so much waiting, (num_backends,); infinite where it may not go."""
         request = self.requests[row]
         latency_s = request.waited_s + waits_s + self.elapsed_s[row]
-        cost: Array = self.rest[row] + request.spec.objective.latency * latency_s / self.scales.latency_s
-        return cost
+        return np.asarray(self.rest[row] + request.spec.objective.latency * latency_s / self.scales.latency_s)
 
     def weights(self, name: str) -> Array:
         """A weight of the jobs' objectives, (num_jobs, 1)."""
-        return np.array([[getattr(request.spec.objective, name)] for request in self.requests])
+        weights = map(attrgetter(f"spec.objective.{name}"), self.requests)
+        return np.fromiter(weights, np.float64, len(self.requests)).reshape(-1, 1)
 
     def read(self, of: Callable[[Candidate], float]) -> Array:
         """A figure of every candidate, (num_jobs, num_backends): HUGE where it is no number, 0 where none may go."""
-        found = np.fromiter(map(of, self.candidates), np.float64, len(self.candidates)).reshape(self.feasible.shape)
+        found = self.raw(map(of, self.candidates))
         if not np.isfinite(found).all():
             found[~np.isfinite(found)] = HUGE
         return np.where(self.feasible, found, 0.0)
+
+    def raw(self, values: Iterable[float]) -> Array:
+        """A number for every candidate, row by row, as (num_jobs, num_backends)."""
+        return np.fromiter(values, np.float64, len(self.candidates)).reshape(self.feasible.shape)
 
     def _figure(self, name: str) -> Array:
         cautions = self.weights("caution").ravel()

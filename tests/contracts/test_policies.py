@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 
 from circuits.program import Program
 from orchestrator.errors import UnknownPolicy
-from orchestrator.job import Estimate, JobSpec
+from orchestrator.job import Estimate, JobSpec, Objective
 from orchestrator.placement import Backlog, Candidate, Lane, Policy, Request, Scales
 from policies import POLICIES, load
 
 BACKENDS = ("a", "b", "c", "d")
 LANES = (Lane("w1", 1, ("a", "b")), Lane("w2", 2, ("b", "c")), Lane("w3", 1, ("d",)))
+
+FEW_EXAMPLES = {"nsga2": 2}
+"""Of policies that take their time."""
 
 estimates = st.builds(
     Estimate,
@@ -32,33 +35,54 @@ def batches(draw: st.DrawFn) -> list[Request]:
     for number in range(draw(st.integers(1, 12))):
         feasible = draw(st.sets(st.sampled_from(BACKENDS), min_size=1))
         candidates = tuple(
-            Candidate(name, estimate, estimate, 0.0, "v", () if name in feasible else ("no",))
+            Candidate(name, estimate, estimate, 0.0, "v", () if name in feasible else ("no",), one_shot)
             for name in BACKENDS
             for estimate in [draw(estimates)]
+            for one_shot in [replace(estimate, service_s=estimate.service_s * draw(st.floats(0.0, 1.0)))]
         )
-        spec = JobSpec(program=Program("openqasm2", text=""), seed=draw(st.integers(0, 100)))
+        objective = Objective(latency=draw(st.sampled_from([0.3, 1.0])), caution=draw(st.sampled_from([0.0, 1.0])))
+        spec = JobSpec(
+            program=Program("openqasm2", text=""),
+            seed=draw(st.integers(0, 100)),
+            objective=objective,
+            max_parts=draw(st.integers(1, 3)),
+        )
         requests.append(Request(f"j{number}", number + 1, spec, draw(st.floats(-1e3, 1e3)), 0.0, candidates))
     return requests
 
 
 @pytest.fixture(scope="module", params=sorted(POLICIES))
-def policy(request: pytest.FixtureRequest) -> Policy:
-    return load(request.param)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-@settings(max_examples=60, deadline=None)
-@given(batch=batches(), busy_s=st.floats(0, 1e3))
-def test_it_chooses_one_feasible_place_each_and_the_same_again(
-    policy: Policy, batch: list[Request], busy_s: float
-) -> None:
-    backlog = Backlog(LANES, {"w1": busy_s})
-    choices = policy.place(batch, backlog.copy(), Scales())
-    assert len(choices) == len(batch)
-    for request, choice in zip(batch, choices, strict=True):
-        assert set(choice) <= {candidate.backend for candidate in request.feasible}
-        assert sum(choice.values()) == pytest.approx(1.0)
-        assert all(share > 0 for share in choice.values())
-    assert policy.place(batch, backlog.copy(), Scales()) == choices, "a decision can be taken again"
+@pytest.fixture(scope="module")
+def policy(name: str) -> Policy:
+    if name == "nsga2":
+        pytest.importorskip("pymoo", reason="pip install 'qorch[peers]'")
+    return load(name)
+
+
+def test_it_chooses_feasible_places_and_the_same_again(name: str, policy: Policy) -> None:
+    @settings(max_examples=FEW_EXAMPLES.get(name, 40), deadline=None)
+    @given(batch=batches(), busy_s=st.floats(0, 1e3))
+    def check(batch: list[Request], busy_s: float) -> None:
+        backlog = Backlog(LANES, {"w1": busy_s}, {"c": 2.0})
+        choices = policy.place(batch, backlog.copy(), Scales())
+        assert len(choices) == len(batch)
+        for request, choice in zip(batch, choices, strict=True):
+            assert set(choice) <= {candidate.backend for candidate in request.feasible}
+            assert len(choice) <= request.spec.max_parts
+            assert sum(choice.values()) == pytest.approx(1.0)
+            assert all(share > 0 for share in choice.values())
+        assert policy.place(batch, backlog.copy(), Scales()) == choices, "a decision can be taken again"
+        if not hasattr(policy, "chances"):
+            return
+        for choice, chances in zip(choices, policy.chances(batch, backlog.copy(), Scales()), strict=True):
+            assert sum(chances.values()) == pytest.approx(1.0)
+            assert set(choice) <= set(chances), "what was chosen has a chance"
+
+    check()
 
 
 def test_an_empty_batch_is_no_trouble(policy: Policy) -> None:

@@ -163,7 +163,7 @@ def test_what_cannot_be_prepared_fails_in_its_own_words(spec: JobSpec) -> None:
 def test_a_choice_becomes_parts_that_follow_those_before(spec: JobSpec, known: Known, new_assignment: Make) -> None:
     parts = (new_assignment(backend="aer_mps", shots=40, state=AssignmentState.REPLACED, failure=NO),)
     where = scene()
-    request = asked(Waiting(job(spec, 41, 1), parts), known, where)
+    request = asked(Waiting(job(replace(spec, max_parts=2), 41, 1), parts), known, where)
     made = parts_of(request, {"aer_statevector": 0.5, "cirq_simulator": 0.5}, known, where)
     assert isinstance(made, list)
     assert [(part.id, part.backend, part.shots) for part in made] == [

@@ -1,0 +1,191 @@
+"""The continuous split: shots of one job shared by several backends, so that it costs least by its own objective.
+
+A part with the share x of the shots on backend b ends after
+
+    T_b(x) = wait_b + fixed_b + x variable_b,        the job with the last of its parts at M = max_b T_b(x_b),
+
+and the job costs (ours; fidelity of merged counts is taken as the mean over the shots)
+
+    w_t (waited + M) / L0 + sum_b (fee_b + x_b rate_b),     sum_b x_b = 1,
+
+where fixed and fee are what each part pays in full, and variable and rate what grows with its shots: on the straight
+line through the estimates of one shot and of all of them. For a given end M each backend takes at most
+(M - wait_b - fixed_b) / variable_b, and the cheapest by rate are filled first: water-filling. Fees apart, the cost is
+convex and piecewise linear in M then, so the best M is where the first k by rate are all filled, or where one of them
+can begin:
+
+    M_k = (1 + sum_b (wait_b + fixed_b) / variable_b) / (sum_b 1 / variable_b)
+
+over those of the k that can begin before it. With equal rates this is the least end of all. Which backends take part is
+found one by one: the one that saves most comes next, as long as one saves anything and ``max_parts`` allows it. Parts
+on backends of the same worker would wait for each other, so no two of them take part.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.placement import Backlog, Candidate, Choice, Request, Scales, cost, figures
+from policies.baselines import Greedy
+
+_SHORTEST_S = 1e-12
+"""What no time is taken to be less than, so that one may divide by it."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a part would need on one backend, by its share x of the shots.
+
+    Attributes:
+        begin_s, variable_s: it ends after begin_s + x variable_s.   fee, rate: it costs fee + x rate, time apart.
+        fee_usd, rate_usd: of that, the price in USD.   workers: that may serve it.
+    """
+
+    backend: str
+    begin_s: float
+    variable_s: float
+    fee: float
+    rate: float
+    fee_usd: float
+    rate_usd: float
+    workers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a job asks of its parts.
+
+    Attributes:
+        per_s: cost of a second until the last part's end.   least: smallest share, that of one shot.
+        max_usd: highest price of all parts together.
+    """
+
+    per_s: float
+    least: float = 0.0
+    max_usd: float = math.inf
+
+
+class Split:
+    """Shares the shots of jobs that allow it (`max_parts`) where that costs them less; otherwise as `greedy`."""
+
+    def place(self, requests: Sequence[Request], backlog: Backlog, scales: Scales) -> list[Choice]:
+        """See :class:`orchestrator.placement.Policy`."""
+        if all(request.spec.max_parts == 1 for request in requests):
+            return Greedy().place(requests, backlog, scales)
+        chosen: dict[str, Choice] = {}
+        for request in sorted(requests, key=lambda request: (request.rank, request.seq)):
+            chosen[request.job_id] = choice = _choice(request, backlog, scales)
+            for one in request.feasible:
+                if one.backend in choice:
+                    backlog.add(one.backend, _service_s(one, request.spec.shots, choice[one.backend]))
+        return [chosen[request.job_id] for request in requests]
+
+
+def shared(lines: Sequence[Line], terms: Terms, max_parts: int) -> Mapping[str, float]:
+    """Backend -> share of the shots, at the least cost that is found; empty if none keeps to the terms."""
+    taken: list[Line] = []
+    best, shares = math.inf, dict[str, float]()
+    while len(taken) < max_parts:
+        busy = frozenset[str]().union(*(line.workers for line in taken))
+        free = [line for line in lines if line not in taken and not line.workers & busy]
+        tried = [(*filled_best([*taken, line], terms), line) for line in free]
+        if not tried:
+            break
+        cost_then, shares_then, line = min(tried, key=lambda one: (one[0], one[2].backend))
+        if not cost_then < best:
+            break
+        best, shares = cost_then, shares_then
+        taken.append(line)
+    return shares
+
+
+def filled_best(lines: Sequence[Line], terms: Terms) -> tuple[float, dict[str, float]]:
+    """The least cost of sharing by these backends or some of them, and the shares; infinite if it cannot be."""
+    by_rate = sorted(lines, key=lambda line: (line.rate, line.backend))
+    ends_s = {level(by_rate[:k]) for k in range(1, len(by_rate) + 1)}
+    ends_s |= {line.begin_s + terms.least * line.variable_s for line in lines}
+    found = (_priced(by_rate, filled(by_rate, end_s, terms.least), terms) for end_s in sorted(ends_s))
+    return min(found, key=lambda one: one[0])
+
+
+def level(lines: Sequence[Line]) -> float:
+    """The earliest end of all shots together, seconds: the water level over the beginnings."""
+    inverse = weighted = 0.0
+    end_s = math.inf
+    for line in sorted(lines, key=lambda line: line.begin_s):
+        if line.begin_s >= end_s:
+            break
+        inverse += 1.0 / max(_SHORTEST_S, line.variable_s)
+        weighted += line.begin_s / max(_SHORTEST_S, line.variable_s)
+        end_s = (1.0 + weighted) / inverse
+    return end_s
+
+
+def filled(lines: Sequence[Line], end_s: float, least: float) -> dict[str, float]:
+    """Shares that end by then, the first filled first; together 1, or none at all. None is smaller than ``least``."""
+    left, shares = 1.0, dict[str, float]()
+    for line in lines:
+        room = (end_s - line.begin_s) / max(_SHORTEST_S, line.variable_s)
+        share = min(left, room * (1.0 + 1e-12))
+        if share >= max(least, 1e-9):
+            shares[line.backend] = share
+            left -= share
+    if left > 1e-9:
+        return {}
+    total = sum(shares.values())
+    return {backend: share / total for backend, share in shares.items()}
+
+
+def _priced(lines: Sequence[Line], shares: dict[str, float], terms: Terms) -> tuple[float, dict[str, float]]:
+    """What these shares cost the job, waiting until now apart."""
+    used = [(line, shares[line.backend]) for line in lines if line.backend in shares]
+    usd = sum(line.fee_usd + share * line.rate_usd for line, share in used)
+    if not used or usd > terms.max_usd:
+        return math.inf, {}
+    end_s = max(line.begin_s + share * line.variable_s for line, share in used)
+    return terms.per_s * end_s + sum(line.fee + share * line.rate for line, share in used), shares
+
+
+def _choice(request: Request, backlog: Backlog, scales: Scales) -> Choice:
+    spec = request.spec
+    alone = Greedy().pick(request, backlog, scales)
+    if spec.max_parts == 1 or spec.shots == 1:
+        return {alone.backend: 1.0}
+    lines = [_line(one, request, backlog, scales) for one in request.feasible if one.one_shot is not None]
+    max_usd = math.inf if spec.limits.max_cost_usd is None else spec.limits.max_cost_usd
+    terms = Terms(spec.objective.latency / scales.latency_s, 1.0 / spec.shots, max_usd)
+    return shared(lines, terms, min(spec.max_parts, spec.shots)) or {alone.backend: 1.0}
+
+
+def _line(candidate: Candidate, request: Request, backlog: Backlog, scales: Scales) -> Line:
+    """The straight line through one shot and all of them, extended to none."""
+    objective, shots = request.spec.objective, request.spec.shots
+    one = figures(candidate.one_shot or candidate.estimate, objective.caution)
+    all_shots = figures(candidate.estimate, objective.caution)
+    prices = (one.cost_usd, all_shots.cost_usd)
+    costs = [
+        cost(objective, scales, latency_s=0.0, energy_j=part.energy_j, fidelity=1.0, cost_usd=part.cost_usd)
+        for part in (one, all_shots)
+    ]
+    error = cost(objective, scales, latency_s=0.0, energy_j=0.0, fidelity=all_shots.fidelity, cost_usd=0.0)
+
+    def through(first: float, last: float) -> tuple[float, float]:
+        slope = max(0.0, last - first) * shots / (shots - 1)
+        return last - slope, slope
+
+    fixed_s, variable_s = through(one.elapsed_s, all_shots.elapsed_s)
+    fee, rate = through(*costs)
+    fee_usd, rate_usd = through(*prices)
+    workers = frozenset(lane.worker for lane in backlog.lanes if candidate.backend in lane.backends)
+    begin_s = backlog.wait_s(candidate.backend) + fixed_s
+    return Line(candidate.backend, begin_s, variable_s, fee, rate + error, fee_usd, rate_usd, workers)
+
+
+def _service_s(candidate: Candidate, shots: int, share: float) -> float:
+    """Seconds of work of a part."""
+    if candidate.one_shot is None or shots == 1:
+        return candidate.estimate.service_s
+    first_s, last_s = candidate.one_shot.service_s, candidate.estimate.service_s
+    return first_s + (last_s - first_s) * (share * shots - 1) / (shots - 1)
