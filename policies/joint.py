@@ -51,13 +51,7 @@ class Joint:
     def decide(self, table: Table, backlog: Backlog) -> list[Choice]:
         """See :class:`policies.guarded.Learned`."""
         plan = Plan(table, backlog)
-        found = plan.best()
-        booking, choices = Booking(table.backends, backlog), [dict[str, float]()] * len(table.requests)
-        for row, place in zip(table.order, found.tolist(), strict=True):
-            column = int(plan.columns[place])
-            booking.add(column, table.service_s.item(row, column))
-            choices[row] = {table.backends[column]: 1.0}
-        return list(choices)
+        return plan.booked(plan.best(), backlog)
 
 
 class Plan:
@@ -72,6 +66,7 @@ class Plan:
     """
 
     def __init__(self, table: Table, backlog: Backlog) -> None:
+        self._table = table
         served = {backend for lane in backlog.lanes for backend in lane.backends}
         unbound = [Lane("", 0, (backend,)) for backend in table.backends if backend not in served]
         lanes = [*backlog.lanes, *unbound]
@@ -101,6 +96,16 @@ class Plan:
         by_regret = np.argsort(two[:, 0] - two[:, -1], kind="stable").tolist()  # who would lose most comes first
         found = [Schedule(self).listed(order).improved() for order in (range(len(self.own)), by_regret)]
         return min(found, key=Schedule.total).at
+
+    def booked(self, places: Places, backlog: Backlog) -> list[Choice]:
+        """These places as choices in the order of the requests, booked."""
+        table, booking = self._table, Booking(self._table.backends, backlog)
+        choices: list[Choice] = [{}] * len(places)
+        for row, place in zip(table.order, places.tolist(), strict=True):
+            column = int(self.columns[place])
+            booking.add(column, table.service_s.item(row, column))
+            choices[row] = {table.backends[column]: 1.0}
+        return choices
 
     def _is_unit(self) -> bool:
         """Whether all jobs hold up those behind them equally on each lane, and wait at the same cost."""

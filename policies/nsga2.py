@@ -17,7 +17,7 @@ import numpy as np
 from backends.errors import DependencyNotInstalled
 from orchestrator.placement import Backlog, Choice, Request, Scales
 from policies.joint import Places, Plan
-from policies.table import Array, Booking, Table
+from policies.table import Array, Table
 
 POPULATION, GENERATIONS = 40, 60
 
@@ -35,13 +35,8 @@ class NSGA2:
             return []
         table = Table.of(requests, scales)
         plan, last = Plan(table, backlog), requests[table.order[-1]]
-        found = _searched(plan, _infidelity(table, plan), seed=(last.spec.seed * 1_000_003 + last.seq) % 2**32)
-        booking, choices = Booking(table.backends, backlog), [dict[str, float]()] * len(requests)
-        for row, place in zip(table.order, found.tolist(), strict=True):
-            column = int(plan.columns[place])
-            booking.add(column, table.service_s.item(row, column))
-            choices[row] = {table.backends[column]: 1.0}
-        return list(choices)
+        seed = (last.spec.seed * 1_000_003 + last.seq) % 2**32
+        return plan.booked(_searched(plan, _infidelity(table, plan), seed), backlog)
 
 
 def waits_s(plan: Plan, at: Places) -> Array:

@@ -129,7 +129,7 @@ def filled(lines: Sequence[Line], end_s: float, least: float) -> dict[str, float
     for line in lines:
         room = (end_s - line.begin_s) / max(_SHORTEST_S, line.variable_s)
         share = min(left, room * (1.0 + 1e-12))
-        if share >= max(least, 1e-9):
+        if share >= max(least * (1.0 - 1e-9), 1e-9):
             shares[line.backend] = share
             left -= share
     if left > 1e-9:

@@ -116,11 +116,11 @@ class Table:
         weights = map(attrgetter(f"spec.objective.{name}"), self.requests)
         return np.fromiter(weights, np.float64, len(self.requests)).reshape(-1, 1)
 
-    def read(self, of: Callable[[Candidate], float]) -> Array:
-        """A figure of every candidate, (num_jobs, num_backends): HUGE where it is no number, 0 where none may go."""
+    def read(self, of: Callable[[Candidate], float], bad: float = HUGE) -> Array:
+        """A figure of every candidate, (num_jobs, num_backends): ``bad`` where it is no number, 0 where none may go."""
         found = self.raw(map(of, self.candidates))
         if not np.isfinite(found).all():
-            found[~np.isfinite(found)] = HUGE
+            found[~np.isfinite(found)] = bad
         return np.where(self.feasible, found, 0.0)
 
     def raw(self, values: Iterable[float]) -> Array:
@@ -128,11 +128,11 @@ class Table:
         return np.fromiter(values, np.float64, len(self.candidates)).reshape(self.feasible.shape)
 
     def _figure(self, name: str) -> Array:
-        cautions = self.weights("caution").ravel()
+        cautions, bad = self.weights("caution").ravel(), -HUGE if name == "fidelity" else HUGE
         if not cautions.any():
-            return self.read(attrgetter(f"estimate.{name}"))
+            return self.read(attrgetter(f"estimate.{name}"), bad)
         of_each = iter(np.repeat(cautions, len(self.backends)).tolist())
-        return self.read(lambda one: getattr(figures(one.estimate, next(of_each)), name))
+        return self.read(lambda one: getattr(figures(one.estimate, next(of_each)), name), bad)
 
 
 def _in_order(row: Sequence[Candidate], backends: Sequence[str]) -> tuple[Candidate, ...]:

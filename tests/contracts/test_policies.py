@@ -8,47 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from circuits.program import Program
 from orchestrator.errors import UnknownPolicy
-from orchestrator.job import Estimate, JobSpec, Objective
+from orchestrator.job import Estimate
 from orchestrator.placement import Backlog, Candidate, Lane, Policy, Request, Scales
 from policies import POLICIES, load
-
-BACKENDS = ("a", "b", "c", "d")
-LANES = (Lane("w1", 1, ("a", "b")), Lane("w2", 2, ("b", "c")), Lane("w3", 1, ("d",)))
+from tests.policies.batches import LANES, batches, one
 
 FEW_EXAMPLES = {"nsga2": 2}
 """Of policies that take their time."""
-
-estimates = st.builds(
-    Estimate,
-    service_s=st.floats(1e-4, 1e3),
-    fidelity=st.floats(0, 1),
-    energy_j=st.floats(0, 1e5),
-    cost_usd=st.floats(0, 100),
-)
-
-
-@st.composite
-def batches(draw: st.DrawFn) -> list[Request]:
-    requests = []
-    for number in range(draw(st.integers(1, 12))):
-        feasible = draw(st.sets(st.sampled_from(BACKENDS), min_size=1))
-        candidates = tuple(
-            Candidate(name, estimate, estimate, 0.0, "v", () if name in feasible else ("no",), one_shot)
-            for name in BACKENDS
-            for estimate in [draw(estimates)]
-            for one_shot in [replace(estimate, service_s=estimate.service_s * draw(st.floats(0.0, 1.0)))]
-        )
-        objective = Objective(latency=draw(st.sampled_from([0.3, 1.0])), caution=draw(st.sampled_from([0.0, 1.0])))
-        spec = JobSpec(
-            program=Program("openqasm2", text=""),
-            seed=draw(st.integers(0, 100)),
-            objective=objective,
-            max_parts=draw(st.integers(1, 3)),
-        )
-        requests.append(Request(f"j{number}", number + 1, spec, draw(st.floats(-1e3, 1e3)), 0.0, candidates))
-    return requests
 
 
 @pytest.fixture(scope="module", params=sorted(POLICIES))
@@ -96,16 +63,6 @@ def test_it_says_what_it_is(policy: Policy) -> None:
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UnknownPolicy, match="greedy"):
         load("gredy")
-
-
-def one(number: int, **services_s: float) -> Request:
-    """A job whose candidates differ in time alone."""
-    candidates = tuple(
-        Candidate(name, estimate, estimate, 0.0, "v")
-        for name, time_s in services_s.items()
-        for estimate in [Estimate(time_s, 1.0, 0.0, 0.0)]
-    )
-    return Request(f"j{number}", number, JobSpec(program=Program("openqasm2", text="")), float(number), 0.0, candidates)
 
 
 def test_a_burst_does_not_herd() -> None:

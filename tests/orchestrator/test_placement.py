@@ -6,8 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.job import Estimate, JobSpec, Limits, Objective
-from orchestrator.placement import PRIORITY_STEP_S, Backlog, Lane, Scales, cost, rank, rejections, split_shots
+from orchestrator.job import Estimate, Interval, Intervals, JobSpec, Limits, Objective
+from orchestrator.placement import (
+    PRIORITY_STEP_S,
+    Backlog,
+    Lane,
+    Scales,
+    cost,
+    figures,
+    rank,
+    rejections,
+    split_shots,
+)
 
 finite = st.floats(0, 1e6)
 
@@ -33,6 +43,66 @@ def test_waiting_makes_up_for_priority(low: int, high: int, later_s: float) -> N
     early = rank(submitted_at=1000.0, priority=low, deadline_at=None)
     late = rank(submitted_at=1000.0 + later_s, priority=high, deadline_at=None)
     assert (early <= late) == (later_s >= (high - low) * PRIORITY_STEP_S)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[tuple[float, float, int]]:
+    """Jobs on one lane: (submitted at, seconds of service, priority), in order of submission."""
+    at, jobs = 0.0, []
+    for _ in range(draw(st.integers(2, 40))):
+        at += draw(st.floats(0.1, 120.0))
+        jobs.append((at, draw(st.floats(0.1, 200.0)), draw(st.sampled_from([0, 4, 9]))))
+    return jobs
+
+
+def begins(jobs: list[tuple[float, float, int]], ranks: list[float]) -> list[float]:
+    """When each job begins on a lane that serves the smallest rank of those that wait and interrupts none."""
+    begun, waiting, now = [0.0] * len(jobs), set(range(len(jobs))), 0.0
+    while waiting:
+        here = [job for job in waiting if jobs[job][0] <= now]
+        if not here:
+            now = min(jobs[job][0] for job in waiting)
+            continue
+        served = min(here, key=lambda job: (ranks[job], job))
+        begun[served] = now
+        now += jobs[served][1]
+        waiting.remove(served)
+    return begun
+
+
+@given(streams())
+def test_nobody_starves(jobs: list[tuple[float, float, int]]) -> None:
+    """A job waits longer than first come, first served by the work of the more urgent soon after it, and no more."""
+    ranks = [rank(submitted_at=at, priority=priority, deadline_at=None) for at, _, priority in jobs]
+    fair = begins(jobs, [float(number) for number in range(len(jobs))])
+    for number, (begun, (at, _, priority)) in enumerate(zip(begins(jobs, ranks), jobs, strict=True)):
+        overtaking = [
+            service_s
+            for later, service_s, other in jobs[number + 1 :]
+            if later - at <= max(0, other - priority) * PRIORITY_STEP_S
+        ]
+        assert begun <= fair[number] + sum(overtaking) + 1e-6
+
+
+ENDS = Intervals(Interval(0.5, 2.0), Interval(0.8, 0.95), Interval(5.0, 20.0), Interval(0.0, 0.4))
+
+
+@given(st.floats(0, 1))
+def test_caution_goes_from_what_is_expected_to_the_bad_end(caution: float) -> None:
+    estimate = Estimate(1.0, 0.9, 10.0, 0.1, intervals=ENDS)
+    found = figures(estimate, caution)
+    assert found == pytest.approx((1.0 + caution, 0.9 - 0.1 * caution, 10.0 + 10.0 * caution, 0.1 + 0.3 * caution))
+    better = Estimate(3.0, 0.7, 30.0, 0.5, intervals=ENDS)
+    assert figures(better, caution) == (3.0, 0.7, 30.0, 0.5), "never better than expected"
+    assert figures(Estimate(1.0, 0.9, 10.0, 0.1), caution) == (1.0, 0.9, 10.0, 0.1), "without intervals as expected"
+
+
+def test_who_is_cautious_holds_limits_against_the_bad_ends(spec: JobSpec) -> None:
+    estimate = Estimate(1.0, 0.9, 10.0, 0.1, intervals=ENDS)
+    limits = Limits(min_fidelity=0.85, deadline_s=1.8, max_cost_usd=0.3)
+    for caution, number in ((0.0, 0), (0.4, 0), (0.6, 2), (1.0, 3)):
+        asked = JobSpec(program=spec.program, limits=limits, objective=Objective(caution=caution))
+        assert len(rejections(asked, "mine", estimate, wait_s=0.0, waited_s=0.0, cannot=None)) == number
 
 
 def test_a_near_deadline_goes_first() -> None:

@@ -50,7 +50,7 @@ SPEC = JobSpec(
     program=Program("openqasm2", text="OPENQASM 2.0;"),
     shots=100,
     policy="greedy",
-    objective=Objective(latency=0.3, energy=0.1, fidelity=0.7, price=0.0),
+    objective=Objective(latency=0.3, energy=0.1, fidelity=0.7, price=0.0, caution=0.5),
     limits=Limits(min_fidelity=0.5, deadline_s=60.0, max_cost_usd=1.0, timeout_s=10.0, max_qpu_s=5.0),
     pin={"aer_mps": 0.5, "aer_statevector": 0.5},
     allow=("aer_mps", "aer_statevector"),
@@ -64,6 +64,7 @@ SPEC = JobSpec(
     idempotency_key="once",
     after=("i", "h"),
     canary=0.1,
+    max_parts=3,
 )
 MEASUREMENT = Measurement(
     wait_s=0.1,
@@ -84,7 +85,7 @@ MEASUREMENT = Measurement(
     times=Times.EMULATED,
 )
 CANDIDATES = (
-    Candidate("aer_mps", ESTIMATE, ESTIMATE, 0.5, "abc"),
+    Candidate("aer_mps", ESTIMATE, ESTIMATE, 0.5, "abc", (), ESTIMATE),
     Candidate("fake_hanoi", ESTIMATE, ESTIMATE, 0.0, "def", ("the job excludes it",)),
 )
 REQUEST = Request("j", 1, SPEC, 990.0, 0.5, CANDIDATES, 2)
@@ -205,6 +206,8 @@ def test_what_no_job_can_be(new_assignment: Callable[..., Assignment]) -> None:
         (lambda: Objective(latency=float("nan")), "finite"),
         (lambda: Objective(0, 0, 0, 0), "not all zero"),
         (lambda: Objective(latency=-1), "finite number from 0"),
+        (lambda: Objective(caution=1.1), "caution"),
+        (lambda: JobSpec(program=SPEC.program, max_parts=0), "max_parts"),
         (lambda: Limits(min_fidelity=1.5), "min_fidelity"),
         (lambda: Limits(deadline_s=float("inf")), "deadline_s"),
         (lambda: Limits(timeout_s=0), "timeout_s"),
