@@ -18,14 +18,15 @@ can begin:
 
 over those of the k that can begin before it. With equal rates this is the least end of all. Which backends take part is
 found one by one: the one that saves most comes next, as long as one saves anything and ``max_parts`` allows it. Parts
-on backends of the same worker would wait for each other, so no two of them take part.
+that a worker has no slot left for would wait for those it has, so they do not take part.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.placement import Backlog, Candidate, Choice, Request, Scales, cost, figures
 from policies.baselines import Greedy
@@ -40,7 +41,8 @@ class Line:
 
     Attributes:
         begin_s, variable_s: it ends after begin_s + x variable_s.   fee, rate: it costs fee + x rate, time apart.
-        fee_usd, rate_usd: of that, the price in USD.   workers: that may serve it.
+        fee_usd, rate_usd: of that, the price in USD.
+        slots: worker that may serve it -> what it runs at the same time; none if nobody's slots count.
     """
 
     backend: str
@@ -50,7 +52,7 @@ class Line:
     rate: float
     fee_usd: float
     rate_usd: float
-    workers: frozenset[str] = frozenset()
+    slots: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,7 @@ def shared(lines: Sequence[Line], terms: Terms, max_parts: int) -> Mapping[str, 
     taken: list[Line] = []
     best, shares = math.inf, dict[str, float]()
     while len(taken) < max_parts:
-        busy = frozenset[str]().union(*(line.workers for line in taken))
-        free = [line for line in lines if line not in taken and not line.workers & busy]
+        free = [line for line in lines if line not in taken and _fit([*taken, line])]
         tried = [(*filled_best([*taken, line], terms), line) for line in free]
         if not tried:
             break
@@ -99,6 +100,18 @@ def shared(lines: Sequence[Line], terms: Terms, max_parts: int) -> Mapping[str, 
         best, shares = cost_then, shares_then
         taken.append(line)
     return shares
+
+
+def _fit(lines: Sequence[Line]) -> bool:
+    """Whether workers have a slot for each part, taken one after the other by who has most left."""
+    taken = Counter[str]()
+    for line in lines:
+        worker = max(line.slots, key=lambda worker: line.slots[worker] - taken[worker], default=None)
+        if worker is not None:
+            taken[worker] += 1
+            if taken[worker] > line.slots[worker]:
+                return False
+    return True
 
 
 def filled_best(lines: Sequence[Line], terms: Terms) -> tuple[float, dict[str, float]]:
@@ -178,9 +191,9 @@ def _line(candidate: Candidate, request: Request, backlog: Backlog, scales: Scal
     fixed_s, variable_s = through(one.elapsed_s, all_shots.elapsed_s)
     fee, rate = through(*costs)
     fee_usd, rate_usd = through(*prices)
-    workers = frozenset(lane.worker for lane in backlog.lanes if candidate.backend in lane.backends)
+    slots = {lane.worker: lane.slots for lane in backlog.lanes if candidate.backend in lane.backends}
     begin_s = backlog.wait_s(candidate.backend) + fixed_s
-    return Line(candidate.backend, begin_s, variable_s, fee, rate + error, fee_usd, rate_usd, workers)
+    return Line(candidate.backend, begin_s, variable_s, fee, rate + error, fee_usd, rate_usd, slots)
 
 
 def _service_s(candidate: Candidate, shots: int, share: float) -> float:

@@ -154,7 +154,7 @@ def test_no_label_tells_of_a_job(
     finished(store, claim(), observation, measurement)
     exporter = Exporter(store, behind=10)
     names = {name for _, labels in figures(exporter) for name, _ in labels}
-    assert names <= {"state", "backend", "worker", "kind", "le"}
+    assert names <= {"state", "backend", "worker", "reason", "kind", "le"}
     assert job.id not in exporter.text().decode()
 
 

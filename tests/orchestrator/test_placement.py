@@ -100,7 +100,7 @@ def test_caution_goes_from_what_is_expected_to_the_bad_end(caution: float) -> No
 def test_who_is_cautious_holds_limits_against_the_bad_ends(spec: JobSpec) -> None:
     estimate = Estimate(1.0, 0.9, 10.0, 0.1, intervals=ENDS)
     limits = Limits(min_fidelity=0.85, deadline_s=1.8, max_cost_usd=0.3)
-    for caution, number in ((0.0, 0), (0.4, 0), (0.6, 2), (1.0, 3)):
+    for caution, number in ((0.0, 0), (0.4, 0), (0.6, 1), (0.75, 2), (1.0, 3)):
         asked = JobSpec(program=spec.program, limits=limits, objective=Objective(caution=caution))
         assert len(rejections(asked, "mine", estimate, wait_s=0.0, waited_s=0.0, cannot=None)) == number
 

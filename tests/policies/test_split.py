@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.job import Estimate, JobSpec, Limits, Objective
-from orchestrator.placement import Backlog, Candidate, Request, Scales
+from orchestrator.placement import Backlog, Candidate, Lane, Request, Scales
 from policies import load
 from policies.split import Line, Terms, level, shared
-from tests.policies.batches import APART, LANES, PROGRAM, one
+from tests.policies.batches import APART, PROGRAM, one
 
 TIME_ALONE = Objective(latency=1.0, fidelity=0.0, price=0.0)
 
@@ -62,8 +62,10 @@ def test_money_decides_with_time() -> None:
 
 def test_parts_of_one_worker_would_wait_for_each_other() -> None:
     request = job(spec(2), ("a", 0.0, 10.0, 0.0), ("b", 0.0, 10.0, 0.0))
-    (choice,) = load("split").place([request], Backlog(LANES), Scales())
+    (choice,) = load("split").place([request], Backlog((Lane("w1", 1, ("a", "b")),)), Scales())
     assert len(choice) == 1, "both are of worker w1"
+    (choice,) = load("split").place([request], Backlog((Lane("w1", 2, ("a", "b")),)), Scales())
+    assert len(choice) == 2, "which has two slots"
 
 
 def test_few_shots_make_few_parts() -> None:

@@ -204,6 +204,8 @@ class TestErrors:
         (["run", "bell.qasm", "--timeout-s", "inf"], 1, "timeout_s"),
         (["run", "bell.qasm", "--objective", "fidelity=nan"], 1, "objective"),
         (["run", "bell.qasm", "--objective", "beauty=1"], 2, "beauty"),
+        (["run", "bell.qasm", "--objective", "fidelity=1,caution=2"], 1, "caution must be a finite number from 0 to 1"),
+        (["run", "bell.qasm", "--max-parts", "0"], 1, "max_parts must be a whole number from 1 to 64"),
         (["run", "bell.qasm", "--objective", "fidelity"], 2, "NAME=NUMBER"),
         (["run", "bell.qasm", "--policy", "eff"], 1, "Did you mean 'eft'?"),
         (["run", "bell.qasm", "--pin", "nowhere"], 1, "nowhere"),
