@@ -17,13 +17,11 @@ Thompson's rule is to draw one cost for each and take the least: W. R. Thompson,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from operator import attrgetter
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.job import Interval, Intervals
 from orchestrator.placement import Backlog, Choice, Request, figures, limited
 from policies.quadrature import chances_of_least
 from policies.table import Array, Booking, Table
@@ -40,8 +38,6 @@ MOST_SIGMA = 2.0
 
 OPTIMISM = 1.0
 """Standard deviations by which :class:`LowerConfidence` takes a factor to be better than expected (ours)."""
-
-_NO_ENDS = Intervals(*[Interval(0.0, 0.0)] * 4)
 
 
 class Arms(NamedTuple):
@@ -88,7 +84,7 @@ class Thompson:
 
     def _turns(self, table: Table, backlog: Backlog) -> Iterator[tuple[int, Arms, str]]:
         """Row, arms and backend of each job in order of service; it is booked there."""
-        booking, own = Booking(table.backends, backlog), table.rest + table.timed(table.elapsed_s)
+        booking, own = Booking(table.backends, backlog), table.own
         sigma, safe = _sigmas(table), _safe(table)
         for row in table.order:
             request = table.requests[row]
@@ -115,21 +111,11 @@ class LowerConfidence(Thompson):
 
 def _sigmas(table: Table) -> Array:
     """How far expected costs may be off: standard deviation of the logarithm, (num_jobs, num_backends)."""
-    intervals = [one.estimate.intervals or _NO_ENDS for one in table.candidates]
-
-    def own(better: bool) -> Array:
-        def end(name: str) -> Array:
-            side = "high" if better == (name == "fidelity") else "low"
-            return table.raw(map(attrgetter(f"{name}.{side}"), intervals))
-
-        return table.priced(end) + table.timed(end("elapsed_s"))
-
+    good, bad = table.own_ends
     with np.errstate(divide="ignore", invalid="ignore"):
-        sigma = np.log(own(better=False) / own(better=True)) / (2.0 * QUANTILE)
-    sigma = np.clip(np.nan_to_num(sigma, nan=0.0, posinf=MOST_SIGMA), 0.0, MOST_SIGMA)
-    unknown = table.raw(one is _NO_ENDS for one in intervals)
-    sigma = np.where(unknown, PRIOR_SIGMA, sigma)
-    return np.asarray(sigma / np.sqrt(1.0 + table.read(attrgetter("estimate.num_observations"))))
+        sigma = np.clip(np.log(bad / good) / (2.0 * QUANTILE), 0.0, MOST_SIGMA)
+    sigma = np.where(bad == good, 0.0, np.where(np.isnan(sigma), PRIOR_SIGMA, sigma))
+    return np.asarray(sigma / np.sqrt(1.0 + table.num_observations))
 
 
 def _safe(table: Table) -> NDArray[np.bool_]:

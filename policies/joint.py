@@ -58,6 +58,7 @@ class Plan:
     """A batch in order of service on places: pairs of a backend and a worker that serves it.
 
     Attributes:
+        table: what it was made of; jobs here are its rows in order of service.
         columns: of the table, by place.   lane: of each place.
         alone_s: seconds until each job's end on each place, were there none of the batch before it.
         own: cost of each job on each place apart from the batch, (num_jobs, num_places); infinite where it may not go.
@@ -66,7 +67,7 @@ class Plan:
     """
 
     def __init__(self, table: Table, backlog: Backlog) -> None:
-        self._table = table
+        self.table = table
         served = {backend for lane in backlog.lanes for backend in lane.backends}
         unbound = [Lane("", 0, (backend,)) for backend in table.backends if backend not in served]
         lanes = [*backlog.lanes, *unbound]
@@ -99,7 +100,7 @@ class Plan:
 
     def booked(self, places: Places, backlog: Backlog) -> list[Choice]:
         """These places as choices in the order of the requests, booked."""
-        table, booking = self._table, Booking(self._table.backends, backlog)
+        table, booking = self.table, Booking(self.table.backends, backlog)
         choices: list[Choice] = [{}] * len(places)
         for row, place in zip(table.order, places.tolist(), strict=True):
             column = int(self.columns[place])
@@ -161,6 +162,12 @@ class Schedule:
         """Give each job in this order the place that is best with those that have one."""
         for job in order:
             self._put(job, int(self._costs(job).argmin()))
+        return self
+
+    def put(self, places: Iterable[int]) -> Schedule:
+        """Give the jobs these places."""
+        for job, place in enumerate(places):
+            self._put(job, int(place))
         return self
 
     def total(self) -> float:

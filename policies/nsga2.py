@@ -19,7 +19,7 @@ from orchestrator.placement import Backlog, Choice, Request, Scales
 from policies.joint import Places, Plan
 from policies.table import Array, Table
 
-POPULATION, GENERATIONS = 40, 60
+POPULATION, GENERATIONS = 80, 80
 
 
 class NSGA2:

@@ -6,6 +6,7 @@ say one by one, to the last bit: the same operations on the same numbers in the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.job import Estimate
+from orchestrator.job import Estimate, Interval, Intervals
 from orchestrator.placement import Backlog, Candidate, Request, Scales, figures
 
 Array = NDArray[np.float64]
@@ -22,6 +23,7 @@ Array = NDArray[np.float64]
 HUGE = 1e150
 """What stands for a figure that is no finite number: worse than any other, and still a number after a weight."""
 
+_UNKNOWN = Intervals(*[Interval(math.nan, math.nan)] * 4)
 _NOTHING = Estimate(0.0, 0.0, 0.0, 0.0)
 
 
@@ -72,6 +74,11 @@ class Table:
         return self.read(attrgetter("estimate.service_s"))
 
     @cached_property
+    def num_observations(self) -> Array:
+        """Measurements behind each estimate, (num_jobs, num_backends)."""
+        return self.read(attrgetter("estimate.num_observations"))
+
+    @cached_property
     def elapsed_s(self) -> Array:
         """Seconds from start to result by each job's caution, (num_jobs, num_backends)."""
         return self._figure("elapsed_s")
@@ -105,6 +112,24 @@ class Table:
         """Cost of such times, (num_jobs, num_backends)."""
         return np.asarray(self.weights("latency") * latency_s / self.scales.latency_s)
 
+    @cached_property
+    def own(self) -> Array:
+        """Cost of the estimates alone, without any waiting, (num_jobs, num_backends); infinite where none may go."""
+        return self.rest + self.timed(self.elapsed_s)
+
+    @cached_property
+    def own_ends(self) -> tuple[Array, Array]:
+        """The same at the good and at the bad ends of all intervals; not a number where there are none."""
+        intervals = [one.estimate.intervals or _UNKNOWN for one in self.candidates]
+
+        def at(fidelity: str, others: str) -> Array:
+            def end(name: str) -> Array:
+                return self._raw(map(attrgetter(f"{name}.{fidelity if name == 'fidelity' else others}"), intervals))
+
+            return self.priced(end) + self.timed(end("elapsed_s"))
+
+        return at("high", "low"), at("low", "high")
+
     def costs(self, row: int, waits_s: Array) -> Array:
         """Cost of one job on every backend after so much waiting, (num_backends,); infinite where it may not go."""
         request = self.requests[row]
@@ -118,12 +143,12 @@ class Table:
 
     def read(self, of: Callable[[Candidate], float], bad: float = HUGE) -> Array:
         """A figure of every candidate, (num_jobs, num_backends): ``bad`` where it is no number, 0 where none may go."""
-        found = self.raw(map(of, self.candidates))
+        found = self._raw(map(of, self.candidates))
         if not np.isfinite(found).all():
             found[~np.isfinite(found)] = bad
         return np.where(self.feasible, found, 0.0)
 
-    def raw(self, values: Iterable[float]) -> Array:
+    def _raw(self, values: Iterable[float]) -> Array:
         """A number for every candidate, row by row, as (num_jobs, num_backends)."""
         return np.fromiter(values, np.float64, len(self.candidates)).reshape(self.feasible.shape)
 

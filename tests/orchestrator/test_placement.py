@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.job import Estimate, Interval, Intervals, JobSpec, Limits, Objective
@@ -70,6 +70,7 @@ def begins(jobs: list[tuple[float, float, int]], ranks: list[float]) -> list[flo
     return begun
 
 
+@settings(max_examples=50)
 @given(streams())
 def test_nobody_starves(jobs: list[tuple[float, float, int]]) -> None:
     """A job waits longer than first come, first served by the work of the more urgent soon after it, and no more."""

@@ -24,10 +24,7 @@ BUSY = {"w1": 0.5}
 
 def total(plan: Plan, places: Places) -> float:
     """Cost of a placement, added up anew."""
-    schedule = Schedule(plan)
-    for job, place in enumerate(places):
-        schedule._put(job, int(place))
-    return schedule.total()
+    return Schedule(plan).put(places).total()
 
 
 def least(plan: Plan) -> float:
@@ -98,9 +95,8 @@ def test_what_an_exchange_saves_is_what_was_worked_out(seed: int) -> None:
     plan = Plan(Table.of(drawn(seed, 8, unit=False, names="a"), Scales()), Backlog(THREE))
     assert Schedule(plan).listed(range(8)).improved().total() == pytest.approx(total(plan, plan.best()))
     plan = Plan(Table.of(drawn(seed, 9, unit=False), Scales()), Backlog(THREE))
-    schedule = Schedule(plan)
-    for job, row in enumerate(plan.own):  # somewhere, so that there is something to exchange
-        schedule._put(job, int(np.flatnonzero(np.isfinite(row))[-1]))
+    somewhere = [int(np.flatnonzero(np.isfinite(row))[-1]) for row in plan.own]  # so that there is something to gain
+    schedule = Schedule(plan).put(somewhere)
     before = schedule.total()
     while schedule._exchange(1e-9):
         assert schedule.total() == pytest.approx(total(plan, schedule.at))

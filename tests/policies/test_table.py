@@ -18,7 +18,7 @@ from tests.policies.batches import BACKENDS, LANES, batches, one
 
 
 @pytest.mark.parametrize("policy", [EarliestFinish(), Greedy()], ids=lambda policy: type(policy).__name__)
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(batch=batches(), busy_s=st.floats(0, 1e3), cold_s=st.sampled_from([0.0, 2.0]))
 def test_a_batch_is_decided_as_its_jobs_one_by_one(
     policy: ByTable, batch: list[Request], busy_s: float, cold_s: float
