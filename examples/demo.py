@@ -35,7 +35,6 @@ from orchestrator.job import JobState
 from orchestrator.placement import cost
 from orchestrator.records import to_plain
 from orchestrator.settings import Settings
-from policies import POLICIES
 from workers.compare.workload import Arrival, mixed
 from workers.launch import running
 
@@ -62,17 +61,21 @@ FLEET = {
 }
 """Worker -> backends. A worker runs one assignment at a time, so its backends queue behind each other."""
 
+BASELINES = ("random", "round_robin", "shortest_queue", "greedy", "eft")
+
 
 def main(
     jobs: Annotated[int, typer.Option(min=1, help="Jobs in the batch.")] = 72,
     seed: Annotated[int, typer.Option(min=0, help="Of programs, shots, objectives, arrivals and runs.")] = 7,
     horizon_s: Annotated[float, typer.Option(min=0.0, help="Seconds over which the jobs arrive.")] = 20.0,
-    policy: Annotated[list[str] | None, typer.Option(help="Policies to compare; the default is all.")] = None,
+    policy: Annotated[
+        list[str] | None, typer.Option(help="Policies to compare; the default are the baselines.")
+    ] = None,
     sampled: Annotated[int, typer.Option(min=1, help="Jobs that are run on every backend afterwards.")] = 10,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("runs"),
 ) -> None:
     """Compare the baseline policies on the same jobs."""
-    declaration = Declaration(tuple(policy or POLICIES), jobs, seed, horizon_s, sampled, FLEET)
+    declaration = Declaration(tuple(policy or BASELINES), jobs, seed, horizon_s, sampled, FLEET)
     folder = out / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-seed{seed}"
     folder.mkdir(parents=True)
     about = asdict(declaration) | _machine()
