@@ -3,9 +3,9 @@
     python examples/benchmarks/starvation.py [--quick]
 
 One worker; jobs come at random (Poisson) and last 1 s to 20 s; nine in ten are urgent (priority 9), the others are
-background (priority 0). The same arrivals are served by rank, as the store does (``orchestrator.placement.rank``), and in order of
-submission; time is simulated. "extra" is by how much later a background job begins. The bound is the work that is
-submitted within 9 * 60 s after it, see ``PRIORITY_STEP_S``; "strict" is priority without ageing, for comparison.
+background (priority 0). The same arrivals are served by rank, as the store does (``orchestrator.placement.rank``), and
+in order of submission; time is simulated. "extra" is by how much later a background job begins. The bound is the urgent
+work that is submitted within 9 * 60 s after it, see ``PRIORITY_STEP_S``; "strict" is priority without ageing.
 """
 
 from __future__ import annotations
