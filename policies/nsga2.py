@@ -49,7 +49,7 @@ def waits_s(plan: Plan, at: Places) -> Array:
 
 
 def _infidelity(table: Table, plan: Plan) -> Array:
-    fidelity = table.read(attrgetter("estimate.fidelity"))
+    fidelity = table.read(attrgetter("fidelity"))
     return np.asarray(1.0 - fidelity[np.ix_(np.array(table.order), plan.columns)])
 
 

@@ -64,6 +64,10 @@ class Table:
         return Table([self.requests[row] for row in rows], self.scales, self.backends, candidates, self.feasible[rows])
 
     @cached_property
+    def _estimates(self) -> list[Estimate]:
+        return [one.estimate for one in self.candidates]
+
+    @cached_property
     def order(self) -> list[int]:
         """Rows in the order in which they are served."""
         return sorted(range(len(self.requests)), key=lambda row: (self.requests[row].rank, self.requests[row].seq))
@@ -71,12 +75,12 @@ class Table:
     @cached_property
     def service_s(self) -> Array:
         """Seconds of work to book, (num_jobs, num_backends)."""
-        return self.read(attrgetter("estimate.service_s"))
+        return self.read(attrgetter("service_s"))
 
     @cached_property
     def num_observations(self) -> Array:
         """Measurements behind each estimate, (num_jobs, num_backends)."""
-        return self.read(attrgetter("estimate.num_observations"))
+        return self.read(attrgetter("num_observations"))
 
     @cached_property
     def elapsed_s(self) -> Array:
@@ -120,7 +124,7 @@ class Table:
     @cached_property
     def own_ends(self) -> tuple[Array, Array]:
         """The same at the good and at the bad ends of all intervals; not a number where there are none."""
-        intervals = [one.estimate.intervals or _UNKNOWN for one in self.candidates]
+        intervals = [one.intervals or _UNKNOWN for one in self._estimates]
 
         def at(fidelity: str, others: str) -> Array:
             def end(name: str) -> Array:
@@ -141,9 +145,9 @@ class Table:
         weights = map(attrgetter(f"spec.objective.{name}"), self.requests)
         return np.fromiter(weights, np.float64, len(self.requests)).reshape(-1, 1)
 
-    def read(self, of: Callable[[Candidate], float], bad: float = HUGE) -> Array:
-        """A figure of every candidate, (num_jobs, num_backends): ``bad`` where it is no number, 0 where none may go."""
-        found = self._raw(map(of, self.candidates))
+    def read(self, of: Callable[[Estimate], float], bad: float = HUGE) -> Array:
+        """A figure of every estimate, (num_jobs, num_backends): ``bad`` where it is no number, 0 where none may go."""
+        found = self._raw(map(of, self._estimates))
         if not np.isfinite(found).all():
             found[~np.isfinite(found)] = bad
         return np.where(self.feasible, found, 0.0)
@@ -155,9 +159,9 @@ class Table:
     def _figure(self, name: str) -> Array:
         cautions, bad = self.weights("caution").ravel(), -HUGE if name == "fidelity" else HUGE
         if not cautions.any():
-            return self.read(attrgetter(f"estimate.{name}"), bad)
+            return self.read(attrgetter(name), bad)
         of_each = iter(np.repeat(cautions, len(self.backends)).tolist())
-        return self.read(lambda one: getattr(figures(one.estimate, next(of_each)), name), bad)
+        return self.read(lambda one: getattr(figures(one, next(of_each)), name), bad)
 
 
 def _in_order(row: Sequence[Candidate], backends: Sequence[str]) -> tuple[Candidate, ...]:
