@@ -21,8 +21,8 @@ from greenlet import getcurrent, greenlet
 
 from backends.backend import CostCurve, Device
 from backends.pricing import Price
-from orchestrator import pipeline as trip
 from orchestrator import choosing, preparer, remote_trip
+from orchestrator import pipeline as trip
 from orchestrator.bucket import MemoryBucket
 from orchestrator.errors import OrchestratorError
 from orchestrator.job import Event
