@@ -48,6 +48,7 @@ class Fit:
         duration_s: of one shot on the device, as scheduled; 0 on a simulator.
         cannot: why it can never run there; then the other figures mean nothing.
         bonds: bounds on its entanglement, where the target's cost depends on that.
+        branching: how often the prediction neglected interference, in nats (``backends.damping``).
     """
 
     num_qubits: int = 0
@@ -56,6 +57,7 @@ class Fit:
     duration_s: float = 0.0
     cannot: str | None = None
     bonds: Bonds = NO_BONDS
+    branching: float = 0.0
 
 
 @dataclass(frozen=True)

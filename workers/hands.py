@@ -26,12 +26,13 @@ from circuits.errors import CircuitError
 from circuits.facts import NO_BONDS, Features, Judgement
 from circuits.family import AdaptiveFamily, CircuitFamily, Counts, Outcome, Run, SolvableFamily
 from circuits.features import features
-from circuits.fidelity import ideal_distribution, judge, judge_outcome, mixture_fidelity
+from circuits.fidelity import judge, judge_outcome
 from circuits.program import Limits, Program, is_scored
 from circuits.seeds import derive
 from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.records import from_json, to_json
 from orchestrator.runtime import Executed, ExecuteWork, JudgeWork, Prepared, PrepareWork, Progress
+from workers.foresight import foresee, outputs_of
 
 log = logging.getLogger("qorch.child")
 
@@ -81,14 +82,14 @@ def prepare(work: PrepareWork) -> Prepared:
     family = family_of(to_json(work.program), work.limits)
     circuit = family.build()
     known = features(circuit)
-    ideal = None if is_scored(family) else ideal_distribution(circuit)
+    outputs = outputs_of(family, circuit)
     facts = ProgramFacts(
         group=work.program.family or "program",
         features=known,
         adaptive=isinstance(family, AdaptiveFamily),
-        ideal=ideal,
+        ideal=None if is_scored(family) else outputs,
     )
-    fits = {device.name: _fit(family, circuit, known, ideal, device, work.options) for device in work.devices}
+    fits = {device.name: _fit(family, circuit, known, outputs, device, work.options) for device in work.devices}
     return Prepared(facts, fits)
 
 
@@ -96,7 +97,7 @@ def _fit(
     family: CircuitFamily,
     circuit: QuantumCircuit,
     known: Features,
-    ideal: dict[str, float] | None,
+    outputs: dict[str, float] | None,
     device: Device,
     options: TranspileOptions,
 ) -> Fit:
@@ -113,11 +114,13 @@ def _fit(
         return Fit(cannot=str(error))
     there = features(fitted)
     lives = survival(fitted, device)
+    foreseen = foresee(family, fitted, device, lives, outputs)
     return Fit(
         num_qubits=there.num_qubits,
         num_gates=there.num_gates,
-        fidelity=expected(family, lives.weight, ideal, known.num_clbits),
+        fidelity=foreseen.fidelity,
         duration_s=lives.duration_s,
+        branching=foreseen.branching,
         bonds=bonds(fitted) if device.cost_curve is not None and device.cost_curve.sees_bonds else NO_BONDS,
     )
 

@@ -91,7 +91,7 @@ class CostModel:
         for key, kind in sorted(self.times.kinds.items()):
             backend, *rest = key.split("|")
             if len(rest) == 1:
-                loss = self.losses.known.get(key)
+                loss = self.losses.of(backend, rest[0])
                 rows.append(
                     Learned(
                         backend=backend,

@@ -5,11 +5,37 @@ from __future__ import annotations
 from backends.backend import REPETITION_S, Device
 from backends.energy import energy_j
 from backends.pricing import cost_usd
-from orchestrator.job import Estimate, Times
+from orchestrator.job import Estimate, Interval, Times
 from orchestrator.preparation import Fit
 
 PREPARE_GATE_S = 2e-5
 """Seconds to transpile one gate with a reused pass manager (ours, the order of magnitude; measurements correct it)."""
+
+TOO_LOW, TOO_HIGH = 0.274, 0.161
+"""Distances, in units of :func:`doubt`, beyond which a predicted fidelity is too low or too high in 5 % of the cases
+each: ours, measured by ``examples/benchmarks/estimators.py --tune`` on circuits that are not reported."""
+
+LEAST_DOUBT = 1e-4
+"""What a prediction may be off in any case, in units of fidelity (ours)."""
+
+
+def doubt(fidelity: float, branching: float) -> float:
+    """How far a predicted fidelity may be off: what is lost, as far as the paths behind it could have interfered (ours).
+
+    Args:
+        fidelity: predicted, in [0, 1].
+        branching: as in :class:`orchestrator.preparation.Fit`.
+    """
+    return LEAST_DOUBT + (1.0 - fidelity) * branching / (1.0 + branching)
+
+
+def fidelity_interval(fidelity: float, branching: float) -> Interval:
+    """Where 90 % of the fidelities are of a device that does what its calibration says.
+
+    What a device does besides is not in it: only measurements tell.
+    """
+    unit = doubt(fidelity, branching)
+    return Interval(max(0.0, fidelity - TOO_HIGH * unit), min(1.0, fidelity + TOO_LOW * unit))
 
 
 def prior(device: Device, fit: Fit, shots: int, times: Times = Times.WALL) -> Estimate:
