@@ -1,15 +1,15 @@
 """What a device's noise leaves of a circuit's output: each parity of the measured bits, damped by what it meets.
 
 A distribution over m bits is as good as its 2^m parities, the expectations of products of Z on the measured qubits.
-Followed backwards through the circuit (Heisenberg's picture) such a product is a sum of Pauli strings, and noise written
-as random Paulis multiplies a string by a factor wherever the two meet. So a phase error before a readout, or any error
+Followed backwards through the circuit (Heisenberg's picture) such a product is a sum of Pauli strings, and noise
+written as random Paulis multiplies a string by a factor wherever the two meet. So a phase error before a readout, or any error
 outside of the light cone of what is measured, costs nothing, and a bit flip moves an outcome to its neighbours instead
 of to everywhere. The method is ours; the pieces are textbook.
 
 Strings are sampled: where gates turn one into several, a path takes one of them with its squared amplitude. That is
 exact for Clifford gates; elsewhere it neglects that paths interfere, and ``branching`` says how often it did. Blind to
-coherent errors, crosstalk and leakage, like all that calibration says. Control flow and mid-circuit measurements are not
-covered.
+coherent errors, crosstalk and leakage, like all that calibration says. Control flow and mid-circuit measurements are
+not covered.
 """
 
 from __future__ import annotations

@@ -55,17 +55,11 @@ class Peer:
     def score(self, circuit: QuantumCircuit) -> dict[str, float]:
         """Its figures of a compiled circuit, and the CPU seconds they took."""
         qubits, clbits = ({bit: n for n, bit in enumerate(bits)} for bits in (circuit.qubits, circuit.clbits))
-        operations = [
-            (
-                item.name,
-                [qubits[q] for q in item.qubits],
-                list(map(float, item.params)),
-                [clbits[c] for c in item.clbits],
-            )
-            if item.name != "barrier"
-            else (item.name, [qubits[q] for q in item.qubits], [], [])
-            for item in circuit.data
-        ]
+        operations = []
+        for item in circuit.data:
+            params = [] if item.name == "barrier" else list(map(float, item.params))
+            on, into = [qubits[bit] for bit in item.qubits], [clbits[bit] for bit in item.clbits]
+            operations.append((item.name, on, params, into))
         said = self.ask({"num_qubits": len(qubits), "num_clbits": len(clbits), "operations": operations})
         return {
             "mqt_expected_fidelity": said["expected_fidelity"],

@@ -20,7 +20,7 @@ LEAST_DOUBT = 1e-4
 
 
 def doubt(fidelity: float, branching: float) -> float:
-    """How far a predicted fidelity may be off: what is lost, as far as the paths behind it could have interfered (ours).
+    """Unit of how far a predicted fidelity is off: what is lost, as far as the paths behind it may interfere (ours).
 
     Args:
         fidelity: predicted, in [0, 1].

@@ -150,7 +150,7 @@ RECORDS = [
     Switch("backend", "fake_hanoi", "drained", 1000.0),
     Run({"00": 49}, MEASUREMENT, None, ("00",), ("OPENQASM 3.0;",)),
     ProgramFacts("program", Features(2, 2, 3, 1, 2, 1, 1, 0, 2, 2, 0, False, True), False, {"00": 0.5, "11": 0.5}),
-    Fit(2, 5, 0.97, 1e-6, None, Bonds(1, 24.0, 12.0)),
+    Fit(2, 5, 0.97, 1e-6, None, Bonds(1, 24.0, 12.0), 1.5),
     Judgement(0.93, "hellinger", None, None, 0.99),
 ]
 
