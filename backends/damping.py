@@ -2,9 +2,9 @@
 
 A distribution over m bits is as good as its 2^m parities, the expectations of products of Z on the measured qubits.
 Followed backwards through the circuit (Heisenberg's picture) such a product is a sum of Pauli strings, and noise
-written as random Paulis multiplies a string by a factor wherever the two meet. So a phase error before a readout, or any error
-outside of the light cone of what is measured, costs nothing, and a bit flip moves an outcome to its neighbours instead
-of to everywhere. The method is ours; the pieces are textbook.
+written as random Paulis multiplies a string by a factor wherever the two meet. So a phase error before a readout, or
+any error outside of the light cone of what is measured, costs nothing, and a bit flip moves an outcome to its
+neighbours instead of to everywhere. The method is ours; the pieces are textbook.
 
 Strings are sampled: where gates turn one into several, a path takes one of them with its squared amplitude. That is
 exact for Clifford gates; elsewhere it neglects that paths interfere, and ``branching`` says how often it did. Blind to
@@ -78,7 +78,8 @@ def expected(made: Course, ideal: Mapping[str, float], seed: int = 0) -> Expecta
     places = np.zeros_like(values)
     for clbit, seat in made.bits.items():
         places |= (values >> clbit & 1) << seat
-    law = np.bincount(places, weights=np.fromiter(ideal.values(), dtype=np.float64), minlength=2**num_bits)
+    weights = np.fromiter(ideal.values(), dtype=np.float64)
+    law = np.asarray(np.bincount(places, weights, minlength=2**num_bits), dtype=np.float64)
     repeats = max(1, NUM_PATHS >> num_bits)
     parities = np.repeat(np.arange(2**num_bits), repeats) >> np.arange(num_bits)[:, None] & 1
     found = damping(made, parities.astype(bool), np.random.default_rng(seed))

@@ -3,8 +3,8 @@
 Noise is that of ``backends.noise``: relaxation for as long as a gate or a wait lasts, and depolarising by what is
 missing to the published error; coherent parts are left out. A Pauli channel multiplies each Pauli by a factor. Decay is
 none: it takes Z to (1 - g) Z + g 1, and the 1 counts as Z / <Z> with the qubit's ideal <Z> at that moment (ours, right
-to first order in g), so that a qubit in its ground state loses nothing and an excited one twice the mean. Readout, and the wait before it, are kept
-apart, since they act exactly on the outcomes.
+to first order in g), so that a qubit in its ground state loses nothing and an excited one twice the mean. Readout, and
+the wait before it, are kept apart, since they act exactly on the outcomes.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python examples/benchmarks/drift.py             # three minutes of one core; --jobs-a-day, --quick: every tenth day
     python examples/benchmarks/drift.py --draw      # summary and picture again, from the CSV
 
-A job a day for 181 days, at an hour and with a circuit drawn at random; each is compiled to the newest calibration. It is
+A job a day for 181 days, at an hour and with a circuit drawn at random, compiled to the newest calibration. It is
 foretold from the first day's calibration ("frozen"), from the newest one ("daily"), from each of the two corrected by
 the measurements of all jobs before it (prequential: predict, then observe), and from what the device is at that hour
 ("oracle"), which nobody knows. Then it is measured with 4000 shots of its exact answer. Errors are against that answer.

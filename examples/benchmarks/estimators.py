@@ -1,6 +1,6 @@
 """How well the fidelity of a compiled circuit is foretold: ours beside MQT Predictor's figures of merit.
 
-    python examples/benchmarks/estimators.py --peers peers/bin/python     # see estimators_peer.py; ten minutes of one core
+    python examples/benchmarks/estimators.py --peers peers/bin/python     # see estimators_peer.py
     python examples/benchmarks/estimators.py --circuits DIR               # every OpenQASM file of a folder
     python examples/benchmarks/estimators.py --tune                       # the constants of the interval
     python examples/benchmarks/estimators.py --draw                       # the pictures again, from the CSV
