@@ -35,19 +35,36 @@ _SMALLEST = 1e-6
 
 
 @dataclass(frozen=True)
+class Gate:
+    """A gate, or those on one qubit between two others, or a wait, and the noise behind it.
+
+    Attributes:
+        qubits: positions among the active ones.
+        matrix: unitary, complex128 (2^k, 2^k), the first qubit least significant.
+        log_kept: as in :class:`Step`, decay apart.
+        decayed: probability of each qubit to decay if it is excited.
+    """
+
+    qubits: tuple[int, ...]
+    matrix: Complex
+    log_kept: Array
+    decayed: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Step:
     """Gates on the same one or two qubits in a row, and the noise behind them.
 
     Attributes:
         qubits: positions among the active ones.
-        turned: squared Pauli transfer matrix, float64 (4^k, 4^k): row P, followed backwards, becomes column Q. Codes I,
-            X, Y, Z = 0..3, the first qubit in the lower two bits.
+        transfer: Pauli transfer matrix, float64 (4^k, 4^k): the expectation of row P behind the step is a sum over
+            columns Q before it. Codes I, X, Y, Z = 0..3, the first qubit in the lower two bits.
         log_kept: logarithm of what the noise leaves of each Pauli, float64 (4^k,).
-        branching: entropy of each row of ``turned``, in nats, float64 (4^k,): 0 where a Pauli stays one.
+        branching: entropy of each row's squares, in nats, float64 (4^k,): 0 where a Pauli stays one.
     """
 
     qubits: tuple[int, ...]
-    turned: Array
+    transfer: Array
     log_kept: Array
     branching: Array
 
@@ -58,13 +75,15 @@ class Course:
 
     Attributes:
         num_qubits: active ones.
-        steps: in the order of the circuit.
+        gates: in the order of the circuit.
+        steps: the same in blocks, decay written as a factor.
         measured: position of each measured qubit, ascending.
         bits: classical bit -> place in ``measured`` of the qubit that it is read from last.
         flips: of each measured qubit, P(1 read | 0) and P(0 read | 1), with its decay while it waits for its readout.
     """
 
     num_qubits: int
+    gates: tuple[Gate, ...]
     steps: tuple[Step, ...]
     measured: tuple[int, ...]
     bits: Mapping[int, int]
@@ -103,36 +122,27 @@ def course(circuit: QuantumCircuit, calibration: Calibration) -> Course:
             local = tuple(place[bit] for bit in item.qubits)
             gate = calibration.gate_table[item.name, tuple(there[position] for position in local)]
             noise = _gate_noise(gate, tuple(qubits[position] for position in local))
-            gates.add(_Gate(local, _matrix(item.name, tuple(map(float, item.params))), *noise))
-    targets = measurements(small)
+            gates.add(Gate(local, _matrix(item.name, tuple(map(float, item.params))), *noise))
+    done, targets = gates.finish(), measurements(small)
     measured = tuple(sorted(set(targets.values())))
     return Course(
         num_qubits=len(there),
-        steps=_blocks(gates.finish(), len(there)),
+        gates=tuple(done),
+        steps=_blocks(done, len(there)),
         measured=measured,
         bits={clbit: measured.index(qubit) for clbit, qubit in targets.items()},
         flips=tuple(_flips(qubits[qubit], decayed[qubit]) for qubit in measured),
     )
 
 
-@dataclass(frozen=True)
-class _Gate:
-    """A gate, or those on one qubit between two others, or a wait, with its noise: decay stands apart."""
-
-    qubits: tuple[int, ...]
-    matrix: Complex
-    log_kept: Array
-    decayed: tuple[float, ...]
-
-
 class _Gates:
     """Collects gates; those on one qubit in a row become one, since their own noise hardly cares where it stands."""
 
     def __init__(self) -> None:
-        self._done: list[_Gate] = []
-        self._open: dict[int, _Gate] = {}
+        self._done: list[Gate] = []
+        self._open: dict[int, Gate] = {}
 
-    def add(self, gate: _Gate) -> None:
+    def add(self, gate: Gate) -> None:
         if len(gate.qubits) == 1:
             (qubit,) = gate.qubits
             before = self._open.get(qubit)
@@ -142,10 +152,10 @@ class _Gates:
             self._done.append(gate)
 
     def wait(self, qubit: int, log_kept: Array, lost: float) -> None:
-        self.add(_Gate((qubit,), _PAULIS[0], log_kept, (lost,)))
+        self.add(Gate((qubit,), _PAULIS[0], log_kept, (lost,)))
         self._close(qubit)
 
-    def finish(self) -> list[_Gate]:
+    def finish(self) -> list[Gate]:
         self._close(*list(self._open))
         return self._done
 
@@ -153,19 +163,19 @@ class _Gates:
         self._done += [self._open.pop(qubit) for qubit in qubits if qubit in self._open]
 
 
-def _joined(first: _Gate, second: _Gate) -> _Gate:
+def _joined(first: Gate, second: Gate) -> Gate:
     lost = 1.0 - (1.0 - first.decayed[0]) * (1.0 - second.decayed[0])
-    return _Gate(first.qubits, second.matrix @ first.matrix, first.log_kept + second.log_kept, (lost,))
+    return Gate(first.qubits, second.matrix @ first.matrix, first.log_kept + second.log_kept, (lost,))
 
 
-def _blocks(gates: Sequence[_Gate], num_qubits: int) -> tuple[Step, ...]:
+def _blocks(gates: Sequence[Gate], num_qubits: int) -> tuple[Step, ...]:
     """Gates in a row on the same pair put together: fewer branches, and within a block paths do interfere.
 
     Noise inside a block is moved behind it: what it leaves of a Pauli there is the mean over what that was before.
     """
     done: list[tuple[tuple[int, ...], Complex, Array]] = []
     running: dict[int, int] = {}
-    turned = _turned([gate.matrix for gate in gates])
+    turned = [np.square(transfer) for transfer in transfers([gate.matrix for gate in gates])]
     for gate, turn, means in zip(gates, turned, _means(gates, num_qubits), strict=True):
         log_kept = gate.log_kept + _decay(gate.decayed, means)
         block = running.get(gate.qubits[0], -1)
@@ -176,10 +186,10 @@ def _blocks(gates: Sequence[_Gate], num_qubits: int) -> tuple[Step, ...]:
             continue
         done.append((gate.qubits, gate.matrix, log_kept))
         running |= dict.fromkeys(gate.qubits, len(done) - 1)
-    again = _turned([matrix for _, matrix, _ in done])
+    whole = transfers([matrix for _, matrix, _ in done])
     return tuple(
-        Step(qubits, turn, log_kept, entr(turn).sum(axis=1))
-        for (qubits, _, log_kept), turn in zip(done, again, strict=True)
+        Step(qubits, transfer, log_kept, entr(np.square(transfer)).sum(axis=1))
+        for (qubits, _, log_kept), transfer in zip(done, whole, strict=True)
     )
 
 
@@ -243,8 +253,8 @@ def _flips(qubit: QubitCalibration, decayed: float) -> tuple[float, float]:
     return up, decayed * (1.0 - up) + (1.0 - decayed) * down
 
 
-def _turned(matrices: Sequence[Complex]) -> list[Array]:
-    """Squared Pauli transfer matrices, R[P, Q] = tr(Q U^dagger P U) / d: row P, followed backwards, becomes Q."""
+def transfers(matrices: Sequence[Complex]) -> list[Array]:
+    """Pauli transfer matrices of unitaries, R[P, Q] = tr(Q U^dagger P U) / d."""
     found: list[Array] = [np.empty(0)] * len(matrices)
     for paulis in (_PAULIS, _PAIRS):
         chosen = [number for number, matrix in enumerate(matrices) if len(matrix) == len(paulis[0])]
@@ -252,9 +262,9 @@ def _turned(matrices: Sequence[Complex]) -> list[Array]:
             whole = np.stack([matrices[number] for number in chosen])
             back = whole.conj().transpose(0, 2, 1)[:, None] @ paulis @ whole[:, None]
             flat = paulis.transpose(0, 2, 1).reshape(len(paulis), -1).T
-            squares = np.square((back.reshape(len(chosen), len(paulis), -1) @ flat).real / whole.shape[1])
-            for number, square in zip(chosen, squares, strict=True):
-                found[number] = square
+            expectations = (back.reshape(len(chosen), len(paulis), -1) @ flat).real / whole.shape[1]
+            for number, transfer in zip(chosen, expectations, strict=True):
+                found[number] = transfer
     return found
 
 
@@ -266,7 +276,7 @@ def _decay(decayed: Sequence[float], means: Sequence[float]) -> Array:
     return log_kept
 
 
-def _means(gates: Sequence[_Gate], num_qubits: int) -> list[tuple[float, ...]]:
+def _means(gates: Sequence[Gate], num_qubits: int) -> list[tuple[float, ...]]:
     """Ideal <Z> of each gate's qubits behind it; 0, which is the Pauli twirl, where the state is too large."""
     if num_qubits > MAX_QUBITS:
         return [(0.0,) * len(gate.qubits) for gate in gates]

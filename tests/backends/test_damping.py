@@ -117,16 +117,17 @@ def test_a_wide_output_has_the_weight_of_its_parities() -> None:
     assert 0.0 < weight(made, None)[0] < mixed, "not knowing the output, every phase counts as seen"
 
 
-def test_what_branches_says_so() -> None:
-    circuit = QuantumCircuit(2)
-    circuit.h(0)
+def test_paths_agree_with_following_all_strings_and_say_where_they_branched(monkeypatch: pytest.MonkeyPatch) -> None:
+    circuit = ghz(3)
     circuit.t(0)
-    circuit.h(0)
-    circuit.cx(0, 1)
-    circuit.t(1)
-    circuit.sx(1)
-    assert foretold(ghz(2), device(2)).branching == 0.0
-    assert foretold(circuit, device(2)).branching > 0.1
+    circuit.sx(0)
+    noisy = device(3, single=0.01, double=0.05)
+    straight, all_strings = foretold(ghz(3), noisy), foretold(circuit, noisy)
+    monkeypatch.setattr(damping, "MAX_FOLLOWED", 0)
+    paths = foretold(circuit, noisy)
+    assert foretold(ghz(3), noisy).noisy == pytest.approx(straight.noisy, abs=1e-9), "exact for Clifford gates"
+    assert paths.fidelity == pytest.approx(all_strings.fidelity, abs=0.01)
+    assert straight.branching == all_strings.branching == 0.0 < paths.branching
 
 
 def test_what_an_emulated_device_answers_is_foretold() -> None:
