@@ -140,7 +140,7 @@ def followed(made: Course) -> Array:
 
 def _noise(gate: Gate) -> Array:
     """Pauli transfer matrix of the noise behind a gate: factors, then decay, which takes Z to (1 - g) Z + g I."""
-    decay = np.eye(1)
+    decay: Array = np.eye(1)
     for lost in gate.decayed:
         one = np.diag([1.0, 1.0, 1.0, 1.0 - lost])
         one[3, 0] = lost

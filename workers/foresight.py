@@ -20,8 +20,8 @@ from circuits.fidelity import ideal_distribution, judge, mixture_fidelity
 from circuits.program import is_scored
 from circuits.structure import is_dynamic
 
-HOPELESS = 1e-3
-"""Survival below which a circuit is not looked at more closely: it is long, and nothing will be left of it (ours)."""
+MAX_GATES = 5_000
+"""Longest circuit that is followed; of longer ones nothing is left but the mixture with uniform noise (ours)."""
 
 MAX_SCORED_QUBITS = 12
 """Widest circuit of a family that is simulated for the sake of its estimate: milliseconds (ours)."""
@@ -67,7 +67,7 @@ def foresee(
         outputs: as :func:`outputs_of` gives them.
     """
     mixed, branching = lives.weight, 0.0
-    if device.calibration is not None and mixed > HOPELESS and not is_dynamic(fitted):
+    if device.calibration is not None and fitted.size() <= MAX_GATES and not is_dynamic(fitted):
         made = course(fitted, device.calibration)
         if outputs is not None and 0 < len(made.measured) <= MAX_BITS:
             found = expected(made, outputs)

@@ -11,12 +11,12 @@ from orchestrator.preparation import Fit
 PREPARE_GATE_S = 2e-5
 """Seconds to transpile one gate with a reused pass manager (ours, the order of magnitude; measurements correct it)."""
 
-TOO_LOW, TOO_HIGH = 0.274, 0.161
+TOO_LOW, TOO_HIGH = 0.51, 2.81
 """Distances, in units of :func:`doubt`, beyond which a predicted fidelity is too low or too high in 5 % of the cases
 each: ours, measured by ``examples/benchmarks/estimators.py --tune`` on circuits that are not reported."""
 
-LEAST_DOUBT = 1e-4
-"""What a prediction may be off in any case, in units of fidelity (ours)."""
+LEAST_DOUBT, DOUBT_OF_LOSS = 1e-4, 3e-3
+"""What a prediction may be off in any case, in units of fidelity and as a share of what is lost (ours)."""
 
 
 def doubt(fidelity: float, branching: float) -> float:
@@ -26,7 +26,7 @@ def doubt(fidelity: float, branching: float) -> float:
         fidelity: predicted, in [0, 1].
         branching: as in :class:`orchestrator.preparation.Fit`.
     """
-    return LEAST_DOUBT + (1.0 - fidelity) * branching / (1.0 + branching)
+    return LEAST_DOUBT + (1.0 - fidelity) * (DOUBT_OF_LOSS + branching / (1.0 + branching))
 
 
 def fidelity_interval(fidelity: float, branching: float) -> Interval:
