@@ -144,7 +144,7 @@ def _noise(gate: Gate) -> Array:
     for lost in gate.decayed:
         one = np.diag([1.0, 1.0, 1.0, 1.0 - lost])
         one[3, 0] = lost
-        decay = np.kron(one, decay)
+        decay = np.asarray(np.kron(one, decay), dtype=np.float64)
     noise: Array = decay * np.exp(gate.log_kept)
     return noise
 
