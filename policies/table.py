@@ -23,7 +23,8 @@ Array = NDArray[np.float64]
 HUGE = 1e150
 """What stands for a figure that is no finite number: worse than any other, and still a number after a weight."""
 
-_UNKNOWN = Intervals(*[Interval(math.nan, math.nan)] * 4)
+_NOWHERE = Interval(math.nan, math.nan)
+_UNKNOWN = Intervals(_NOWHERE, _NOWHERE, _NOWHERE, _NOWHERE)
 _NOTHING = Estimate(0.0, 0.0, 0.0, 0.0)
 
 

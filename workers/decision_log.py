@@ -183,10 +183,11 @@ def _candidate(row: dict[str, Any]) -> Candidate:
 
 
 def _intervals(row: dict[str, Any]) -> Intervals | None:
-    ends = {name: (row[f"estimate_{name}_low"], row[f"estimate_{name}_high"]) for name in FIGURES}
-    if any(low is None for low, _ in ends.values()):
+    ends = [(row[f"estimate_{name}_low"], row[f"estimate_{name}_high"]) for name in FIGURES]
+    if any(low is None for low, _ in ends):
         return None
-    return Intervals(**{name: Interval(low, high) for name, (low, high) in ends.items()})
+    elapsed_s, fidelity, energy_j, cost_usd = (Interval(low, high) for low, high in ends)
+    return Intervals(elapsed_s, fidelity, energy_j, cost_usd)
 
 
 def _measurement(row: dict[str, Any]) -> Measurement:

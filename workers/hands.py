@@ -18,7 +18,7 @@ import backends
 from backends import canary, clock
 from backends.backend import Backend, Device, Execution, SeededBackend, TranspileOptions
 from backends.calibration import survival
-from backends.errors import BackendError, UnsupportedCircuit
+from backends.errors import BackendError, CalibrationMissing, UnsupportedCircuit
 from backends.meter import metered
 from backends.transpilation import rejection, transpile
 from circuits.entanglement import bonds
@@ -26,7 +26,7 @@ from circuits.errors import CircuitError
 from circuits.facts import NO_BONDS, Features, Judgement
 from circuits.family import AdaptiveFamily, CircuitFamily, Counts, Outcome, Run, SolvableFamily
 from circuits.features import features
-from circuits.fidelity import judge, judge_outcome
+from circuits.fidelity import judge, judge_outcome, mixture_fidelity
 from circuits.program import Limits, Program, is_scored
 from circuits.seeds import derive
 from orchestrator.preparation import Fit, ProgramFacts
@@ -110,7 +110,7 @@ def _fit(
         return Fit(cannot=cannot)
     try:
         fitted = transpile(device, [circuit], options)[0]
-    except UnsupportedCircuit as error:
+    except (UnsupportedCircuit, CalibrationMissing) as error:  # this device's trouble is not that of the others
         return Fit(cannot=str(error))
     there = features(fitted)
     lives = survival(fitted, device)

@@ -3,7 +3,7 @@
     python -m venv peers && peers/bin/pip install mqt.predictor==2.4.0 qiskit==2.3.0
     python examples/benchmarks/estimators.py --peers peers/bin/python
 
-Nothing of qorch is imported here: it is run by an interpreter that has the extra ``peers`` and need not have qorch.
+Nothing of qorch is imported here: it is run by an interpreter that has the peer and need not have qorch.
 Reads one JSON object a line and answers with one: {"sizes"} asks for circuits, {"target"} says which device is meant
 from then on, {"operations"} asks for the scores of a circuit that was compiled to it.
 """

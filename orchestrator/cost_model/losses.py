@@ -36,6 +36,7 @@ LEAST_TOLD = 0.02
 OWN_STRENGTH = 0.2
 """Observations of a program itself that its group's correction is worth (ours)."""
 
+
 @dataclass(frozen=True)
 class LossModel:
     """What is known: "backend", "backend|group" or "backend|group|program" -> logarithm of measured over prior loss."""
