@@ -15,6 +15,10 @@ from circuits.program import Program
 from orchestrator.records import to_json
 
 
+PREPARATION_VERSION = 2
+"""Raised when what is worked out of a program changes, such as the formula of its expected fidelity."""
+
+
 @dataclass(frozen=True)
 class ProgramFacts:
     """A program on its own.
@@ -69,8 +73,8 @@ class Preparation:
 
 
 def digest(*parts: Any) -> str:
-    """A short key for these records, under the packages that worked them out: an upgrade prepares anew."""
-    return hashlib.sha256(to_json([_packages(), *parts]).encode()).hexdigest()
+    """A short key for these records, under the code that worked them out: whatever that changes prepares anew."""
+    return hashlib.sha256(to_json([PREPARATION_VERSION, _packages(), *parts]).encode()).hexdigest()
 
 
 def preparation_key(program: Program) -> str:
