@@ -14,7 +14,6 @@ from circuits.facts import NO_BONDS, Bonds, Features
 from circuits.program import Program
 from orchestrator.records import to_json
 
-
 PREPARATION_VERSION = 2
 """Raised when what is worked out of a program changes, such as the formula of its expected fidelity."""
 
