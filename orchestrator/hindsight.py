@@ -15,7 +15,7 @@ from backends.backend import Device
 from orchestrator.cost_model.model import CostModel
 from orchestrator.decision import Decision
 from orchestrator.job import Estimate, Measurement, Result
-from orchestrator.placement import Request, Scales, cost
+from orchestrator.placement import Candidate, Request, Scales, cost
 
 Devices = Mapping[str, Device]
 """By name: those that are served."""
@@ -64,12 +64,17 @@ def anew(decision: Decision, model: CostModel, devices: Devices) -> dict[str, Es
     """What the model makes of the priors of a decision's candidates, as far as their devices are known."""
     if not decision.group:  # of an earlier version
         return {}
-    program_hash = decision.request.spec.program.content_hash()
+    group, program_hash = decision.group, decision.request.spec.program.content_hash()
     return {
-        one.backend: model.estimate(one.prior, devices[one.backend], decision.group, program_hash)
+        one.backend: one.prior if _bare(one) else model.estimate(one.prior, devices[one.backend], group, program_hash)
         for one in decision.request.candidates
         if one.backend in devices
     }
+
+
+def _bare(one: Candidate) -> bool:
+    """Whether nobody asked the model, since the program cannot run there (``orchestrator.deciding``)."""
+    return bool(one.rejections) and one.estimate == one.prior
 
 
 def fidelity_of(measured: Measurement, expected: float) -> float:

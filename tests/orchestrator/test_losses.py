@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from orchestrator.cost_model.losses import LossModel
 from orchestrator.cost_model.prior import fidelity_interval
-from orchestrator.cost_model.shelves import Changes, find
 from orchestrator.telemetry import Observation
 
 
@@ -37,42 +34,11 @@ def test_what_loses_much_says_more_of_others_than_what_loses_nothing(observation
     assert mixed.fidelity(0.7, "b", "program", "new") == pytest.approx(0.5, abs=0.05)
 
 
-@given(
-    st.lists(st.tuples(st.text("abcdef", min_size=1, max_size=3), st.integers()), max_size=60),
-    st.lists(st.tuples(st.text("abcdef", min_size=1, max_size=3), st.integers()), max_size=60),
-)
-def test_shelves_are_a_map_and_a_change_is_a_copy(first: list[tuple[str, int]], second: list[tuple[str, int]]) -> None:
-    made = Changes[int]({})
-    for key, value in first:
-        made.put(key, value, most=100)
-    before = made.done()
-    changes = Changes(before)
-    for key, value in second:
-        changes.put(key, value, most=100)
-    after = changes.done()
-    for plain, shelves in ((dict(first), before), (dict([*first, *second]), after)):
-        assert {key: find(shelves, key) for key in plain} == plain
-        assert sum(len(shelf) for shelf in shelves.values()) == len(plain)
-
-
-def test_a_shelf_forgets_what_was_not_put_for_longest() -> None:
-    changes = Changes[int]({})
-    keys = [f"k{number}" for number in range(3000)]
-    for number, key in enumerate(keys):
-        changes.put("kept", number, most=10)
-        changes.put(key, number, most=10)
-    shelves = changes.done()
-    assert all(len(shelf) <= 10 for shelf in shelves.values())
-    assert find(shelves, "kept") == 2999
-    assert find(shelves, keys[-1]) == 2999
-    assert find(shelves, keys[0]) is None
-
-
-def test_an_observation_touches_few_shelves(observation: Observation) -> None:
+def test_an_observation_touches_few_shards(observation: Observation) -> None:
     before = LossModel().fold([told(observation, f"p{number}", 0.9, 0.8) for number in range(3000)])
     after = before.fold([told(observation, "p7", 0.9, 0.7)])
-    changed = [name for name in after.known if after.known[name] is not before.known.get(name)]
-    assert 1 <= len(changed) <= 3, "what is not written to is shared, however much is known"
+    changed = sum(one is not other for one, other in zip(after.known.shards, before.known.shards, strict=True))
+    assert 1 <= changed <= 3, "what is not written to is shared, however much is known"
 
 
 def test_certainty_needs_circuits_that_do_not_branch() -> None:

@@ -71,7 +71,9 @@ def test_what_was_measured_changes_the_next_decision() -> None:
     tasks = [task(10.0 * number, measured_s, seed=number) for number in range(4)]
     ends, _ = play(world(tasks, alone("a", "b"), {"a": 0.5, "b": 1.0}), load("eft"))
     assert [next(iter(end.choice)) for end in ends] == ["a", "b", "b", "b"]
-    assert ends[1].estimates["b"].service_s < ends[1].latency_s + 1e-9
+    taken = [next(iter(end.estimates.values())).service_s for end in ends[1:]]
+    assert taken[0] > 1.0, "a slow run elsewhere makes b suspect too, until it has run"
+    assert taken[-1] == pytest.approx(1.0, rel=0.3)
 
 
 def test_a_queue_at_the_device_keeps_no_lane_busy() -> None:

@@ -15,6 +15,7 @@ from circuits.steane import Steane
 from orchestrator import Client, Limits, Objective, TranspileOptions
 from orchestrator.errors import InvalidJob, JobCancelled, JobFailed, JobNotFound, JobTimeout, UnknownPolicy
 from orchestrator.job import JobState
+from policies import POLICIES
 
 TIMEOUT_S = 120.0
 IDEAL = ["aer_statevector", "aer_mps", "cirq_simulator"]
@@ -245,5 +246,5 @@ def test_the_door_refuses(client: Client, bell: Program) -> None:
 
 def test_it_says_what_it_has(client: Client) -> None:
     assert {entry.backend for entry in client.backends()} >= {"aer_statevector", "fake_guadalupe"}
-    assert {info.name for info in client.policies()} == {"random", "round_robin", "shortest_queue", "greedy", "eft"}
+    assert {info.name for info in client.policies()} == set(POLICIES)
     assert all(info.summary for info in client.policies())

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from orchestrator import Client
 from orchestrator.job import Times
 from orchestrator.settings import Settings
-from workers import render
+from workers import render, render_why
 
 BELL = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; cx q[0],q[1]; measure q -> c;'
 START = datetime(2023, 1, 5, 12, tzinfo=UTC)
@@ -39,9 +39,8 @@ def test_hours_of_waiting_pass_in_no_time_and_send_the_next_job_elsewhere(settin
         elsewhere = client.submit(BELL, shots=1000, policy="eft").result(TIMEOUT_S)
         assert elsewhere.placement.shares[0].backend == "fake_guadalupe"
         assert elsewhere.measurement.queue_s is None
-        decision = client.why(elsewhere.job_id)
-        assert decision is not None
-        row = next(row for row in render.candidates(decision, fleet.scales) if row["backend"] == "ibm_perth_replay")
+        (explained,) = client.explain(elsewhere.job_id)
+        row = next(row for row in render_why.candidates(explained) if row["backend"] == "ibm_perth_replay")
         assert row["queue_s"] > row["device_s"] > 0.0
     console = render.console()
     with console.capture() as shown:
