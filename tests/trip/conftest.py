@@ -13,6 +13,8 @@ from orchestrator.settings import Settings
 from workers.launch import running
 
 FLEET = ("aer_statevector", "aer_mps", "aer_stabilizer", "fake_guadalupe", "cirq_simulator", "sparse", "cpu")
+WINDOW_S = 10.0
+"""Jobs are run together whatever this machine was learned to take for one."""
 
 
 def free_port() -> int:
@@ -37,7 +39,9 @@ def http_port() -> int:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory, flower_port: int, http_port: int) -> Iterator[Settings]:
     """Settings by which a client reaches a running cluster of two workers, with Flower and HTTP beside it."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("cluster"), backends=FLEET, heartbeat_s=1.0)
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("cluster"), backends=FLEET, heartbeat_s=1.0, run_window_s=WINDOW_S
+    )
     division = {"simulators": [name for name in FLEET if not name.startswith("fake")], "qpus": ["fake_guadalupe"]}
     with running(settings, division, flower_port=flower_port, http_port=http_port) as url:
         yield settings.model_copy(update={"url": url})
@@ -46,7 +50,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, flower_port: int, http_por
 @pytest.fixture(scope="session")
 def embedded_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Those of the embedded client."""
-    return Settings(data_dir=tmp_path_factory.mktemp("embedded"), backends=FLEET, heartbeat_s=1.0)
+    return Settings(
+        data_dir=tmp_path_factory.mktemp("embedded"), backends=FLEET, heartbeat_s=1.0, run_window_s=WINDOW_S
+    )
 
 
 @pytest.fixture(scope="session")
