@@ -3,16 +3,19 @@
 K. Deb, A. Pratap, S. Agarwal, T. Meyarivan, IEEE Trans. Evol. Comput. 6 (2002) 182, as pymoo has it, over the two
 objectives of Qonductor's scheduler (E. Giortamis et al., SC'25): mean completion time and mean error of the batch. Of
 the front that it ends with, the placement of least total cost by the jobs' own objectives is taken (ours; Qonductor
-takes one by a weight). Population, generations and operators are ours: the paper's are for batches of 100.
+takes one by a weight). Population, generations and operators are ours: the paper's are for batches of 100. A batch with
+no more placements than the search would look at is enumerated: its front is what the search tends to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backends.errors import DependencyNotInstalled
 from orchestrator.placement import Backlog, Choice, Request, Scales
@@ -31,6 +34,10 @@ class NSGA2:
         Raises:
             DependencyNotInstalled: pymoo is missing; the message is the command that installs it.
         """
+        try:
+            import pymoo  # noqa: F401  # also where a batch is so small that it is enumerated
+        except ImportError as error:
+            raise DependencyNotInstalled("policy 'nsga2'", "pymoo", "peers") from error
         if not requests:
             return []
         table = Table.of(requests, scales)
@@ -55,29 +62,46 @@ def _infidelity(table: Table, plan: Plan) -> Array:
 
 def _searched(plan: Plan, infidelity: Array, seed: int) -> Places:
     """A place for each job, (num_jobs,)."""
-    try:
-        from pymoo.algorithms.moo import nsga2
-        from pymoo.core.problem import Problem
-        from pymoo.operators.crossover.ux import UniformCrossover
-        from pymoo.operators.mutation.pm import PM
-        from pymoo.operators.repair.rounding import RoundingRepair
-        from pymoo.operators.sampling.rnd import IntegerRandomSampling
-        from pymoo.optimize import minimize
-    except ImportError as error:
-        raise DependencyNotInstalled("policy 'nsga2'", "pymoo", "peers") from error
-
     feasible = np.isfinite(plan.own)
     num, jobs = feasible.sum(axis=1), np.arange(len(plan.own))
     places = np.argsort(~feasible, axis=1, kind="stable")  # of each job, the feasible ones first
+
+    def objectives(at: Places) -> Array:
+        ends_s = waits_s(plan, at) + plan.alone_s[jobs, at]
+        return np.stack([ends_s.mean(axis=1), infidelity[jobs, at].mean(axis=1)], axis=1)
+
+    if math.prod(num.tolist()) <= POPULATION * GENERATIONS:
+        every = places[jobs, np.indices(num).reshape(len(num), -1).T]
+        at = every[_front(objectives(every))]
+    else:
+        at = places[jobs, _evolved(num, lambda x: objectives(places[jobs, x]), seed)]
+    totals = (plan.own[jobs, at] + plan.weight * waits_s(plan, at)).sum(axis=1)
+    return np.asarray(at[totals.argmin()])
+
+
+def _front(values: Array) -> NDArray[np.int64]:
+    """Rows of (num_rows, 2) values that no other row beats in one column without losing in the other."""
+    order = np.lexsort((values[:, 1], values[:, 0]))
+    least = np.minimum.accumulate(values[order, 1])
+    return np.asarray(order[np.concatenate([[True], values[order[1:], 1] < least[:-1]])])
+
+
+def _evolved(num: NDArray[np.int64], objectives: Callable[[NDArray[np.int64]], Array], seed: int) -> NDArray[np.int64]:
+    """The front that the search ends with, (num_plans, num_jobs): the number of each job's place, below ``num``."""
+    from pymoo.algorithms.moo import nsga2
+    from pymoo.core.problem import Problem
+    from pymoo.operators.crossover.ux import UniformCrossover
+    from pymoo.operators.mutation.pm import PM
+    from pymoo.operators.repair.rounding import RoundingRepair
+    from pymoo.operators.sampling.rnd import IntegerRandomSampling
+    from pymoo.optimize import minimize
 
     class Batch(Problem):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(n_var=len(num), n_obj=2, xl=0, xu=num - 1, vtype=int)
 
         def _evaluate(self, x: Any, out: dict[str, Any], *_: Any, **__: Any) -> None:
-            at = places[jobs, x]
-            ends_s = waits_s(plan, at) + plan.alone_s[jobs, at]
-            out["F"] = np.stack([ends_s.mean(axis=1), infidelity[jobs, at].mean(axis=1)], axis=1)
+            out["F"] = objectives(x)
 
     algorithm = nsga2.NSGA2(
         pop_size=POPULATION,
@@ -87,6 +111,4 @@ def _searched(plan: Plan, infidelity: Array, seed: int) -> Places:
         eliminate_duplicates=True,
     )
     found = minimize(Batch(), algorithm, ("n_gen", GENERATIONS), seed=seed)
-    at = places[jobs, np.atleast_2d(found.X).astype(int)]
-    totals = (plan.own[jobs, at] + plan.weight * waits_s(plan, at)).sum(axis=1)
-    return np.asarray(at[totals.argmin()])
+    return np.atleast_2d(found.X).astype(np.int64)

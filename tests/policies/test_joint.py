@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.job import Estimate, JobSpec, Objective
 from orchestrator.placement import Backlog, Lane, Request, Scales
-from policies import load
+from policies import load, nsga2
 from policies.baselines import Greedy
 from policies.joint import Joint, Places, Plan, Schedule
 from policies.table import Table
@@ -118,11 +118,19 @@ def test_nsga2_trades_time_for_fidelity_by_what_jobs_want() -> None:
         assert load("nsga2").place(batch, Backlog(THREE), Scales()) == [{place: 1.0}] * 4
 
 
+def test_nsga2_enumerates_what_it_would_search_through() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.integers(0, 6, (60, 2)).astype(float)
+    beaten = [any((other <= one).all() and (other < one).any() for other in values) for one in values]
+    front = {tuple(row) for row in values[nsga2._front(values)]}
+    assert front == {tuple(row) for row, worse in zip(values, beaten, strict=True) if not worse}
+
+
 def test_nsga2_without_pymoo_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     from backends.errors import DependencyNotInstalled
 
-    monkeypatch.setitem(sys.modules, "pymoo.optimize", None)
+    monkeypatch.setitem(sys.modules, "pymoo", None)
     with pytest.raises(DependencyNotInstalled, match=r"pip install 'qorch\[peers\]'"):
         load("nsga2").place([one(1, a=1.0)], Backlog(THREE), Scales())
