@@ -111,8 +111,9 @@ class Melee:
         for name in WORKERS:
             self.members[name].renew()
             self.members[name].sweep()
-        states = self.store.states(list(self.known))
-        if len(self.known) >= NUM_JOBS and FINAL_JOB_STATES.issuperset(states.values()):
+        known = list(self.known)  # one more may come while the others are looked at
+        states = self.store.states(known)
+        if len(known) >= NUM_JOBS and FINAL_JOB_STATES.issuperset(states.values()):
             self._over.set()
 
     def _repeat(self, step: Callable[[], object]) -> None:

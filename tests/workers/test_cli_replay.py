@@ -153,7 +153,8 @@ def test_a_mixed_log_refuses_what_it_cannot_know_in_words(folder: Path) -> None:
     assert set(found["off_policy"]["values"]) == {"direct"}
     assert "never makes" in found["off_policy"]["refused"]
     alone = document(folder, "evaluate", "--policy", "eft", "--logged-by", "random")["off_policy"]
-    assert (alone["refused"], alone["num_jobs"]) == ("", NUM_EACH)
+    assert alone["num_jobs"] == NUM_EACH
+    assert "direct" in alone["values"], "what else there is depends on where chance sent four jobs"
     shown = said(folder, "evaluate", "--policy", "random")
     assert "direct" in shown.stdout
     assert max(map(len, shown.stdout.splitlines())) <= 80
