@@ -16,7 +16,7 @@ from orchestrator.sql import purchases as sql_purchases
 from orchestrator.sql.desk import Desk
 from tests.simulation.play import Failed, play
 
-NUM_WORLDS = 200
+NUM_WORLDS = 120
 PATIENCE = 1_500
 """Worlds by which a broken promise must have been noticed."""
 
