@@ -11,9 +11,12 @@ from backends.pricing import cost_usd
 from circuits.counts import merge
 from circuits.facts import Judgement
 from circuits.family import Counts
+from circuits.program import Program
 from orchestrator.job import Assignment, Estimate, Job, Measurement, Placement, Result, Share, Times
+from orchestrator.preparation import ProgramFacts
 from orchestrator.runtime import Executed
 from orchestrator.store import Run
+from orchestrator.telemetry import Observation
 
 
 def of_assignment(
@@ -66,6 +69,28 @@ def prior_of(assignment: Assignment, executed: Executed) -> Estimate:
     if executed.expected is None:
         return assignment.prior
     return replace(assignment.prior, fidelity=executed.expected)
+
+
+def observation(
+    assignment: Assignment, facts: ProgramFacts, program: Program, prior: Estimate, measured: Measurement, *, now: float
+) -> Observation:
+    """What there is to learn from a share that has ended. ``prior``: as :func:`prior_of` gives it."""
+    return Observation(
+        assignment_id=assignment.id,
+        job_id=assignment.job_id,
+        backend=assignment.backend,
+        target_version=assignment.target_version,
+        group=facts.group,
+        program_hash=program.content_hash(),
+        num_qubits=facts.features.num_qubits,
+        num_gates=facts.features.num_gates,
+        shots=assignment.shots,
+        prior=prior,
+        estimate=assignment.estimate,
+        predicted_wait_s=assignment.wait_s,
+        measurement=measured,
+        at=now,
+    )
 
 
 def of_job(

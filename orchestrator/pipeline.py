@@ -57,7 +57,6 @@ from orchestrator.runtime import (
 )
 from orchestrator.settings import Settings
 from orchestrator.store import Claim, Claimed, Ending, Placed, Run, Store, Switch
-from orchestrator.telemetry import Observation
 
 SNAPSHOT_EVERY = 100
 """Observations between two stored snapshots: a process that starts folds at most so many."""
@@ -377,22 +376,8 @@ class Pipeline:
             raise RuntimeError(f"job {job.id} was placed although its program was never prepared")
         times = self._settings.times
         measured = measure.of_assignment(job, assignment, device, executed, service_s=service_s, now=now, times=times)
-        seen = Observation(
-            assignment_id=assignment.id,
-            job_id=job.id,
-            backend=assignment.backend,
-            target_version=assignment.target_version,
-            group=facts.group,
-            program_hash=job.spec.program.content_hash(),
-            num_qubits=facts.features.num_qubits,
-            num_gates=facts.features.num_gates,
-            shots=assignment.shots,
-            prior=measure.prior_of(assignment, executed),
-            estimate=assignment.estimate,
-            predicted_wait_s=assignment.wait_s,
-            measurement=measured,
-            at=now,
-        )
+        before = measure.prior_of(assignment, executed)
+        seen = measure.observation(assignment, facts, job.spec.program, before, measured, now=now)
         run = Run(executed.counts, measured, executed.outcome, executed.memory, executed.compiled)
         if not one.alone:
             return Ending(assignment, Completed(now), run=run, seen=seen)

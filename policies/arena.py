@@ -21,6 +21,7 @@ from itertools import count, groupby
 from typing import Any, Generic, TypeVar
 
 from backends.backend import Device
+from orchestrator import measure
 from orchestrator.cost_model.model import CostModel
 from orchestrator.deciding import Scene, parts_of, request_of
 from orchestrator.fleet import Fleet
@@ -28,7 +29,6 @@ from orchestrator.job import Assignment, Estimate, Failure, Job, JobSpec, JobSta
 from orchestrator.placement import Choice, Lane, Policy, Request, Scales, cost
 from orchestrator.preparer import Known
 from orchestrator.store import Outstanding, Waiting
-from orchestrator.telemetry import Observation
 
 LOOK_S = 0.01
 """Between two looks of placement (ours): about what deciding some jobs takes."""
@@ -263,23 +263,7 @@ class _Game:
         assert part.started_at is not None
         wait_s, latency_s = part.started_at - world.looked_at(task), now - task.at_s
         part.run = replace(part.run, wait_s=wait_s, latency_s=latency_s)
-        facts = task.known[0]
-        seen = Observation(
-            assignment_id=assignment.id,
-            job_id=assignment.job_id,
-            backend=assignment.backend,
-            target_version=assignment.target_version,
-            group=facts.group,
-            program_hash=task.spec.program.content_hash(),
-            num_qubits=facts.features.num_qubits,
-            num_gates=facts.features.num_gates,
-            shots=assignment.shots,
-            prior=assignment.prior,
-            estimate=assignment.estimate,
-            predicted_wait_s=assignment.wait_s,
-            measurement=part.run,
-            at=now,
-        )
+        seen = measure.observation(assignment, task.known[0], task.spec.program, assignment.prior, part.run, now=now)
         self.model = self.model.fold([(self.model.cursor + 1, seen)])
         self._left[index] -= 1
         if not self._left[index]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from orchestrator.errors import PlacementError
 from orchestrator.placement import Lane
 from policies import load, oracle
-from policies.arena import World, play
+from policies.arena import Task, World, play
 from policies.oracle import Puzzle, hindsight, improved, least_span_s, pools, relaxed
 from tests.policies.test_arena import BASELINES, LANES, worlds
 from tests.policies.worlds import alone, run, task, world
@@ -88,7 +88,7 @@ def test_unit_tasks_are_an_assignment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert assigned.mean_cost == assigned.bound == pytest.approx(tried.mean_cost)
 
 
-def _weighing_energy(job):  # type: ignore[no-untyped-def]
+def _weighing_energy(job: Task) -> Task:
     return replace(job, spec=replace(job.spec, objective=replace(job.spec.objective, energy=3.0)))
 
 
