@@ -32,9 +32,10 @@ from policies import load
 from policies.evaluation import answers_of, play, rows_of
 from policies.off_policy import Value, difference, estimate
 from policies.replay import Call, Tally, calls
+from workers.compare.workload import FILES
 from workers.decision_log import DecisionLog, of_store
 
-PROGRAMS = [one for one in sorted((Path(__file__).parents[1] / "programs").glob("*.qasm")) if one.stem != "teleport"]
+PROGRAMS = [one for one in FILES if one.stem != "teleport"]
 """Those without mid-circuit measurements."""
 
 FLEET = ("virtual_manila", "virtual_nairobi", "fake_guadalupe", "fake_hanoi")

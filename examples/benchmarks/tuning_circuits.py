@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from qiskit import QuantumCircuit
 from survival_prior import collection, held_out, mirrored
 
 from circuits.program import Program
+from workers.compare.workload import FILES
 
-PROGRAMS = Path(__file__).parents[1] / "programs"
 WIDTHS = (3, 4, 5, 6, 7, 8)
 
 
@@ -92,6 +91,6 @@ def tuning() -> Iterator[tuple[str, QuantumCircuit]]:
     for kind, make in KINDS.items():
         for width in WIDTHS if kind != "search" else WIDTHS[:3]:
             yield f"{kind}_{width}", make(width, random.Random(f"{kind}{width}")).measure_all(inplace=False)
-    for path in sorted(PROGRAMS.glob("*.qasm")):
+    for path in FILES:
         if path.stem != "teleport":  # dynamic
             yield path.stem, Program.from_any(path).load().build()
