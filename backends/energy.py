@@ -46,6 +46,8 @@ class CryogenicParameters:
         external_temperature_k: of the room (paper: T_ext = T_gen in eq 38).
         attenuation: total power ratio of the input line; 40 dB.
         num_stages: K.
+        innermost_attenuation: A~_0. Not in the paper; 0 means that the last bit of drive power ends at the coldest
+            stage (ours; 1 changes P_2 by less than 2 %).
         decay_time_s: 1/gamma, the qubit's quality. Not in the paper; 2 ms is ours.
         one_qubit_gate_s: tau_1.
         measurement_s: tau_M.
@@ -63,6 +65,7 @@ class CryogenicParameters:
     external_temperature_k: float = 300.0
     attenuation: float = 1e4
     num_stages: int = 5
+    innermost_attenuation: float = 0.0
     decay_time_s: float = 2e-3
     one_qubit_gate_s: float = 25e-9
     measurement_s: float = 100e-9
@@ -129,11 +132,10 @@ def two_qubit_gate_power_w(parameters: CryogenicParameters) -> float:
 
     P_2 = P_pi sum_{i=1}^{K} ((T_gen - T_i) / T_i) (A~_i - A~_{i-1})        [MEQC, Appendix B]
 
-    A~_0 is not defined there; 0 means that the drive's last bit of power ends at the coldest stage (ours; choosing 1
-    changes P_2 by less than 2 %). The last term is zero, since T_K = T_gen.
+    The last term is zero, since T_K = T_gen.
     """
     hot = parameters.generation_temperature_k
-    attenuations = (0.0, *total_attenuations(parameters))
+    attenuations = (parameters.innermost_attenuation, *total_attenuations(parameters))
     stages = zip(stage_temperatures_k(parameters), attenuations, attenuations[1:], strict=False)
     heat = math.fsum((hot - cold) / cold * (outer - inner) for cold, inner, outer in stages)
     return pi_pulse_power_w(parameters) * heat

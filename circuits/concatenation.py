@@ -8,6 +8,7 @@ idles at level 1), so :func:`physical_gates` uses the matrix power of eq. (40).
 
 from __future__ import annotations
 
+import math
 from dataclasses import astuple, dataclass
 
 from circuits.errors import InvalidParameter
@@ -109,10 +110,10 @@ def physical_gates_leading(num_logical: int, level: int) -> GateCounts:
     return GateCounts(*(each / 185.0 * 64.0**level * num_logical for each in EXTRACTION))
 
 
-def success_probability(num_locations: float, error: float, level: int, threshold: float = 2e-4) -> float:
-    """Chance that no logical error happens, clipped to [0, 1].
+def expected_failures(num_locations: float, error: float, level: int, threshold: float = 2e-4) -> float:
+    """Logical errors to expect: a chance while it is small, above 1 where the estimate does not hold any more.
 
-    1 - N_L eps_thr (eps/eps_thr)^(2^k)        [paper, eq. 10; its threshold is 2e-4]
+    N_L eps_thr (eps/eps_thr)^(2^k)        [paper, eq. 10; its threshold is 2e-4]
 
     Args:
         num_locations: N_L, logical qubits times logical depth.
@@ -123,9 +124,15 @@ def success_probability(num_locations: float, error: float, level: int, threshol
     _check_level(level)
     if not (0.0 <= error <= 1.0 and 0.0 < threshold <= 1.0 and num_locations >= 0.0):
         raise InvalidParameter(f"wanted error and threshold in [0, 1] and num_locations >= 0, got {error}, {threshold}")
-    ratio = error / threshold
-    failure = num_locations * threshold * ratio ** (2**level) if ratio <= 1e3 else num_locations
-    return max(0.0, min(1.0, 1.0 - failure))
+    try:
+        return num_locations * threshold * float((error / threshold) ** (2**level))
+    except OverflowError:
+        return math.inf if num_locations else 0.0
+
+
+def success_probability(num_locations: float, error: float, level: int, threshold: float = 2e-4) -> float:
+    """Chance that no logical error happens: one less :func:`expected_failures`, not below 0.        [paper, eq. 10]"""
+    return max(0.0, 1.0 - expected_failures(num_locations, error, level, threshold))
 
 
 def _check_level(level: int) -> None:

@@ -1,0 +1,1 @@
+"""The world of the MEQC paper: mobile users, edge servers with processors and quantum computers."""

@@ -1,0 +1,212 @@
+"""One slot of the MEQC world: who has which task, which servers there are, and who hears whom how well.
+
+Source: MEQC, Section V.A for the ranges, III.E for the circuits of ray tracing. Where the text contradicts itself: the
+"number of primitives {3..9}" are bits, since the cycles are 3 * {2^3..2^9}; qb + 2 cb + 5 qubits give the stated 20 to
+26 with cb = 6; the printed depth 6560 is a typo of 6460, and its radicand is 2^(qb + 2 cb + 5).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.errors import InvalidParameter
+from circuits.parameters import short
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+COORDINATE_BITS = 6
+"""cb: four bits of the grid and two of guard (ours, from the stated numbers of qubits)."""
+
+PRIMITIVE_BITS = range(3, 10)
+"""pb.        [paper, V.A]"""
+
+FRAMES = (1024, 10240)
+"""Frames of a task, both ends included.        [paper, V.A]"""
+
+FRAME_BYTE = 160e6 / 1024
+"""Size of a frame: 160 MB for 1024.        [paper, V.A]"""
+
+WEIGHTS = ((1.0, 0.0), (0.8, 0.2), (0.5, 0.5), (0.2, 0.8))
+"""Weights of delay and energy that are compared.        [paper, Figures 4 to 6, and ours]"""
+
+
+def num_qubits(primitive_bits: int) -> int:
+    """Q = pb + 2 cb + 5        [MEQC, III.E]."""
+    return primitive_bits + 2 * COORDINATE_BITS + 5
+
+
+def depth(primitive_bits: int) -> int:
+    """D = 3 pb + floor(pi/4 sqrt(2^Q))        [MEQC, III.E]."""
+    return 3 * primitive_bits + math.floor(math.pi / 4.0 * math.sqrt(2.0 ** num_qubits(primitive_bits)))
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What is true in one slot. U users, E servers.
+
+    Attributes:
+        local_hz: f^L, of each user's own processor.        float64 (U,)
+        edge_hz: f^E, what any server gives the user.        float64 (U,)
+        size_byte: s.        float64 (U,)
+        cycles_per_byte: n.        float64 (U,)
+        num_qubits: Q, of the task's circuit.        int64 (U,)
+        depth: D, of the task's circuit.        int64 (U,)
+        transmit_w: p.        float64 (U,)
+        gain: g, of user u at server e.        float64 (U, E)
+        level: k, of each server's code.        int64 (E,)
+        qubits: Q^E, of each server.        int64 (E,)
+        delay_weight, energy_weight: lambda^D, lambda^E, in [0, 1].        float64 (U,)
+    """
+
+    local_hz: Floats
+    edge_hz: Floats
+    size_byte: Floats
+    cycles_per_byte: Floats
+    num_qubits: Ints
+    depth: Ints
+    transmit_w: Floats
+    gain: Floats
+    level: Ints
+    qubits: Ints
+    delay_weight: Floats
+    energy_weight: Floats
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return len(self.local_hz)
+
+    @property
+    def num_servers(self) -> int:
+        """E."""
+        return len(self.level)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """How an array is written in a file: its key, its axes, and what its numbers may be."""
+
+    key: str
+    axes: str
+    low: float
+    high: float = math.inf
+    whole: bool = False
+    open_low: bool = True
+
+    def wanted(self) -> str:
+        least = f"{'more than' if self.open_low else 'at least'} {self.low:g}"
+        most = "" if math.isinf(self.high) else f", at most {self.high:g}"
+        return f"{'integers' if self.whole else 'finite numbers'} {least}{most}"
+
+
+_RULES: dict[str, _Rule] = {
+    "local_hz": _Rule("f_l", "U", 0),
+    "edge_hz": _Rule("f_e", "U", 0),
+    "size_byte": _Rule("s", "U", 0),
+    "cycles_per_byte": _Rule("n", "U", 0),
+    "num_qubits": _Rule("Q", "U", 0, whole=True),
+    "depth": _Rule("D", "U", 0, whole=True),
+    "transmit_w": _Rule("p_tx", "U", 0),
+    "gain": _Rule("g", "UE", 0),
+    "level": _Rule("k", "E", 1, 3, whole=True, open_low=False),
+    "qubits": _Rule("Qcap", "E", 0, whole=True, open_low=False),
+    "delay_weight": _Rule("lam_d", "U", 0, 1, open_low=False),
+    "energy_weight": _Rule("lam_e", "U", 0, 1, open_low=False),
+}
+_UNUSED = {"pb"}
+"""Keys of a file that say how it was made: Q, D and n follow from pb."""
+
+
+def parse(document: object) -> Instance:
+    """Read the ``inputs`` of a file; its keys are the paper's letters.
+
+    Raises:
+        InvalidParameter: a field is missing, unknown, of the wrong shape or out of range; the message names it.
+    """
+    if not isinstance(document, Mapping):
+        raise InvalidParameter(f"inputs: wanted an object, got {short(document)}")
+    keys = {rule.key for rule in _RULES.values()}
+    check_keys("inputs", document, required=keys, known=keys | _UNUSED)
+    if not isinstance(document["k"], list) or not isinstance(document["f_l"], list):
+        raise InvalidParameter("inputs: wanted lists of numbers as f_l and k")
+    sizes = {"U": len(document["f_l"]), "E": len(document["k"])}
+    for letter, key in (("U", "f_l"), ("E", "k")):
+        if not sizes[letter]:
+            raise InvalidParameter(f"inputs.{key}: wanted at least one number, got none")
+    return Instance(**{name: _array(rule, document[rule.key], sizes) for name, rule in _RULES.items()})
+
+
+def _array(rule: _Rule, given: object, sizes: Mapping[str, int]) -> NDArray[Any]:
+    shape = tuple(sizes[letter] for letter in rule.axes)
+    name = f"inputs.{rule.key}"
+    flat = _numbers(name, given, shape)
+    array = np.array(flat, dtype=np.float64).reshape(shape)
+    low = array > rule.low if rule.open_low else array >= rule.low
+    fits = low & (array <= rule.high) & np.isfinite(array)
+    if rule.whole:
+        fits &= array == np.floor(array)
+    if not fits.all():
+        raise InvalidParameter(f"{name}: wanted {rule.wanted()}, got {array[~fits].flat[0]:g}")
+    return array.astype(np.int64) if rule.whole else array
+
+
+def _numbers(name: str, given: object, shape: tuple[int, ...]) -> list[float]:
+    """Nested lists of the shape, flat."""
+    if not shape:
+        if isinstance(given, bool) or not isinstance(given, int | float) or abs(given) > 1e300:
+            raise InvalidParameter(f"{name}: wanted a number, got {short(given)}")
+        return [float(given)]
+    if not isinstance(given, list) or len(given) != shape[0]:
+        got = f"{len(given)}" if isinstance(given, list) else short(given)
+        raise InvalidParameter(f"{name}: wanted a list of {shape[0]}, got {got}")
+    return [number for each in given for number in _numbers(name, each, shape[1:])]
+
+
+def check_keys(where: str, document: Mapping[str, Any], *, required: set[str], known: set[str]) -> None:
+    """Refuse what is missing and what nobody would read.
+
+    Raises:
+        InvalidParameter: the message names the first such field.
+    """
+    for key in sorted(required - set(document)):
+        raise InvalidParameter(f"{where}.{key}: wanted this field, got none")
+    for key in document:
+        if key not in known:
+            raise InvalidParameter(f"{where}: wanted only {', '.join(sorted(known))}, got {short(key)}")
+
+
+def written(instance: Instance) -> dict[str, Any]:
+    """The instance as :func:`parse` reads it."""
+    return {_RULES[item.name].key: getattr(instance, item.name).tolist() for item in fields(instance)}
+
+
+def draw(
+    generator: np.random.Generator, num_users: int, num_servers: int, weights: tuple[float, float] = (0.5, 0.5)
+) -> Instance:
+    """One slot as Section V.A draws it.
+
+    Args:
+        generator: of chance.   num_users: U.   num_servers: E.   weights: of delay and energy, for all users.
+    """
+    bits = generator.choice(list(PRIMITIVE_BITS), num_users)
+    return Instance(
+        local_hz=generator.choice([1e9, 2e9, 3e9], num_users),
+        edge_hz=generator.choice([10e9, 15e9, 20e9], num_users),
+        size_byte=generator.integers(FRAMES[0], FRAMES[1] + 1, num_users) * FRAME_BYTE,
+        cycles_per_byte=3.0 * 2.0**bits,
+        num_qubits=np.array([num_qubits(each) for each in bits], dtype=np.int64),
+        depth=np.array([depth(each) for each in bits], dtype=np.int64),
+        transmit_w=generator.uniform(1e-5, 2e-4, num_users),
+        gain=generator.uniform(4.0, 8.0, (num_users, num_servers)),
+        level=generator.integers(1, 4, num_servers),
+        qubits=generator.integers(1000, 5001, num_servers),
+        delay_weight=np.full(num_users, weights[0]),
+        energy_weight=np.full(num_users, weights[1]),
+    )
