@@ -131,7 +131,7 @@ def expected_failures(num_locations: float, error: float, level: int, threshold:
 
 
 def success_probability(num_locations: float, error: float, level: int, threshold: float = 2e-4) -> float:
-    """Chance that no logical error happens: one less :func:`expected_failures`, not below 0.        [paper, eq. 10]"""
+    """Chance that no logical error happens: one less :func:`expected_failures`, not below 0 [paper, eq. 10]."""
     return max(0.0, 1.0 - expected_failures(num_locations, error, level, threshold))
 
 

@@ -1,7 +1,7 @@
 """What an action costs, term by term, as the MEQC paper writes it: the reference that everything faster is held to.
 
-Source: MEQC, eqs (1) to (13). One user after the other in plain Python; :mod:`policies.envs.meqc.batch` is the same for
-thousands of slots. The letters of the paper are the keys of :meth:`Breakdown.document`, so that it reads beside the text.
+Source: MEQC, eqs (1) to (13). One user after the other in plain Python; :mod:`policies.envs.meqc.batch` is the same
+for thousands of slots. The paper's letters are the keys of :meth:`Breakdown.document`: it reads beside the text.
 
 Deviations: eq. (9) prints its first terms d^Q and e^Q twice, the first of each are d^O and e^O as in eq. (6). Eqs (11)
 and (12) force a task that fits onto the QPU, (13b) admits one a server and says nothing of the others: they run on the
@@ -75,11 +75,27 @@ class Terms:
 
 
 LETTERS = {
-    **{"server": "a", "share": "phi", "rate_bps": "r", "snr": "snr"},
-    **{"local_s": "dL", "local_j": "eL", "upload_s": "dO", "upload_j": "eO"},
-    **{"cpu_s": "dE", "cpu_j": "eE", "qpu_s": "dQ", "qpu_j": "eQ", "success": "M", "fits": "I"},
-    **{"local_cost": "cL", "cpu_cost": "cE", "qpu_cost": "cQ"},
-    **{"cost_with_cpu": "tot_E", "cost_with_qpu": "tot_Q", "on_qpu": "quantum"},
+    "server": "a",
+    "share": "phi",
+    "rate_bps": "r",
+    "snr": "snr",
+    "local_s": "dL",
+    "local_j": "eL",
+    "upload_s": "dO",
+    "upload_j": "eO",
+    "cpu_s": "dE",
+    "cpu_j": "eE",
+    "qpu_s": "dQ",
+    "qpu_j": "eQ",
+    "success": "M",
+    "fits": "I",
+    "local_cost": "cL",
+    "cpu_cost": "cE",
+    "qpu_cost": "cQ",
+    "cost_with_cpu": "tot_E",
+    "cost_with_qpu": "tot_Q",
+    "on_qpu": "quantum",
+    "cost": "cost",
 }
 """How files call the terms: the paper's letters."""
 
@@ -97,10 +113,7 @@ class Breakdown:
 
     def document(self) -> dict[str, Any]:
         """As it is written to a file."""
-        users = [
-            {**{letter: getattr(user, name) for name, letter in LETTERS.items()}, "cost": user.cost}
-            for user in self.users
-        ]
+        users = [{letter: getattr(user, name) for name, letter in LETTERS.items()} for user in self.users]
         return {"total": self.total, "users": users}
 
 
@@ -235,7 +248,7 @@ def _at_level(model: Model, instance: Instance, user: int, server: int, level: i
 
 
 def _admitted(model: Model, numbers: Sequence[int], users: Sequence[Terms]) -> int | None:
-    """Whom of a server's users its QPU takes: at most one.        [MEQC, eq. 13b]"""
+    """Whom of a server's users its QPU takes: at most one        [MEQC, eq. 13b]."""
     may = [number for number in numbers if users[number].fits and users[number].share < 1.0]
     if model.qpu_use == "economic":
         may = [number for number in may if users[number].saving > 0.0]

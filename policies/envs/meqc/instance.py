@@ -199,7 +199,7 @@ def draw(
     return Instance(
         local_hz=generator.choice([1e9, 2e9, 3e9], num_users),
         edge_hz=generator.choice([10e9, 15e9, 20e9], num_users),
-        size_byte=generator.integers(FRAMES[0], FRAMES[1] + 1, num_users) * FRAME_BYTE,
+        size_byte=FRAME_BYTE * generator.integers(FRAMES[0], FRAMES[1] + 1, num_users).astype(np.float64),
         cycles_per_byte=3.0 * 2.0**bits,
         num_qubits=np.array([num_qubits(each) for each in bits], dtype=np.int64),
         depth=np.array([depth(each) for each in bits], dtype=np.int64),

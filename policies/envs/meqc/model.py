@@ -31,7 +31,7 @@ class Model:
         bandwidth_hz: B.        [paper, V.A]
         noise_w: sigma^2 (ours: 1e-6 W gives 107 to 213 Mbit/s; with thermal noise all channels are alike).
         bits_per_byte: 8 makes eq. (2) a time (ours; as printed, bytes are divided by bits per second).
-        bandwidth: "full" for everyone, as in the text below eq. (3), or "shared" by the active users of a server (ours).
+        bandwidth: "full" for everyone, as below eq. (3), or "shared" by the active users of a server (ours).
         chip_j_per_cycle: gamma of eqs (1) and (5).        [paper, V.A]
         local_chip: "constant" as in eq. (1), or "frequency_squared": gamma (f / 1 GHz)^2 (second-hand: of the
             measurement that V.A cites).
