@@ -15,8 +15,9 @@ from statistics import median
 
 from evidence import results
 
-from backends import BACKENDS, load
+from backends import load
 from backends.curves import calibrate
+from workers.node import devices_here
 
 NUM_TIMES = 3
 COLUMNS = "backend time circuits_fitted circuits_held_out built_in_factor measured_factor kept seconds"
@@ -24,10 +25,9 @@ COLUMNS = "backend time circuits_fitted circuits_held_out built_in_factor measur
 
 def main() -> None:
     """Calibrate, write, print."""
-    names = sys.argv[1:] or list(BACKENDS)
     gains = []
     with results("_".join(["calibration_gain", *sys.argv[1:]]), COLUMNS.split(), seeds="run number 0..4") as table:
-        for name in names:
+        for name in devices_here(sys.argv[1:]):
             backend = load(name)
             for number in range(NUM_TIMES):
                 begun = time.perf_counter()

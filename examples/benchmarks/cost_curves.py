@@ -14,8 +14,9 @@ from dataclasses import fields
 
 from evidence import results
 
-from backends import BACKENDS, load
+from backends import load
 from backends.curves import THOROUGH, Fitted, fit, sweeps_of, swept
+from workers.node import devices_here
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
     header = ["backend", "qubits", "gates", "shots", "median_run_s", "fastest_run_s", "slowest_run_s"]
     names = sys.argv[1:]
     with results("_".join(["cost_curves", *names]), header, seeds="run number 0..6") as table:
-        for name in names or BACKENDS:
+        for name in devices_here(names):
             backend = load(name)
             for number, sweep in enumerate(sweeps_of(backend.device())):
                 if number == 0:

@@ -37,8 +37,6 @@ from survival_prior import ghz, layers
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from workload import mixed
-
 import backends
 from orchestrator import Client, JobSpec
 from orchestrator.client import job_spec
@@ -50,6 +48,7 @@ from orchestrator.records import from_json, to_json
 from orchestrator.settings import Settings
 from orchestrator.sql.store import SqlStore
 from orchestrator.telemetry import Observation
+from workers.compare.workload import mixed
 
 SEEDS = (1, 2, 3)
 BACKENDS = (
