@@ -1,0 +1,267 @@
+"""The least cost of a slot, with a certificate: what every policy is measured against.
+
+Source: ours. Given the servers, eq. (12) of the MEQC paper is linear in every share and the indicator of eq. (11) does
+not depend on it, so that shares are 0 or 1 at an optimum and the problem (13) is an assignment: which user gets which
+server's QPU, everybody else its own processor or a server's. That relaxed problem is exact where a server declines what
+does not pay. Where tasks are forced onto QPUs, a server's processor is open only to those whom its QPU cannot take or
+whom somebody else precedes; a mixed-integer program says so (HiGHS), and the assignment is its lower bound.
+
+Shares strictly between 0 and 1 can do one thing more there: with a vanishing rest somebody could hold a QPU at no cost.
+Such a minimum is approached and never attained; the lower bound holds for it, too.
+
+With shared channels or device and server at work at once (``physical``) the problem is not linear; a descent gives an
+action, and the assignment with everybody alone on the channel a bound: a bracket, not an optimum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice, product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
+from scipy.sparse import csr_array
+
+from circuits.errors import InvalidParameter
+from policies.envs.meqc.batch import Slots, local, remote, settle, stacked
+from policies.envs.meqc.cost import evaluate
+from policies.envs.meqc.instance import Instance
+from policies.envs.meqc.model import Model
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+TOLERANCE = 1e-9
+MOST_STARTS = 512
+"""Assignments from which a descent begins; in small slots these are all there are."""
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """An action and what is known about the best one.
+
+    Attributes:
+        total: cost of the action.   servers, shares: of each user.
+        lower_bound: no action costs less.
+        exact: whether none with shares of 0 or 1 costs less than ``total``.
+    """
+
+    total: float
+    servers: tuple[int, ...]
+    shares: tuple[float, ...]
+    lower_bound: float
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What each way of doing a task costs its user, everything else aside.
+
+    Attributes:
+        local: on its own processor.        float64 (U,)
+        cpu, qpu: on a server's, all of it.        float64 (U, E)
+        takes: whether the QPU would take it if nobody came before.        bool (U, E)
+        rank: place in the queue for the server's QPU, 0 first.        int64 (U, E)
+    """
+
+    local: Floats
+    cpu: Floats
+    qpu: Floats
+    takes: Bools
+    rank: Ints
+
+
+def prices(model: Model, instance: Instance) -> Prices:
+    """Prices of a slot, each user alone; in a linear model they are exact and the best action follows from them."""
+    slots = stacked([instance])
+    there = remote(model, slots)
+    delay, energy = slots.delay_weight[0, :, None], slots.energy_weight[0, :, None]
+    local_s, local_j = (whole[0, :, None] for whole in local(model, slots))
+
+    def best(run_s: torch.Tensor, run_j: torch.Tensor) -> Floats:
+        """All of it on the server, or the share with which device and server end together if that is cheaper."""
+        remote_s, remote_j = there.upload_s[0] + run_s, there.upload_j[0] + run_j
+        whole = delay * remote_s + energy * remote_j
+        if model.overlap == "max":
+            share = remote_s / (remote_s + local_s)
+            together = delay * share * local_s + energy * (share * local_j + (1.0 - share) * remote_j)
+            whole = torch.minimum(whole, together)
+        return np.asarray(whole.numpy(), dtype=np.float64)
+
+    cpu, qpu = best(there.cpu_s[0], there.cpu_j[0]), best(there.qpu_s[0], there.qpu_j[0])
+    fits = np.asarray(there.fits[0].numpy(), dtype=np.bool_)
+    takes = fits & (qpu < cpu) if model.qpu_use == "economic" else fits
+    order = qpu - cpu if model.qpu_admission == "max_saving" else np.zeros_like(cpu)
+    rank = np.argsort(np.argsort(order, axis=0, kind="stable"), axis=0)
+    alone = (delay * local_s + energy * local_j)[:, 0].numpy()
+    return Prices(np.asarray(alone, dtype=np.float64), cpu, qpu, takes, rank)
+
+
+def optimum(model: Model, instance: Instance, time_limit_s: float = 60.0) -> Optimum:
+    """The best action that is known, and how far from the best it can be at most.
+
+    Args:
+        time_limit_s: of the mixed-integer program; a bracket is returned where it does not suffice.
+    """
+    known = prices(model, instance)
+    matched, bound = assignment(known)
+    if not model.is_linear:
+        return _descent(model, instance, known, matched, bound)
+    found = _realised(model, instance, known, matched, bound)
+    if found.exact:
+        return found
+    return _program(model, instance, known, bound, time_limit_s)
+
+
+def assignment(known: Prices) -> tuple[Ints, float]:
+    """The relaxed problem: QPUs to users, and every server's processor open to everybody.
+
+    Returns:
+        For each user the server whose QPU it gets, or -1; and the total, a lower bound.
+    """
+    otherwise = np.minimum(known.local, known.cpu.min(axis=1))
+    gain = np.where(known.takes, np.maximum(otherwise[:, None] - known.qpu, 0.0), 0.0)
+    users, servers = linear_sum_assignment(gain, maximize=True)
+    paid = gain[users, servers] > 0.0
+    matched = np.full(len(otherwise), -1, dtype=np.int64)
+    matched[users[paid]] = servers[paid]
+    return matched, float(otherwise.sum() - gain[users, servers].sum())
+
+
+def open_processors(known: Prices, matched: Ints) -> Bools:
+    """Which servers' processors each user can have: its QPU does not take it, or somebody precedes it.        (U, E)."""
+    holder_rank = np.full(known.cpu.shape[1], np.iinfo(np.int64).max)
+    for user, server in enumerate(matched):
+        if server >= 0:
+            holder_rank[server] = known.rank[user, server]
+    return ~known.takes | (known.rank > holder_rank)
+
+
+def _realised(model: Model, instance: Instance, known: Prices, matched: Ints, bound: float) -> Optimum:
+    """The assignment as an action: whoever has no QPU takes the cheapest processor that is open to it."""
+    closed = np.where(open_processors(known, matched), known.cpu, np.inf)
+    servers = np.where(matched >= 0, matched, closed.argmin(axis=1))
+    stays = (matched < 0) & (known.local <= closed.min(axis=1))
+    return _measured(model, instance, np.where(stays, 0, servers), stays.astype(np.float64), bound)
+
+
+def _measured(
+    model: Model, instance: Instance, servers: Ints, shares: Floats, bound: float, *, proven: bool = False
+) -> Optimum:
+    """What an action costs by the reference, beside the bound."""
+    chosen, kept = tuple(servers.tolist()), tuple(shares.tolist())
+    total = evaluate(model, instance, chosen, kept).total
+    exact = proven or total <= bound * (1.0 + TOLERANCE)
+    return Optimum(total, chosen, kept, min(bound, total), exact)
+
+
+def _program(model: Model, instance: Instance, known: Prices, bound: float, time_limit_s: float) -> Optimum:
+    """The exact problem as a mixed-integer program over (local), (user, server, processor), (user, server, QPU)."""
+    num_users, num_servers = known.cpu.shape
+    pairs = num_users * num_servers
+    cost = np.concatenate([known.local, known.cpu.ravel(), known.qpu.ravel()])
+    upper = np.concatenate([np.ones(num_users + pairs), known.takes.ravel().astype(np.float64)])
+    pair = np.arange(pairs).reshape(num_users, num_servers)
+    cpu_at, qpu_at = num_users + pair, num_users + pairs + pair
+
+    rows: list[tuple[list[int], list[float], float, float]] = []
+    for user in range(num_users):  # everybody does its task in one way
+        ways = [user, *cpu_at[user].tolist(), *qpu_at[user].tolist()]
+        rows.append((ways, [1.0] * len(ways), 1.0, 1.0))
+    for server in range(num_servers):  # eq. (13b)
+        rows.append((qpu_at[:, server].tolist(), [1.0] * num_users, 0.0, 1.0))
+    for user, server in zip(*np.nonzero(known.takes), strict=True):  # a processor only behind somebody on the QPU
+        before = qpu_at[known.rank[:, server] < known.rank[user, server], server].tolist()
+        rows.append(([int(cpu_at[user, server]), *before], [1.0] + [-1.0] * len(before), -np.inf, 0.0))
+    index = np.concatenate([np.full(len(columns), number) for number, (columns, *_) in enumerate(rows)])
+    columns = np.concatenate([np.array(one[0]) for one in rows])
+    values = np.concatenate([np.array(one[1]) for one in rows])
+    matrix = csr_array((values, (index, columns)), shape=(len(rows), len(cost)))
+    constraint = LinearConstraint(matrix, [one[2] for one in rows], [one[3] for one in rows])
+    scale = float(np.abs(known.local).max())  # the costs of forced tasks reach 1e12
+    found = milp(
+        np.minimum(cost / scale, 1e6),
+        integrality=np.ones(len(cost)),
+        bounds=Bounds(0.0, upper),
+        constraints=constraint,
+        options={"time_limit": time_limit_s, "mip_rel_gap": TOLERANCE},
+    )
+    if found.x is None:
+        raise InvalidParameter(f"optimum: no solution within {time_limit_s:g} s ({found.message}); allow more time")
+    taken = found.x > 0.5
+    remote_at = taken[num_users : num_users + pairs] | taken[num_users + pairs :]
+    stays = taken[:num_users]
+    servers = np.where(stays, 0, remote_at.reshape(num_users, num_servers).argmax(axis=1))
+    return _measured(model, instance, servers, stays.astype(np.float64), bound, proven=found.status == 0)
+
+
+def _descent(model: Model, instance: Instance, known: Prices, matched: Ints, bound: float) -> Optimum:
+    """One user after the other takes what is best for all, until nobody moves; from several starts at once."""
+    num_users, num_servers = known.cpu.shape
+    servers = torch.tensor(np.stack(list(islice(_starts(known, matched), MOST_STARTS))))
+    shares = torch.where(servers < 0, 1.0, 0.0).to(torch.float64)
+    servers = servers.clamp(min=0)
+    slots, total = stacked([instance]), torch.full((len(servers),), float("inf"), dtype=torch.float64)
+    for _ in range(50 * num_users):
+        for user in range(num_users):
+            servers, shares = _best_move(model, slots, servers, shares, user)
+        now = settle(model, _repeated(slots, len(servers)), servers, shares).cost.sum(-1)
+        if not (now < total * (1.0 - TOLERANCE)).any():
+            break
+        total = now
+    best = int(total.argmin())
+    return _measured(model, instance, servers[best].numpy(), shares[best].numpy(), bound)
+
+
+def _starts(known: Prices, matched: Ints) -> Iterator[Ints]:
+    """The relaxed assignment, everybody at home, and then all assignments; -1 is at home."""
+    yield matched
+    yield np.where(matched >= 0, matched, np.where(known.local < known.cpu.min(axis=1), -1, known.cpu.argmin(axis=1)))
+    num_users, num_servers = known.cpu.shape
+    if (num_servers + 1) ** num_users <= MOST_STARTS:
+        for each in product(range(-1, num_servers), repeat=num_users):
+            yield np.array(each, dtype=np.int64)
+
+
+def _best_move(
+    model: Model, slots: Slots, servers: torch.Tensor, shares: torch.Tensor, user: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The user's best server and share, the others' given.
+
+    Shares tried: none, all, and those with which the device ends together with the server's processor or QPU.
+    """
+    num_starts, num_servers = len(servers), slots.shape[2]
+    tried = torch.arange(num_servers).repeat_interleave(4).expand(num_starts, -1)  # (S, 4 E)
+    others = torch.ones(servers.shape[1], dtype=torch.bool)
+    others[user] = False
+    crowd = 1.0 + ((servers.unsqueeze(1) == tried.unsqueeze(-1)) & (shares.unsqueeze(1) < 1) & others).sum(-1)
+    there = remote(model, slots)
+    upload_s = there.upload_s[0, user][tried] * (crowd if model.bandwidth == "shared" else 1.0)
+    local_s = local(model, slots)[0][0, user]
+    end_s = torch.where(
+        torch.arange(tried.shape[1]) % 4 == 2,
+        there.cpu_s[0, user].expand(num_servers)[tried],
+        there.qpu_s[0, user][tried],
+    )
+    together = (upload_s + end_s) / (upload_s + end_s + local_s)
+    kind = torch.arange(tried.shape[1]) % 4
+    kept = torch.where(kind == 0, 0.0, torch.where(kind == 1, 1.0, together))
+    candidates = tried.shape[1]
+    all_servers = servers.repeat_interleave(candidates, 0)
+    all_shares = shares.repeat_interleave(candidates, 0)
+    all_servers[:, user], all_shares[:, user] = tried.reshape(-1), kept.reshape(-1)
+    cost = settle(model, _repeated(slots, len(all_servers)), all_servers, all_shares).cost.sum(-1)
+    best = cost.reshape(num_starts, candidates).argmin(1)
+    row = torch.arange(num_starts) * candidates + best
+    return all_servers[row], all_shares[row]
+
+
+def _repeated(slots: Slots, times: int) -> Slots:
+    """One slot so many times, without copying it."""
+    return replace(
+        slots, **{name: (value := getattr(slots, name)).expand(times, *value.shape[1:]) for name in vars(slots)}
+    )
