@@ -31,8 +31,7 @@ class Slots:
     """Many slots side by side: B slots, U users, E servers. Fields as in :class:`Instance`, all of one dtype.
 
     Attributes:
-        local_hz, edge_hz, size_byte, cycles_per_byte, num_qubits, depth, transmit_w, delay_weight, energy_weight: (B, U).
-        gain: (B, U, E).   level, qubits: (B, E).
+        gain: (B, U, E).   level, qubits: (B, E).   the others: (B, U).
     """
 
     local_hz: Tensor
@@ -99,7 +98,7 @@ class Outcome:
 
 
 def local(model: Model, slots: Slots) -> tuple[Tensor, Tensor]:
-    """Seconds and joules of all of each user's data on its own processor, (B, U) each.        [MEQC, eq. 1]"""
+    """Seconds and joules of all of each user's data on its own processor, (B, U) each        [MEQC, eq. 1]."""
     work = slots.size_byte * slots.cycles_per_byte
     chip = model.chip_j_per_cycle * work
     return work / slots.local_hz, chip * (slots.local_hz / 1e9) ** 2 if model.local_chip != "constant" else chip
@@ -224,7 +223,7 @@ def _crowd(servers: Tensor, active: Tensor, num_servers: int) -> Tensor:
 
 
 def admitted(model: Model, saving: Tensor, may: Tensor, servers: Tensor, num_servers: int) -> Tensor:
-    """Whom the QPUs take: at most one of each server's users.        [MEQC, eq. 13b]
+    """Whom the QPUs take: at most one of each server's users        [MEQC, eq. 13b].
 
     Args:
         saving: what the QPU is cheaper by, (B, U).   may: whether the QPU could take the user, bool (B, U).

@@ -133,7 +133,7 @@ def assignment(known: Prices) -> tuple[Ints, float]:
 
 
 def open_processors(known: Prices, matched: Ints) -> Bools:
-    """Which servers' processors each user can have: its QPU does not take it, or somebody precedes it.        (U, E)."""
+    """Which servers' processors each user can have: its QPU does not take it, or somebody precedes it; (U, E)."""
     holder_rank = np.full(known.cpu.shape[1], np.iinfo(np.int64).max)
     for user, server in enumerate(matched):
         if server >= 0:
@@ -172,8 +172,7 @@ def _program(model: Model, instance: Instance, known: Prices, bound: float, time
     for user in range(num_users):  # everybody does its task in one way
         ways = [user, *cpu_at[user].tolist(), *qpu_at[user].tolist()]
         rows.append((ways, [1.0] * len(ways), 1.0, 1.0))
-    for server in range(num_servers):  # eq. (13b)
-        rows.append((qpu_at[:, server].tolist(), [1.0] * num_users, 0.0, 1.0))
+    rows += [(column.tolist(), [1.0] * num_users, 0.0, 1.0) for column in qpu_at.T]  # eq. (13b)
     for user, server in zip(*np.nonzero(known.takes), strict=True):  # a processor only behind somebody on the QPU
         before = qpu_at[known.rank[:, server] < known.rank[user, server], server].tolist()
         rows.append(([int(cpu_at[user, server]), *before], [1.0] + [-1.0] * len(before), -np.inf, 0.0))
@@ -201,7 +200,7 @@ def _program(model: Model, instance: Instance, known: Prices, bound: float, time
 
 def _descent(model: Model, instance: Instance, known: Prices, matched: Ints, bound: float) -> Optimum:
     """One user after the other takes what is best for all, until nobody moves; from several starts at once."""
-    num_users, num_servers = known.cpu.shape
+    num_users = len(known.local)
     servers = torch.tensor(np.stack(list(islice(_starts(known, matched), MOST_STARTS))))
     shares = torch.where(servers < 0, 1.0, 0.0).to(torch.float64)
     servers = servers.clamp(min=0)
@@ -235,25 +234,20 @@ def _best_move(
     Shares tried: none, all, and those with which the device ends together with the server's processor or QPU.
     """
     num_starts, num_servers = len(servers), slots.shape[2]
-    tried = torch.arange(num_servers).repeat_interleave(4).expand(num_starts, -1)  # (S, 4 E)
+    where = torch.arange(num_servers).repeat_interleave(4)  # (4 E,)
+    kind = torch.arange(4).repeat(num_servers)
     others = torch.ones(servers.shape[1], dtype=torch.bool)
     others[user] = False
-    crowd = 1.0 + ((servers.unsqueeze(1) == tried.unsqueeze(-1)) & (shares.unsqueeze(1) < 1) & others).sum(-1)
-    there = remote(model, slots)
-    upload_s = there.upload_s[0, user][tried] * (crowd if model.bandwidth == "shared" else 1.0)
-    local_s = local(model, slots)[0][0, user]
-    end_s = torch.where(
-        torch.arange(tried.shape[1]) % 4 == 2,
-        there.cpu_s[0, user].expand(num_servers)[tried],
-        there.qpu_s[0, user][tried],
-    )
-    together = (upload_s + end_s) / (upload_s + end_s + local_s)
-    kind = torch.arange(tried.shape[1]) % 4
-    kept = torch.where(kind == 0, 0.0, torch.where(kind == 1, 1.0, together))
-    candidates = tried.shape[1]
+    crowd = 1.0 + ((servers.unsqueeze(1) == where.unsqueeze(-1)) & (shares.unsqueeze(1) < 1) & others).sum(-1)
+    there, local_s = remote(model, slots), local(model, slots)[0][0, user]
+    upload_s = there.upload_s[0, user][where] * (crowd if model.bandwidth == "shared" else 1.0)  # (S, 4 E)
+    run_s = torch.where(kind == 2, there.cpu_s[0, user].expand(num_servers)[where], there.qpu_s[0, user][where])
+    together = (upload_s + run_s) / (upload_s + run_s + local_s)
+    kept = torch.where(kind == 0, 0.0, torch.where(kind == 1, 1.0, together)).expand(num_starts, -1)
+    candidates = len(where)
     all_servers = servers.repeat_interleave(candidates, 0)
     all_shares = shares.repeat_interleave(candidates, 0)
-    all_servers[:, user], all_shares[:, user] = tried.reshape(-1), kept.reshape(-1)
+    all_servers[:, user], all_shares[:, user] = where.repeat(num_starts), kept.reshape(-1)
     cost = settle(model, _repeated(slots, len(all_servers)), all_servers, all_shares).cost.sum(-1)
     best = cost.reshape(num_starts, candidates).argmin(1)
     row = torch.arange(num_starts) * candidates + best
