@@ -16,7 +16,7 @@ action, and the assignment with everybody alone on the channel a bound: a bracke
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice, product
 
 import numpy as np
@@ -26,10 +26,11 @@ from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
 from scipy.sparse import csr_array
 
 from circuits.errors import InvalidParameter
-from policies.envs.meqc.batch import Slots, local, remote, settle, stacked
+from policies.envs.meqc.batch import local, remote, settle, stacked
 from policies.envs.meqc.cost import evaluate
 from policies.envs.meqc.instance import Instance
 from policies.envs.meqc.model import Model
+from policies.envs.meqc.moves import best_move, repeated
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -204,11 +205,12 @@ def _descent(model: Model, instance: Instance, known: Prices, matched: Ints, bou
     servers = torch.tensor(np.stack(list(islice(_starts(known, matched), MOST_STARTS))))
     shares = torch.where(servers < 0, 1.0, 0.0).to(torch.float64)
     servers = servers.clamp(min=0)
-    slots, total = stacked([instance]), torch.full((len(servers),), float("inf"), dtype=torch.float64)
+    slots = repeated(stacked([instance]), len(servers))
+    total = torch.full((len(servers),), float("inf"), dtype=torch.float64)
     for _ in range(50 * num_users):
         for user in range(num_users):
-            servers, shares = _best_move(model, slots, servers, shares, user)
-        now = settle(model, _repeated(slots, len(servers)), servers, shares).cost.sum(-1)
+            servers, shares = best_move(model, slots, servers, shares, user)
+        now = settle(model, slots, servers, shares).cost.sum(-1)
         if not (now < total * (1.0 - TOLERANCE)).any():
             break
         total = now
@@ -224,38 +226,3 @@ def _starts(known: Prices, matched: Ints) -> Iterator[Ints]:
     if (num_servers + 1) ** num_users <= MOST_STARTS:
         for each in product(range(-1, num_servers), repeat=num_users):
             yield np.array(each, dtype=np.int64)
-
-
-def _best_move(
-    model: Model, slots: Slots, servers: torch.Tensor, shares: torch.Tensor, user: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The user's best server and share, the others' given.
-
-    Shares tried: none, all, and those with which the device ends together with the server's processor or QPU.
-    """
-    num_starts, num_servers = len(servers), slots.shape[2]
-    where = torch.arange(num_servers).repeat_interleave(4)  # (4 E,)
-    kind = torch.arange(4).repeat(num_servers)
-    others = torch.ones(servers.shape[1], dtype=torch.bool)
-    others[user] = False
-    crowd = 1.0 + ((servers.unsqueeze(1) == where.unsqueeze(-1)) & (shares.unsqueeze(1) < 1) & others).sum(-1)
-    there, local_s = remote(model, slots), local(model, slots)[0][0, user]
-    upload_s = there.upload_s[0, user][where] * (crowd if model.bandwidth == "shared" else 1.0)  # (S, 4 E)
-    run_s = torch.where(kind == 2, there.cpu_s[0, user].expand(num_servers)[where], there.qpu_s[0, user][where])
-    together = (upload_s + run_s) / (upload_s + run_s + local_s)
-    kept = torch.where(kind == 0, 0.0, torch.where(kind == 1, 1.0, together)).expand(num_starts, -1)
-    candidates = len(where)
-    all_servers = servers.repeat_interleave(candidates, 0)
-    all_shares = shares.repeat_interleave(candidates, 0)
-    all_servers[:, user], all_shares[:, user] = where.repeat(num_starts), kept.reshape(-1)
-    cost = settle(model, _repeated(slots, len(all_servers)), all_servers, all_shares).cost.sum(-1)
-    best = cost.reshape(num_starts, candidates).argmin(1)
-    row = torch.arange(num_starts) * candidates + best
-    return all_servers[row], all_shares[row]
-
-
-def _repeated(slots: Slots, times: int) -> Slots:
-    """One slot so many times, without copying it."""
-    return replace(
-        slots, **{name: (value := getattr(slots, name)).expand(times, *value.shape[1:]) for name in vars(slots)}
-    )

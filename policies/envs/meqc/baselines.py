@@ -1,0 +1,172 @@
+"""What is compared with learned policies: rules that need no training, each with what it has to know.
+
+Sources: the MEQC paper (V.C) names local computing, random offloading, random edge partitioning and a "centralized
+greedy" without defining the last; :func:`quantum_blind` and :func:`greedy` are the two readings of it (ours). Others
+are ours: what users can do with their own observation (:func:`selfish`), and with rounds of bids (:func:`bidding`).
+"""
+
+# ruff: noqa: ARG001 (all rules have one signature)
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from policies.envs.meqc.batch import Slots, local, remote
+from policies.envs.meqc.model import Model
+from policies.envs.meqc.moves import best_move
+
+
+@dataclass(frozen=True)
+class Action:
+    """What all users do: ``servers`` int64 (B, U); ``shares`` that they process themselves, (B, U)."""
+
+    servers: Tensor
+    shares: Tensor
+
+
+@dataclass(frozen=True)
+class Priced:
+    """Costs of all of a task done in one way: ``local`` (B, U); ``cpu``, ``qpu``, ``takes`` (B, U, E).
+
+    ``takes``: whether the server's QPU would take it if nobody came before.
+    """
+
+    local: Tensor
+    cpu: Tensor
+    qpu: Tensor
+    takes: Tensor
+
+
+def priced(model: Model, slots: Slots) -> Priced:
+    """Of every pair, each alone on the channel."""
+    there = remote(model, slots)
+    delay, energy = slots.delay_weight, slots.energy_weight
+    local_s, local_j = local(model, slots)
+    delay_of, energy_of = delay.unsqueeze(-1), energy.unsqueeze(-1)
+    cpu = delay_of * (there.upload_s + there.cpu_s) + energy_of * (there.upload_j + there.cpu_j)
+    qpu = delay_of * (there.upload_s + there.qpu_s) + energy_of * (there.upload_j + there.qpu_j)
+    takes = there.fits & (qpu < cpu) if model.qpu_use == "economic" else there.fits
+    return Priced(delay * local_s + energy * local_j, cpu, qpu, takes)
+
+
+def _nobody(slots: Slots) -> Tensor:
+    return torch.zeros(slots.shape[:2], dtype=torch.long, device=slots.gain.device)
+
+
+def _anywhere(slots: Slots, chance: torch.Generator) -> Tensor:
+    num_slots, num_users, num_servers = slots.shape
+    return torch.randint(num_servers, (num_slots, num_users), generator=chance)
+
+
+def stay_local(model: Model, slots: Slots, chance: torch.Generator) -> Action:
+    """Everybody does everything itself. Knows: nothing.        [MEQC, V.C]."""
+    return Action(_nobody(slots), torch.ones_like(slots.local_hz))
+
+
+def random_offload(model: Model, slots: Slots, chance: torch.Generator) -> Action:
+    """Everybody sends everything to a random server. Knows: nothing.        [MEQC, V.C]."""
+    return Action(_anywhere(slots, chance), torch.zeros_like(slots.local_hz))
+
+
+def random_partition(model: Model, slots: Slots, chance: torch.Generator) -> Action:
+    """Everybody sends a random part to a random server. Knows: nothing.        [MEQC, V.C]."""
+    shares = torch.rand(slots.shape[:2], generator=chance, dtype=slots.gain.dtype)
+    return Action(_anywhere(slots, chance), shares)
+
+
+def best_channel(model: Model, slots: Slots, chance: torch.Generator) -> Action:
+    """Everybody sends everything over its best channel. Knows: its own gains (ours)."""
+    return Action(slots.gain.argmax(-1), torch.zeros_like(slots.local_hz))
+
+
+def quantum_blind(model: Model, slots: Slots, chance: torch.Generator) -> Action:
+    """Local or the cheapest processor, as if there were no QPUs. Knows: its own observation.
+
+    One reading of "centralized greedy" (ours): the greedy schemes of classical edge computing.
+    """
+    known = priced(model, slots)
+    cost, servers = known.cpu.min(-1)
+    return Action(servers, (known.local <= cost).to(slots.gain.dtype))
+
+
+def greedy(model: Model, slots: Slots, chance: torch.Generator) -> Action:
+    """One user after the other takes what raises the cost of all so far least. Knows: everything.
+
+    The other reading of "centralized greedy" (ours).
+    """
+    servers, shares = _nobody(slots), torch.ones_like(slots.local_hz)
+    for user in range(slots.shape[1]):
+        servers, shares = best_move(model, slots, servers, shares, user)
+    return Action(servers, shares)
+
+
+def selfish(model: Model, slots: Slots, chance: torch.Generator) -> Action:
+    """The cheapest of local, a processor that no QPU can force away, and a QPU that nobody else may want.
+
+    Knows: its own observation (ours).
+    """
+    known = priced(model, slots)
+    cost, servers = torch.where(known.takes, known.qpu, known.cpu).min(-1)
+    return Action(servers, (known.local <= cost).to(slots.gain.dtype))
+
+
+def bidding(model: Model, slots: Slots, chance: torch.Generator, *, rounds: int = 3) -> Action:
+    """Rounds of sealed bids for the QPUs; who has none takes the cheapest way that is open to it.
+
+    Everybody bids for the server where it gains most over its price, by as much as the second best leaves it
+    (Bertsekas, Annals of Operations Research 14, 1988); servers announce prices and winners. Knows: its own
+    observation and what servers announced (ours).
+    """
+    known = priced(model, slots)
+    num_slots, num_users, num_servers = slots.shape
+    otherwise = torch.minimum(known.local, torch.where(known.takes, float("inf"), known.cpu).amin(-1))
+    gain = torch.where(known.takes, otherwise.unsqueeze(-1) - known.qpu, float("-inf"))
+    price = torch.zeros(num_slots, num_servers, dtype=gain.dtype)
+    holder = torch.full((num_slots, num_servers), -1, dtype=torch.long)
+    users = torch.arange(num_users)
+    for _ in range(rounds):
+        holds = (holder.unsqueeze(1) == users[:, None]).any(-1)
+        left = gain - price.unsqueeze(1)
+        best, wanted = left.max(-1)
+        second = left.scatter(-1, wanted.unsqueeze(-1), float("-inf")).amax(-1).clamp(min=0.0)
+        bids = (best > 0) & ~holds
+        offer = torch.where(bids, price.gather(1, wanted) + best - second, float("-inf"))
+        at = torch.where(
+            (wanted.unsqueeze(-1) == torch.arange(num_servers)) & bids.unsqueeze(-1), offer.unsqueeze(-1), float("-inf")
+        )
+        highest, winner = at.max(1)
+        sold = highest > float("-inf")
+        price, holder = torch.where(sold, highest, price), torch.where(sold, winner, holder)
+    return _settled(model, known, holder, slots.gain.dtype)
+
+
+def _settled(model: Model, known: Priced, holder: Tensor, dtype: torch.dtype) -> Action:
+    """Holders come to their server; the others take their cheapest way, processors behind a holder included."""
+    users = torch.arange(known.cpu.shape[1])
+    mine = holder.unsqueeze(1) == users[:, None]  # (B, U, E)
+    saving = known.cpu - known.qpu
+    taken = saving.gather(1, holder.clamp(min=0).unsqueeze(1)) if model.qpu_admission == "max_saving" else None
+    behind = saving < taken if taken is not None else users[:, None] > holder.unsqueeze(1)
+    open_cpu = ~known.takes | ((holder >= 0).unsqueeze(1) & behind)
+    way = torch.where(mine, known.qpu, torch.where(open_cpu, known.cpu, float("inf")))
+    cost, servers = torch.where(mine.any(-1, keepdim=True) & ~mine, float("inf"), way).min(-1)
+    return Action(servers, (known.local <= cost).to(dtype))
+
+
+BASELINES: dict[str, Callable[[Model, Slots, torch.Generator], Action]] = {
+    "local": stay_local,
+    "random_offload": random_offload,
+    "random_partition": random_partition,
+    "best_channel": best_channel,
+    "quantum_blind": quantum_blind,
+    "greedy": greedy,
+    "selfish": selfish,
+    "bidding": bidding,
+}
+"""By name; those that know nothing or only their own observation come first."""
+
+NAIVE = ("local", "random_offload", "random_partition", "best_channel")
+"""The best of these is what learned policies are compared with as "best naive baseline"."""

@@ -1,0 +1,59 @@
+"""Slots of the MEQC world drawn thousands at a time, as :func:`policies.envs.meqc.instance.draw` draws one.
+
+Source: MEQC, Section V.A. Weights of delay and energy are fixed, or drawn for each slot so that one policy learns them
+all (ours).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from policies.envs.meqc.batch import Slots
+from policies.envs.meqc.instance import FRAME_BYTE, FRAMES, PRIMITIVE_BITS, depth, num_qubits
+
+
+def draw_slots(
+    chance: torch.Generator,
+    shape: tuple[int, int, int],
+    weights: tuple[float, float] | None = (0.5, 0.5),
+    dtype: torch.dtype = torch.float32,
+) -> Slots:
+    """Independent slots.
+
+    Args:
+        chance: generator of the device on which the slots are to be.   shape: (B, U, E).
+        weights: of delay and energy; None: for each slot lambda^D uniform in [0, 1], lambda^E = 1 - lambda^D.
+    """
+    num_slots, num_users, num_servers = shape
+    device = chance.device
+    users, servers = (num_slots, num_users), (num_slots, num_servers)
+
+    def whole(low: int, high: int, size: tuple[int, ...]) -> Tensor:
+        return torch.randint(low, high + 1, size, generator=chance, device=device)
+
+    def uniform(low: float, high: float, size: tuple[int, ...]) -> Tensor:
+        return torch.rand(size, generator=chance, device=device, dtype=dtype).mul_(high - low).add_(low)
+
+    bits = whole(PRIMITIVE_BITS[0], PRIMITIVE_BITS[-1], users)
+    widths = torch.tensor([num_qubits(each) for each in PRIMITIVE_BITS], dtype=dtype, device=device)
+    depths = torch.tensor([depth(each) for each in PRIMITIVE_BITS], dtype=dtype, device=device)
+    if weights is None:
+        delay = uniform(0.0, 1.0, (num_slots, 1)).expand(users)
+        energy = 1.0 - delay
+    else:
+        delay, energy = (torch.full(users, weight, dtype=dtype, device=device) for weight in weights)
+    return Slots(
+        local_hz=whole(1, 3, users).to(dtype) * 1e9,
+        edge_hz=whole(2, 4, users).to(dtype) * 5e9,
+        size_byte=whole(FRAMES[0], FRAMES[1], users).to(dtype) * FRAME_BYTE,
+        cycles_per_byte=3.0 * torch.exp2(bits.to(dtype)),
+        num_qubits=widths[bits - PRIMITIVE_BITS[0]],
+        depth=depths[bits - PRIMITIVE_BITS[0]],
+        transmit_w=uniform(1e-5, 2e-4, users),
+        gain=uniform(4.0, 8.0, shape),
+        level=whole(1, 3, servers).to(dtype),
+        qubits=whole(1000, 5000, servers).to(dtype),
+        delay_weight=delay,
+        energy_weight=energy,
+    )

@@ -1,0 +1,55 @@
+"""What agents see: the paper's observation, scaled to about [0, 1], by user and by pair of user and server.
+
+Source: MEQC, eq. (16). Deviations: a server's qubits are seen per server, as V.A draws them, and the user's two weights
+are seen, so that one policy can serve all weights (ours). Nobody sees other users.
+
+User features, by index:
+    0 local_hz / 3 GHz · 1 size / 1.6 GB · 2 log2(cycles per byte) / 11 · 3 qubits / 26 · 4 depth / 6460
+    5 edge_hz / 20 GHz · 6 transmit_w / 0.2 mW · 7 delay weight · 8 energy weight
+Pair features, by index:
+    0 (gain - 4) / 4 · 1 level / 3 · 2 server's qubits / 5000
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from policies.envs.meqc.batch import Slots
+
+NUM_USER_FEATURES = 9
+NUM_PAIR_FEATURES = 3
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What all agents see: ``user`` (B, U, 9), ``pair`` (B, U, E, 3), both of the world's dtype."""
+
+    user: Tensor
+    pair: Tensor
+
+    def flat(self) -> Tensor:
+        """One vector an agent, (B, U, 9 + 3 E): user features, then all gains, all levels, all qubits."""
+        return torch.cat([self.user, self.pair.transpose(-1, -2).flatten(-2)], dim=-1)
+
+
+def observe(slots: Slots) -> Observation:
+    """What the agents of each slot see."""
+    user = torch.stack(
+        [
+            slots.local_hz / 3e9,
+            slots.size_byte / 1.6e9,
+            torch.log2(slots.cycles_per_byte) / 11.0,
+            slots.num_qubits / 26.0,
+            slots.depth / 6460.0,
+            slots.edge_hz / 20e9,
+            slots.transmit_w / 2e-4,
+            slots.delay_weight,
+            slots.energy_weight,
+        ],
+        dim=-1,
+    )
+    level, qubits = (each.unsqueeze(1).expand_as(slots.gain) for each in (slots.level / 3.0, slots.qubits / 5000.0))
+    return Observation(user, torch.stack([(slots.gain - 4.0) / 4.0, level, qubits], dim=-1))
