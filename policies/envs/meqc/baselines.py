@@ -14,17 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from policies.envs.meqc.batch import Slots, local, remote
+from policies.envs.meqc.batch import Action, Slots, local, remote
 from policies.envs.meqc.model import Model
 from policies.envs.meqc.moves import best_move
-
-
-@dataclass(frozen=True)
-class Action:
-    """What all users do: ``servers`` int64 (B, U); ``shares`` that they process themselves, (B, U)."""
-
-    servers: Tensor
-    shares: Tensor
 
 
 @dataclass(frozen=True)
@@ -97,10 +89,10 @@ def greedy(model: Model, slots: Slots, chance: torch.Generator) -> Action:
 
     The other reading of "centralized greedy" (ours).
     """
-    servers, shares = _nobody(slots), torch.ones_like(slots.local_hz)
+    action = stay_local(model, slots, chance)
     for user in range(slots.shape[1]):
-        servers, shares = best_move(model, slots, servers, shares, user)
-    return Action(servers, shares)
+        action = best_move(model, slots, action, user)
+    return action
 
 
 def selfish(model: Model, slots: Slots, chance: torch.Generator) -> Action:

@@ -83,6 +83,18 @@ class Remote:
 
 
 @dataclass(frozen=True)
+class Action:
+    """What all users do.
+
+    Attributes:
+        servers: a, int64 (B, U).   shares: phi, what each user processes itself, in [0, 1], (B, U).
+    """
+
+    servers: Tensor
+    shares: Tensor
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What an action cost: (B, U) each.
 
@@ -147,7 +159,7 @@ def _quantum(
         now = _at_level(model, task, _table(model, torch.full_like(level, float(number))), have)
         cost = torch.where(now[2], weights[0] * now[0] + weights[1] * now[1], float("inf"))
         better = cost < best_cost
-        best = now if best is None else tuple(torch.where(better, new, old) for new, old in zip(now, best, strict=True))  # type: ignore[assignment]
+        best = now if best is None else tuple(torch.where(better, new, old) for new, old in zip(now, best, strict=True))
         best_cost = torch.where(better, cost, best_cost)
     assert best is not None
     return best
@@ -192,12 +204,9 @@ def _at_level(
     return run_s, run_s * copies * qubits * at.power_w, fits
 
 
-def settle(model: Model, slots: Slots, servers: Tensor, shares: Tensor) -> Outcome:
-    """Cost of an action in every slot.
-
-    Args:
-        servers: int64 (B, U).   shares: phi in [0, 1], (B, U).
-    """
+def settle(model: Model, slots: Slots, action: Action) -> Outcome:
+    """Cost of an action in every slot."""
+    servers, shares = action.servers, action.shares
     rest = 1.0 - shares
     local_s, local_j = (shares * whole for whole in local(model, slots))
     there = remote(model, slots, servers)

@@ -7,47 +7,47 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from policies.envs.meqc.batch import Slots, local, remote, settle
+from policies.envs.meqc.batch import Action, Slots, local, remote, settle
 from policies.envs.meqc.model import Model
 
 
-def best_move(model: Model, slots: Slots, servers: Tensor, shares: Tensor, user: int) -> tuple[Tensor, Tensor]:
+def best_move(model: Model, slots: Slots, now: Action, user: int) -> Action:
     """The server and share of one user that cost all users least, in every slot.
 
     Shares tried: none, all and, where device and server work at once, those with which the device ends together with
     the server's processor or with its QPU. In a linear model no other share can be best; elsewhere others may be.
 
     Args:
-        servers: int64 (B, U).   shares: (B, U).   user: whose move it is.
+        now: what everybody does.   user: whose move it is.
 
     Returns:
-        Servers and shares of all users after the move.
+        What everybody does after the move.
     """
     num_slots, _, num_servers = slots.shape
     kinds = 2 if model.overlap == "sum" else 4
     where = torch.arange(num_servers).repeat_interleave(kinds)  # (C,)
-    kept = _kept(model, slots, servers, shares, user, kinds)  # (B, C)
+    kept = _kept(model, slots, now, user, kinds)  # (B, C)
     candidates = len(where)
-    tried_servers, tried_shares = (each.repeat_interleave(candidates, 0) for each in (servers, shares))
-    tried_servers[:, user], tried_shares[:, user] = where.repeat(num_slots), kept.reshape(-1)
-    cost = settle(model, repeated(slots, candidates), tried_servers, tried_shares).cost.sum(-1)
+    servers, shares = (each.repeat_interleave(candidates, 0) for each in (now.servers, now.shares))
+    servers[:, user], shares[:, user] = where.repeat(num_slots), kept.reshape(-1)
+    cost = settle(model, repeated(slots, candidates), Action(servers, shares)).cost.sum(-1)
     best = torch.arange(num_slots) * candidates + cost.reshape(num_slots, candidates).argmin(1)
-    return tried_servers[best], tried_shares[best]
+    return Action(servers[best], shares[best])
 
 
-def _kept(model: Model, slots: Slots, servers: Tensor, shares: Tensor, user: int, kinds: int) -> Tensor:
+def _kept(model: Model, slots: Slots, now: Action, user: int, kinds: int) -> Tensor:
     """Shares to try, ``kinds`` for each server: (B, kinds E)."""
     num_slots, num_users, num_servers = slots.shape
-    kept = [torch.zeros(num_slots, num_servers, dtype=shares.dtype), torch.ones(num_slots, num_servers)]
+    kept = [torch.zeros_like(slots.gain[:, user]), torch.ones_like(slots.gain[:, user])]
     if kinds > len(kept):
         others = torch.arange(num_users) != user
         there, local_s = remote(model, slots), local(model, slots)[0][:, user, None]
-        at = servers.unsqueeze(1) == torch.arange(num_servers)[:, None]  # (B, E, U)
-        crowd = 1.0 + (at & (shares.unsqueeze(1) < 1) & others).sum(-1) if model.bandwidth == "shared" else 1.0
+        at = now.servers.unsqueeze(1) == torch.arange(num_servers)[:, None]  # (B, E, U)
+        crowd = 1.0 + (at & (now.shares.unsqueeze(1) < 1) & others).sum(-1) if model.bandwidth == "shared" else 1.0
         for run_s in (there.cpu_s[:, user], there.qpu_s[:, user]):
             remote_s = there.upload_s[:, user] * crowd + run_s
             kept.append(remote_s / (remote_s + local_s))
-    return torch.stack(kept, dim=-1).to(shares.dtype).reshape(num_slots, -1)
+    return torch.stack(kept, dim=-1).reshape(num_slots, -1)
 
 
 def repeated(slots: Slots, times: int) -> Slots:

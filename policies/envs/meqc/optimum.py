@@ -26,7 +26,7 @@ from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
 from scipy.sparse import csr_array
 
 from circuits.errors import InvalidParameter
-from policies.envs.meqc.batch import local, remote, settle, stacked
+from policies.envs.meqc.batch import Action, local, remote, settle, stacked
 from policies.envs.meqc.cost import evaluate
 from policies.envs.meqc.instance import Instance
 from policies.envs.meqc.model import Model
@@ -203,19 +203,18 @@ def _descent(model: Model, instance: Instance, known: Prices, matched: Ints, bou
     """One user after the other takes what is best for all, until nobody moves; from several starts at once."""
     num_users = len(known.local)
     servers = torch.tensor(np.stack(list(islice(_starts(known, matched), MOST_STARTS))))
-    shares = torch.where(servers < 0, 1.0, 0.0).to(torch.float64)
-    servers = servers.clamp(min=0)
+    action = Action(servers.clamp(min=0), torch.where(servers < 0, 1.0, 0.0).to(torch.float64))
     slots = repeated(stacked([instance]), len(servers))
     total = torch.full((len(servers),), float("inf"), dtype=torch.float64)
     for _ in range(50 * num_users):
         for user in range(num_users):
-            servers, shares = best_move(model, slots, servers, shares, user)
-        now = settle(model, slots, servers, shares).cost.sum(-1)
+            action = best_move(model, slots, action, user)
+        now = settle(model, slots, action).cost.sum(-1)
         if not (now < total * (1.0 - TOLERANCE)).any():
             break
         total = now
     best = int(total.argmin())
-    return _measured(model, instance, servers[best].numpy(), shares[best].numpy(), bound)
+    return _measured(model, instance, action.servers[best].numpy(), action.shares[best].numpy(), bound)
 
 
 def _starts(known: Prices, matched: Ints) -> Iterator[Ints]:

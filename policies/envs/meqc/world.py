@@ -15,7 +15,7 @@ from torch import Tensor
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import choice, integer, real, validate
-from policies.envs.meqc.batch import Outcome, Slots, settle
+from policies.envs.meqc.batch import Action, Outcome, Slots, settle
 from policies.envs.meqc.draw import draw_slots
 from policies.envs.meqc.model import Model
 from policies.envs.meqc.moves import repeated
@@ -82,19 +82,15 @@ class World:
         """What the agents see now."""
         return observe(self.slots)
 
-    def step(self, servers: Tensor, shares: Tensor) -> Step:
-        """Take an action and draw the next slots.
-
-        Args:
-            servers: a, int64 (B, U).   shares: phi in [0, 1], (B, U).
-        """
-        outcome = settle(self.setting.model, self.slots, servers, shares)
-        reward = rewards(self.setting, self.slots, servers, shares, outcome)
+    def step(self, action: Action) -> Step:
+        """Take an action and draw the next slots."""
+        outcome = settle(self.setting.model, self.slots, action)
+        reward = rewards(self.setting, self.slots, action, outcome)
         self.slots = self._drawn()
         return Step(reward, outcome)
 
 
-def rewards(setting: Setting, slots: Slots, servers: Tensor, shares: Tensor, outcome: Outcome) -> Tensor:
+def rewards(setting: Setting, slots: Slots, action: Action, outcome: Outcome) -> Tensor:
     """What each agent is paid, (B, U); see :class:`Setting`."""
     if setting.reward == "own":
         return -outcome.cost
@@ -102,7 +98,7 @@ def rewards(setting: Setting, slots: Slots, servers: Tensor, shares: Tensor, out
     if setting.reward == "global":
         return -total.expand_as(outcome.cost)
     num_slots, num_users, _ = slots.shape
-    away = torch.eye(num_users, dtype=torch.bool, device=shares.device).repeat(num_slots, 1)  # row u: u stays local
-    without = torch.where(away, 1.0, shares.repeat_interleave(num_users, 0))
-    others = settle(setting.model, repeated(slots, num_users), servers.repeat_interleave(num_users, 0), without)
-    return others.cost.sum(-1).reshape(num_slots, num_users) - total
+    others, kept = (each.repeat_interleave(num_users, 0) for each in (action.servers, action.shares))
+    away = torch.eye(num_users, dtype=torch.bool, device=kept.device).repeat(num_slots, 1)  # in row u, u stays local
+    without = settle(setting.model, repeated(slots, num_users), Action(others, torch.where(away, 1.0, kept)))
+    return without.cost.sum(-1).reshape(num_slots, num_users) - total
