@@ -30,10 +30,10 @@ class CostCurve:
           + shots * num_gates * (shot_gate_s + shot_amplitude_s * 2 ** num_qubits)
           + bond_gate_s * gate_work + shots * (shot_qubit_s * num_qubits + bond_shot_s * cut_work)
 
-    The third line is for engines that walk through the gates once for each shot, the last for matrix product states,
-    with the work of ``circuits.facts.Bonds``. One that changes its method with the width has a second curve,
-    ``beyond``, for circuits of more than ``up_to_qubits`` active qubits. ``measured_at`` is when the constants were
-    measured on the machine that announces them; None for the built-in ones.
+    The third line is for engines that walk through the gates once for each shot, the last for those that draw one qubit
+    after the other: stabilizers, and matrix product states with the work of ``circuits.facts.Bonds``. One that changes
+    its method with the width has a second curve, ``beyond``, for circuits of more than ``up_to_qubits`` active qubits.
+    ``measured_at`` is when the constants were measured on the machine that announces them; None for built-in ones.
     """
 
     overhead_s: float

@@ -6,11 +6,15 @@ Bit order is Qiskit's: classical bit 0 is the rightmost character, and strings c
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from circuits.errors import CircuitError
 from circuits.family import Counts
+
+MOST_TOGETHER = 128
+"""Probabilities whose binomials are summed in one table."""
 
 
 def merge(*counts: Mapping[str, int]) -> Counts:
@@ -85,7 +89,7 @@ def finite_shot_floor(ideal: Mapping[str, float], shots: int) -> float:
     if shots < 1:
         raise CircuitError(f"wanted shots >= 1, got {shots}")
     q = list(probabilities(ideal).values())
-    roots = {weight: _root_binomial(shots, weight) for weight in set(q)}
+    roots = _root_binomials(shots, tuple(set(q)))
     means = [math.sqrt(weight) * roots[weight][0] for weight in q]
     shared = [mean * roots[weight][1] for mean, weight in zip(means, q, strict=True)]
     pairs = _over_pairs(means) - _over_pairs(shared) / shots
@@ -97,29 +101,47 @@ def _over_pairs(terms: Sequence[float]) -> float:
     return math.fsum(terms) ** 2 - math.fsum(term * term for term in terms)
 
 
-@lru_cache(maxsize=4096)
-def _root_binomial(shots: int, probability: float) -> tuple[float, float]:
-    """M = E[sqrt n] of a binomial, and d ln m/d ln p = E[sqrt(n) (n - S p)]/((1 - p) m)."""
-    mean = shots * probability
-    if probability >= 1.0:
-        return math.sqrt(shots), 0.5
-    if mean < 1e-12:
-        return mean, 1.0
-    if mean > 1e4:  # delta method: relative error below 1e-8 here
-        return math.sqrt(mean) * (1.0 - (1.0 - probability) / (8.0 * mean)), 0.5
-    spread = 8.0 * math.sqrt(mean * (1.0 - probability)) + 12.0
-    low, high = max(1, math.floor(mean - spread)), min(shots, math.ceil(mean + spread))
-    log_p, log_q = math.log(probability), math.log1p(-probability)
-    log_choose = math.lgamma(shots + 1) - math.lgamma(low + 1) - math.lgamma(shots - low + 1)
-    log_weight = log_choose + low * log_p + (shots - low) * log_q
-    root = tilted = 0.0
-    for n in range(low, high + 1):
-        term = math.sqrt(n) * math.exp(log_weight)
-        root += term
-        tilted += term * (n - mean)
-        if n < high:
-            log_weight += math.log((shots - n) / (n + 1)) + log_p - log_q
-    return root, tilted / ((1.0 - probability) * root)
+@lru_cache(maxsize=256)
+def _root_binomials(shots: int, probabilities: tuple[float, ...]) -> dict[float, tuple[float, float]]:
+    """For each probability p: m = E[sqrt n] of a binomial, and d ln m/d ln p = E[sqrt(n) (n - S p)]/((1 - p) m)."""
+    found, exact = {}, []
+    for p in sorted(probabilities):
+        mean = shots * p
+        if p >= 1.0:
+            found[p] = math.sqrt(shots), 0.5
+        elif mean < 1e-12:
+            found[p] = mean, 1.0
+        elif mean > 1e4:  # delta method: relative error below 1e-8 here
+            found[p] = math.sqrt(mean) * (1.0 - (1.0 - p) / (8.0 * mean)), 0.5
+        else:
+            exact.append(p)
+    start = 0
+    while start < len(exact):  # neighbours share their terms, so far as a table of them stays small
+        widest = max(4.0 * exact[start], 1.0 / shots)
+        stop = min(bisect_right(exact, widest), start + MOST_TOGETHER)
+        found |= _summed(shots, exact[start:stop])
+        start = stop
+    return found
+
+
+def _summed(shots: int, probabilities: Sequence[float]) -> dict[float, tuple[float, float]]:
+    """The same by summing over every n that matters to any of them; ascending, each in (0, 1)."""
+    import numpy as np
+    from scipy.special import gammaln
+
+    def spread(p: float) -> float:
+        return 8.0 * math.sqrt(shots * p * (1.0 - p)) + 12.0
+
+    least, most = probabilities[0], probabilities[-1]
+    n = np.arange(
+        max(1, math.floor(shots * least - spread(least))), min(shots, math.ceil(shots * most + spread(most))) + 1
+    )
+    p = np.array(probabilities)[:, None]
+    log_choose = gammaln(shots + 1.0) - gammaln(n + 1.0) - gammaln(shots - n + 1.0)
+    terms = np.sqrt(n) * np.exp(log_choose + n * np.log(p) + (shots - n) * np.log1p(-p))
+    roots = terms.sum(axis=1)
+    tilted = (terms * (n - shots * p)).sum(axis=1) / ((1.0 - p[:, 0]) * roots)
+    return dict(zip(probabilities, zip(roots.tolist(), tilted.tolist(), strict=True), strict=True))
 
 
 def clopper_pearson(successes: int, shots: int, confidence: float = 0.95) -> tuple[float, float]:

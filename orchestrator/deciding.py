@@ -160,7 +160,7 @@ def _sized(spec: JobSpec, known: Known, scene: Scene, backend: str, shots: int) 
     (facts, fits), device = known, scene.fleet.devices[backend]
     fit = fits.get(backend, Fit(cannot="nobody has looked, since the job may not go there"))
     paid = shots + (canary.num_shots(device, spec.canary, shots) if facts.unjudged else 0)
-    before = prior(device, fit, paid, scene.times)
+    before = prior(device, fit, paid, scene.times, num_outcomes=facts.num_outcomes)
     if fit.cannot is not None:  # the figures mean nothing, and intervals around them would fill the log
         return before, before
     return before, scene.model.estimate(before, device, facts.group, spec.program.content_hash())

@@ -35,6 +35,11 @@ class ProgramFacts:
     ideal: Mapping[str, float] | None
 
     @property
+    def num_outcomes(self) -> int:
+        """Of the ideal; 0 where there is none."""
+        return len(self.ideal or ())
+
+    @property
     def unjudged(self) -> bool:
         """Whether nobody can tell how good its counts are."""
         return self.group == "program" and self.ideal is None

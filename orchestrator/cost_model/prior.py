@@ -8,8 +8,12 @@ from backends.pricing import cost_usd
 from orchestrator.job import Estimate, Interval, Times
 from orchestrator.preparation import Fit
 
-PREPARE_GATE_S = 2e-5
-"""Seconds to transpile one gate with a reused pass manager (ours, the order of magnitude; measurements correct it)."""
+PREPARE_S, PREPARE_GATE_S = 8e-4, 1e-5
+"""Seconds to read and transpile a program with a reused pass manager, in all and for each gate (ours, measured)."""
+
+CONVERSATION_S, OUTCOME_S, COUNT_S = 9e-4, 2.5e-6, 3e-6
+"""Seconds of messages to and from the child and of judging: in all, for each outcome of the ideal, and for each one
+that was counted (ours, measured)."""
 
 TOO_LOW, TOO_HIGH = 0.51, 2.86
 """Distances, in units of :func:`doubt`, beyond which a predicted fidelity is too low or too high in 5 % of the cases
@@ -38,18 +42,20 @@ def fidelity_interval(fidelity: float, branching: float) -> Interval:
     return Interval(max(0.0, fidelity - TOO_HIGH * unit), min(1.0, fidelity + TOO_LOW * unit))
 
 
-def prior(device: Device, fit: Fit, shots: int, times: Times = Times.WALL) -> Estimate:
+def prior(device: Device, fit: Fit, shots: int, times: Times = Times.WALL, *, num_outcomes: int = 0) -> Estimate:
     """Estimate of one assignment on a device where nothing like it has run yet.
 
     Args:
         device: as announced.   fit: the program on that device's target.   shots: of this assignment.
         times: as in :class:`orchestrator.job.Measurement`; a real device's queue counts in any case.
+        num_outcomes: of the ideal that the counts are judged by; 0 where there is none.
     """
     device_s = shots * (fit.duration_s + REPETITION_S)
     curve = device.cost_curve
     run_s = device_s if curve is None else curve.run_s(fit.num_qubits, fit.num_gates, shots, fit.bonds)
-    prepare_s = PREPARE_GATE_S * fit.num_gates
-    service_s = run_s + prepare_s
+    prepare_s = PREPARE_S + PREPARE_GATE_S * fit.num_gates
+    judge_s = CONVERSATION_S + OUTCOME_S * num_outcomes + COUNT_S * min(shots, num_outcomes)
+    service_s = prepare_s + run_s + judge_s
     emulated = times is Times.EMULATED and device.kind == "emulated_qpu"
     paid_s = service_s if device.kind == "simulator" else device_s
     return Estimate(

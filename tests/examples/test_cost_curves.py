@@ -42,7 +42,7 @@ def test_a_curve_is_what_its_rows_give(name: str) -> None:
         for row in rows("cost_curves_sparse" if name == "sparse" else "cost_curves", name)
     ]
     found = fit(sweep, measured).curve
-    for constant in ("overhead_s", "shot_s", "fixed_gate_s", "gate_s", "shot_gate_s"):
+    for constant in ("overhead_s", "shot_s", "fixed_gate_s", "gate_s", "shot_gate_s", "shot_qubit_s"):
         assert getattr(device.cost_curve, constant) == pytest.approx(getattr(found, constant), rel=0.05), constant
 
 

@@ -10,6 +10,7 @@ import backends
 from backends.backend import CostCurve, Device
 from circuits.facts import Features
 from circuits.program import Program
+from orchestrator.cost_model.prior import CONVERSATION_S, PREPARE_S
 from orchestrator.fleet import Fleet
 from orchestrator.job import JobSpec, Measurement, Objective
 from orchestrator.placement import Lane
@@ -38,7 +39,7 @@ FLIP = Features(
 def device(name: str, expected_s: float = 1.0) -> Device:
     """A simulator whose calibration foretells that every run takes so long."""
     like = backends.load("aer_statevector").device()
-    return replace(like, name=name, cost_curve=CostCurve(expected_s, 0.0, 0.0, 0.0))
+    return replace(like, name=name, cost_curve=CostCurve(expected_s - CONVERSATION_S - PREPARE_S, 0.0, 0.0, 0.0))
 
 
 def run(service_s: float, **figures: Any) -> Measurement:

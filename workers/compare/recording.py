@@ -143,7 +143,11 @@ def recorded(
 def _affordable(known: Known, spec: JobSpec, devices: Mapping[str, Device], most_s: float) -> Known:
     """The fits without those whose run would take too long to record."""
     facts, fits = known
-    expected_s = {name: prior(devices[name], fit, spec.shots).service_s for name, fit in fits.items() if not fit.cannot}
+    expected_s = {
+        name: prior(devices[name], fit, spec.shots, num_outcomes=facts.num_outcomes).service_s
+        for name, fit in fits.items()
+        if not fit.cannot
+    }
     why = "its recording would take about {:.0f} s, more than the {:g} s that are allowed"
     dear = {name: Fit(cannot=why.format(time_s, most_s)) for name, time_s in expected_s.items() if time_s > most_s}
     return facts, {**fits, **dear}
@@ -217,7 +221,7 @@ def _run(
     """Run it as a worker does, and measure it as the trip does."""
     facts, fits = known
     now = time.time()
-    expected = prior(device, fits[device.name], spec.shots, Times.EMULATED)
+    expected = prior(device, fits[device.name], spec.shots, Times.EMULATED, num_outcomes=facts.num_outcomes)
     job = Job("", 0, spec, JobState.RUNNING, now)
     part = Assignment(
         f"-{repeat}", "", device.name, spec.shots, 0.0, expected, expected, 0.0, 0, "", now, started_at=now
