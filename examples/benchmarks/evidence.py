@@ -24,14 +24,13 @@ def results(
 ) -> Iterator[Any]:
     """A CSV writer into ``folder/name.csv``; read it with ``comment="#"``. It names the versions of the packages."""
     folder.mkdir(parents=True, exist_ok=True)
-    asked = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     cores = f"{os.cpu_count()} shared cores (load {os.getloadavg()[0]:.0f})"
     machine = f"{platform.machine()}, {cores}, Python {platform.python_version()}"
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     with (folder / f"{name}.csv").open("w", newline="") as file:
         for key, value in (
             ("command", " ".join(["python", Path(sys.argv[0]).as_posix(), *sys.argv[1:]])),
-            ("commit", asked.stdout.strip() or "unknown"),
+            ("commit", _commit()),
             ("date", f"{datetime.now(UTC):%Y-%m-%d}"),
             ("machine", f"{machine}; {versions}"),
             ("seeds", seeds),
@@ -40,3 +39,11 @@ def results(
         table = csv.writer(file, lineterminator="\n")
         table.writerow(columns)
         yield table
+
+
+def _commit() -> str:
+    """The commit, "-dirty" if anything but results differs from it."""
+    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    code = ["git", "diff", "--quiet", "HEAD", "--", ":/", f":(exclude,top){RESULTS.relative_to(RESULTS.parents[2])}"]
+    changed = subprocess.run(code, capture_output=True, check=False).returncode == 1
+    return (asked.stdout.strip() or "unknown") + "-dirty" * changed
