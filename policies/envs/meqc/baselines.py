@@ -50,7 +50,7 @@ def _nobody(slots: Slots) -> Tensor:
 
 def _anywhere(slots: Slots, chance: torch.Generator) -> Tensor:
     num_slots, num_users, num_servers = slots.shape
-    return torch.randint(num_servers, (num_slots, num_users), generator=chance)
+    return torch.randint(num_servers, (num_slots, num_users), generator=chance, device=chance.device)
 
 
 def stay_local(model: Model, slots: Slots, chance: torch.Generator) -> Action:
@@ -65,7 +65,7 @@ def random_offload(model: Model, slots: Slots, chance: torch.Generator) -> Actio
 
 def random_partition(model: Model, slots: Slots, chance: torch.Generator) -> Action:
     """Everybody sends a random part to a random server. Knows: nothing.        [MEQC, V.C]."""
-    shares = torch.rand(slots.shape[:2], generator=chance, dtype=slots.gain.dtype)
+    shares = torch.rand(slots.shape[:2], generator=chance, dtype=slots.gain.dtype, device=chance.device)
     return Action(_anywhere(slots, chance), shares)
 
 
@@ -116,9 +116,10 @@ def bidding(model: Model, slots: Slots, chance: torch.Generator, *, rounds: int 
     num_slots, num_users, num_servers = slots.shape
     otherwise = torch.minimum(known.local, torch.where(known.takes, float("inf"), known.cpu).amin(-1))
     gain = torch.where(known.takes, otherwise.unsqueeze(-1) - known.qpu, float("-inf"))
-    price = torch.zeros(num_slots, num_servers, dtype=gain.dtype)
-    holder = torch.full((num_slots, num_servers), -1, dtype=torch.long)
-    users = torch.arange(num_users)
+    device = gain.device
+    price = torch.zeros(num_slots, num_servers, dtype=gain.dtype, device=device)
+    holder = torch.full((num_slots, num_servers), -1, dtype=torch.long, device=device)
+    users, places = torch.arange(num_users, device=device), torch.arange(num_servers, device=device)
     for _ in range(rounds):
         holds = (holder.unsqueeze(1) == users[:, None]).any(-1)
         left = gain - price.unsqueeze(1)
@@ -126,9 +127,8 @@ def bidding(model: Model, slots: Slots, chance: torch.Generator, *, rounds: int 
         second = left.scatter(-1, wanted.unsqueeze(-1), float("-inf")).amax(-1).clamp(min=0.0)
         bids = (best > 0) & ~holds
         offer = torch.where(bids, price.gather(1, wanted) + best - second, float("-inf"))
-        at = torch.where(
-            (wanted.unsqueeze(-1) == torch.arange(num_servers)) & bids.unsqueeze(-1), offer.unsqueeze(-1), float("-inf")
-        )
+        here = (wanted.unsqueeze(-1) == places) & bids.unsqueeze(-1)
+        at = torch.where(here, offer.unsqueeze(-1), float("-inf"))
         highest, winner = at.max(1)
         sold = highest > float("-inf")
         price, holder = torch.where(sold, highest, price), torch.where(sold, winner, holder)
@@ -137,7 +137,7 @@ def bidding(model: Model, slots: Slots, chance: torch.Generator, *, rounds: int 
 
 def _settled(model: Model, known: Priced, holder: Tensor, dtype: torch.dtype) -> Action:
     """Holders come to their server; the others take their cheapest way, processors behind a holder included."""
-    users = torch.arange(known.cpu.shape[1])
+    users = torch.arange(known.cpu.shape[1], device=known.cpu.device)
     mine = holder.unsqueeze(1) == users[:, None]  # (B, U, E)
     saving = known.cpu - known.qpu
     taken = saving.gather(1, holder.clamp(min=0).unsqueeze(1)) if model.qpu_admission == "max_saving" else None

@@ -8,7 +8,7 @@ and a server (slots, users, servers).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ class Slots:
 
     Attributes:
         gain: (B, U, E).   level, qubits: (B, E).   the others: (B, U).
+        ready: 1 where a server's QPU is free, 0 where it is held, (B, E); None: all are free.
+        error_ratio: eps_err of each server over the model's, (B, E); None: all are 1.
     """
 
     local_hz: Tensor
@@ -46,6 +48,8 @@ class Slots:
     qubits: Tensor
     delay_weight: Tensor
     energy_weight: Tensor
+    ready: Tensor | None = None
+    error_ratio: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -59,7 +63,7 @@ def stacked(instances: Sequence[Instance], dtype: Any = torch.float64) -> Slots:
     return Slots(
         **{
             item.name: torch.as_tensor(np.stack([getattr(one, item.name) for one in instances])).to(dtype)
-            for item in fields(Slots)
+            for item in fields(Instance)
         }
     )
 
@@ -88,10 +92,13 @@ class Action:
 
     Attributes:
         servers: a, int64 (B, U).   shares: phi, what each user processes itself, in [0, 1], (B, U).
+        asks: whether the user would have the QPU, bool (B, U); None: all would, as in the paper, which has no such
+            choice (ours).
     """
 
     servers: Tensor
     shares: Tensor
+    asks: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -134,29 +141,35 @@ def remote(model: Model, slots: Slots, servers: Tensor | None = None) -> Remote:
     size, transmit = of_user(slots.size_byte), of_user(slots.transmit_w)
     upload_s = size * (model.bits_per_byte / model.bandwidth_hz) / torch.log2(1.0 + transmit * gain / model.noise_w)
     work = size * of_user(slots.cycles_per_byte)
+    ratio = None if slots.error_ratio is None else of_server(slots.error_ratio)
     qpu_s, qpu_j, fits = _quantum(
         model,
         (size, of_user(slots.num_qubits), of_user(slots.depth)),
         (of_user(slots.delay_weight), of_user(slots.energy_weight)),
-        (of_server(slots.level), of_server(slots.qubits)),
+        (of_server(slots.level), of_server(slots.qubits), ratio),
     )
+    if slots.ready is not None:
+        fits = fits & (of_server(slots.ready) > 0)
     return Remote(
         upload_s, transmit * upload_s, work / of_user(slots.edge_hz), model.chip_j_per_cycle * work, qpu_s, qpu_j, fits
     )
 
 
 def _quantum(
-    model: Model, task: tuple[Tensor, Tensor, Tensor], weights: tuple[Tensor, Tensor], server: tuple[Tensor, Tensor]
+    model: Model,
+    task: tuple[Tensor, Tensor, Tensor],
+    weights: tuple[Tensor, Tensor],
+    server: tuple[Tensor, Tensor, Tensor | None],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Seconds, joules and whether it fits, at the level of the model's choice."""
-    level, have = server
+    level, have, ratio = server
     if model.concatenation != "auto":
         chosen = level if model.concatenation == "server" else torch.full_like(level, float(model.concatenation))
-        return _at_level(model, task, _table(model, chosen), have)
+        return _at_level(model, task, _table(model, chosen, ratio), have)
     best: tuple[Tensor, Tensor, Tensor] | None = None
     best_cost = torch.full_like(level, float("inf"))
     for number in LEVELS:
-        now = _at_level(model, task, _table(model, torch.full_like(level, float(number))), have)
+        now = _at_level(model, task, _table(model, torch.full_like(level, float(number)), ratio), have)
         cost = torch.where(now[2], weights[0] * now[0] + weights[1] * now[1], float("inf"))
         better = cost < best_cost
         best = now if best is None else tuple(torch.where(better, new, old) for new, old in zip(now, best, strict=True))
@@ -176,7 +189,7 @@ class _Level:
     steps: Tensor
 
 
-def _table(model: Model, level: Tensor) -> _Level:
+def _table(model: Model, level: Tensor, ratio: Tensor | None) -> _Level:
     machine = hardware(model)
     rows = (
         [machine.busy_s[number] for number in LEVELS],
@@ -186,7 +199,8 @@ def _table(model: Model, level: Tensor) -> _Level:
         [float(3**number) for number in LEVELS],
     )
     index = level.long() - LEVELS[0]
-    return _Level(*(torch.tensor(row, dtype=level.dtype, device=level.device)[index] for row in rows))
+    table = _Level(*(torch.tensor(row, dtype=level.dtype, device=level.device)[index] for row in rows))
+    return table if ratio is None else replace(table, failures=table.failures * ratio ** torch.exp2(level))
 
 
 def _at_level(
@@ -219,14 +233,17 @@ def settle(model: Model, slots: Slots, action: Action) -> Outcome:
         energy_j = local_j + upload_j + rest * run_j
         ways.append((delay_s, energy_j, slots.delay_weight * delay_s + slots.energy_weight * energy_j))
     cpu, qpu = ways
-    on_qpu = admitted(model, cpu[2] - qpu[2], there.fits & (rest > 0), servers, slots.shape[2])
+    may = there.fits & (rest > 0)
+    if action.asks is not None:
+        may = may & action.asks
+    on_qpu = admitted(model, cpu[2] - qpu[2], may, servers, slots.shape[2])
     delay_s, energy_j, cost = (torch.where(on_qpu, second, first) for first, second in zip(cpu, qpu, strict=True))
     return Outcome(cost, on_qpu, delay_s, energy_j)
 
 
 def _crowd(servers: Tensor, active: Tensor, num_servers: int) -> Tensor:
     """How many users send something to each user's server, at least 1."""
-    counts = torch.zeros(*servers.shape[:-1], num_servers, dtype=torch.float64, device=servers.device)
+    counts = torch.zeros(*servers.shape[:-1], num_servers, device=servers.device)
     counts.scatter_add_(-1, servers, active.to(counts.dtype))
     return counts.gather(-1, servers).clamp(min=1.0)
 

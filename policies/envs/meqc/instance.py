@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
+from policies.envs.meqc.compiled import COMPILED
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -45,6 +46,13 @@ def num_qubits(primitive_bits: int) -> int:
 def depth(primitive_bits: int) -> int:
     """D = 3 pb + floor(pi/4 sqrt(2^Q))        [MEQC, III.E]."""
     return 3 * primitive_bits + math.floor(math.pi / 4.0 * math.sqrt(2.0 ** num_qubits(primitive_bits)))
+
+
+CIRCUITS: dict[str, dict[int, tuple[int, int]]] = {
+    "paper": {bits: (num_qubits(bits), depth(bits)) for bits in PRIMITIVE_BITS},
+    "compiled": COMPILED,
+}
+"""Qubits and depth by primitive bits: the paper's formulas, or circuits that were built (ours)."""
 
 
 @dataclass(frozen=True)
@@ -188,21 +196,27 @@ def written(instance: Instance) -> dict[str, Any]:
 
 
 def draw(
-    generator: np.random.Generator, num_users: int, num_servers: int, weights: tuple[float, float] = (0.5, 0.5)
+    generator: np.random.Generator,
+    num_users: int,
+    num_servers: int,
+    weights: tuple[float, float] = (0.5, 0.5),
+    circuits: str = "paper",
 ) -> Instance:
     """One slot as Section V.A draws it.
 
     Args:
         generator: of chance.   num_users: U.   num_servers: E.   weights: of delay and energy, for all users.
+        circuits: whose qubits and depths tasks have, a key of :data:`CIRCUITS`.
     """
+    sizes = CIRCUITS[circuits]
     bits = generator.choice(list(PRIMITIVE_BITS), num_users)
     return Instance(
         local_hz=generator.choice([1e9, 2e9, 3e9], num_users),
         edge_hz=generator.choice([10e9, 15e9, 20e9], num_users),
         size_byte=FRAME_BYTE * generator.integers(FRAMES[0], FRAMES[1] + 1, num_users).astype(np.float64),
         cycles_per_byte=3.0 * 2.0**bits,
-        num_qubits=np.array([num_qubits(each) for each in bits], dtype=np.int64),
-        depth=np.array([depth(each) for each in bits], dtype=np.int64),
+        num_qubits=np.array([sizes[each][0] for each in bits], dtype=np.int64),
+        depth=np.array([sizes[each][1] for each in bits], dtype=np.int64),
         transmit_w=generator.uniform(1e-5, 2e-4, num_users),
         gain=generator.uniform(4.0, 8.0, (num_users, num_servers)),
         level=generator.integers(1, 4, num_servers),

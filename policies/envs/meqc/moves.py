@@ -25,13 +25,13 @@ def best_move(model: Model, slots: Slots, now: Action, user: int) -> Action:
     """
     num_slots, _, num_servers = slots.shape
     kinds = 2 if model.overlap == "sum" else 4
-    where = torch.arange(num_servers).repeat_interleave(kinds)  # (C,)
+    where = torch.arange(num_servers, device=now.servers.device).repeat_interleave(kinds)  # (C,)
     kept = _kept(model, slots, now, user, kinds)  # (B, C)
     candidates = len(where)
     servers, shares = (each.repeat_interleave(candidates, 0) for each in (now.servers, now.shares))
     servers[:, user], shares[:, user] = where.repeat(num_slots), kept.reshape(-1)
     cost = settle(model, repeated(slots, candidates), Action(servers, shares)).cost.sum(-1)
-    best = torch.arange(num_slots) * candidates + cost.reshape(num_slots, candidates).argmin(1)
+    best = torch.arange(num_slots, device=where.device) * candidates + cost.reshape(num_slots, candidates).argmin(1)
     return Action(servers[best], shares[best])
 
 
@@ -40,9 +40,10 @@ def _kept(model: Model, slots: Slots, now: Action, user: int, kinds: int) -> Ten
     num_slots, num_users, num_servers = slots.shape
     kept = [torch.zeros_like(slots.gain[:, user]), torch.ones_like(slots.gain[:, user])]
     if kinds > len(kept):
-        others = torch.arange(num_users) != user
+        device = slots.gain.device
+        others = torch.arange(num_users, device=device) != user
         there, local_s = remote(model, slots), local(model, slots)[0][:, user, None]
-        at = now.servers.unsqueeze(1) == torch.arange(num_servers)[:, None]  # (B, E, U)
+        at = now.servers.unsqueeze(1) == torch.arange(num_servers, device=device)[:, None]  # (B, E, U)
         crowd = 1.0 + (at & (now.shares.unsqueeze(1) < 1) & others).sum(-1) if model.bandwidth == "shared" else 1.0
         for run_s in (there.cpu_s[:, user], there.qpu_s[:, user]):
             remote_s = there.upload_s[:, user] * crowd + run_s
@@ -52,4 +53,5 @@ def _kept(model: Model, slots: Slots, now: Action, user: int, kinds: int) -> Ten
 
 def repeated(slots: Slots, times: int) -> Slots:
     """Every slot so many times, one after the other."""
-    return replace(slots, **{name: getattr(slots, name).repeat_interleave(times, 0) for name in vars(slots)})
+    known = {name: values for name, values in vars(slots).items() if values is not None}
+    return replace(slots, **{name: values.repeat_interleave(times, 0) for name, values in known.items()})

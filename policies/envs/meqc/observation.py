@@ -4,7 +4,7 @@ Source: MEQC, eq. (16). Deviations: a server's qubits are seen per server, as V.
 are seen, so that one policy can serve all weights (ours). Nobody sees other users.
 
 User features, by index:
-    0 local_hz / 3 GHz · 1 size / 1.6 GB · 2 log2(cycles per byte) / 11 · 3 qubits / 26 · 4 depth / 6460
+    0 local_hz / 3 GHz · 1 size / 1.6 GB · 2 log2(cycles per byte) / 11 · 3 qubits / 26 · 4 depth / the deepest, 6460 in the paper
     5 edge_hz / 20 GHz · 6 transmit_w / 0.2 mW · 7 delay weight · 8 energy weight
 Pair features, by index:
     0 (gain - 4) / 4 · 1 level / 3 · 2 server's qubits / 5000
@@ -35,15 +35,19 @@ class Observation:
         return torch.cat([self.user, self.pair.transpose(-1, -2).flatten(-2)], dim=-1)
 
 
-def observe(slots: Slots) -> Observation:
-    """What the agents of each slot see."""
+def observe(slots: Slots, deepest: float = 6460.0) -> Observation:
+    """What the agents of each slot see.
+
+    Args:
+        deepest: depth that is seen as 1.
+    """
     user = torch.stack(
         [
             slots.local_hz / 3e9,
             slots.size_byte / 1.6e9,
             torch.log2(slots.cycles_per_byte) / 11.0,
             slots.num_qubits / 26.0,
-            slots.depth / 6460.0,
+            slots.depth / deepest,
             slots.edge_hz / 20e9,
             slots.transmit_w / 2e-4,
             slots.delay_weight,
