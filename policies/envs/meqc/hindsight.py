@@ -28,18 +28,27 @@ class Hindsight:
     exact: bool
 
 
-def hindsight(setting: SequentialSetting, seed: int, *, relaxed: bool = True, time_limit_s: float = 60.0) -> Hindsight:
-    """Of the first episode of a world with this seed.
+def hindsight(
+    setting: SequentialSetting, seed: int, num_worlds: int = 1, *, relaxed: bool = True, time_limit_s: float = 60.0
+) -> list[Hindsight]:
+    """Of the first episode of each of so many worlds with this seed.
 
     Args:
-        relaxed: solve the linear relaxation alone.
+        relaxed: solve the linear relaxation alone.   time_limit_s: of each world's program.
 
     Raises:
         InvalidParameter: costs are not linear in the shares, or there was no solution in time.
     """
     if not setting.model.is_linear:
         raise InvalidParameter("model: wanted one whose costs are linear in the shares, got one with overlap or sharing")
-    program = _program(setting, _episode(setting, seed))
+    episode = _episode(setting, seed, num_worlds)
+    return [
+        _solved(setting, _program(setting, [_one(slots, world) for slots in episode]), relaxed, time_limit_s)
+        for world in range(num_worlds)
+    ]
+
+
+def _solved(setting: SequentialSetting, program: _Program, relaxed: bool, time_limit_s: float) -> Hindsight:
     found = milp(
         program.cost,
         integrality=np.where(program.whole, 0 if relaxed else 1, 0),
@@ -53,13 +62,18 @@ def hindsight(setting: SequentialSetting, seed: int, *, relaxed: bool = True, ti
     return Hindsight(float(bound) / setting.episode_slots, not relaxed and found.status == 0)
 
 
-def _episode(setting: SequentialSetting, seed: int) -> list[Slots]:
+def _episode(setting: SequentialSetting, seed: int, num_worlds: int) -> list[Slots]:
     """All slots of an episode; what is done in them does not change them but for QPUs held."""
-    world, seen = SequentialWorld(setting, 1, seed, dtype=torch.float64), []
+    world, seen = SequentialWorld(setting, num_worlds, seed, dtype=torch.float64), []
     for _ in range(setting.episode_slots):
         seen.append(replace(world.slots, ready=None))
         world.step(stay_local(setting.model, world.slots, torch.Generator()))
     return seen
+
+
+def _one(slots: Slots, world: int) -> Slots:
+    known = {name: values for name, values in vars(slots).items() if values is not None}
+    return replace(slots, **{name: values[world : world + 1] for name, values in known.items()})
 
 
 @dataclass(frozen=True)

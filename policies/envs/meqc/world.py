@@ -107,6 +107,7 @@ class World:
     """B worlds at once; the same seed gives the same slots, whatever is done in them."""
 
     setting_type = Setting
+    may_decline = False
 
     def __init__(
         self,
