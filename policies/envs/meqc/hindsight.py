@@ -40,7 +40,9 @@ def hindsight(
         InvalidParameter: costs are not linear in the shares, or there was no solution in time.
     """
     if not setting.model.is_linear:
-        raise InvalidParameter("model: wanted one whose costs are linear in the shares, got one with overlap or sharing")
+        raise InvalidParameter(
+            "model: wanted one whose costs are linear in the shares, got one with overlap or sharing"
+        )
     episode = _episode(setting, seed, num_worlds)
     return [
         _solved(setting, _program(setting, [_one(slots, world) for slots in episode]), relaxed, time_limit_s)

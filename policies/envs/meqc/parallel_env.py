@@ -1,9 +1,9 @@
 """One MEQC world behind interfaces that others know: PettingZoo's for its users, Gymnasium's for one who decides all.
 
-Observations and actions are those of :mod:`policies.envs.meqc.observation` and :class:`~policies.envs.meqc.batch.Action`
-without the batch. What an agent does is a server, a share and, in ``MEQC-v2``, whether it would have the QPU. An episode
-of ``MEQC-v1`` is cut off (truncated) after ``max_slots``, since its slots are independent; one of ``MEQC-v2`` ends
-(terminates) with its batteries.
+Observations are those of the worlds without the batch, cut to [0, 1] (rounding goes over by a unit in the last place).
+What an agent does is a server, a share and, in ``MEQC-v2``, whether it would have the QPU. An episode of ``MEQC-v1`` is
+cut off (truncated) after ``max_slots``, since its slots are independent; one of ``MEQC-v2`` ends (terminates) with its
+batteries.
 
 What it does not do: speed. A slot of one world costs over a hundred times that of one among thousands.
 """
@@ -63,7 +63,8 @@ class _Single:
         """What all users see: user (U, features), pair (U, E, features)."""
         observation = self.world.observe()
         return {
-            name: np.clip(getattr(observation, name)[0].numpy().astype(np.float32), 0.0, 1.0) for name in ("user", "pair")
+            name: np.clip(getattr(observation, name)[0].numpy().astype(np.float32), 0.0, 1.0)
+            for name in ("user", "pair")
         }
 
     def step(self, servers: Sequence[int], shares: Sequence[float], asks: Sequence[bool]) -> tuple[Step, bool]:
@@ -151,7 +152,7 @@ class MEQC(ParallelEnv):  # type: ignore[misc]
 
 
 class CentralMEQC(gymnasium.Env):  # type: ignore[misc]
-    """A world for Gymnasium: one decides for all users, and is paid minus the cost of all. Arguments as :class:`MEQC`."""
+    """A world for Gymnasium: one decides for all users and is paid minus the cost of all. Arguments of :class:`MEQC`."""
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - as Gymnasium has it
 
@@ -160,9 +161,7 @@ class CentralMEQC(gymnasium.Env):  # type: ignore[misc]
         users, servers = single.setting.users, single.setting.servers
         self.observation_space = spaces.Dict({"user": _unit(single.user_shape), "pair": _unit(single.pair_shape)})
         known = {"servers": spaces.MultiDiscrete([servers] * users), "shares": _unit((users,))}
-        self.action_space = spaces.Dict(
-            {**known, "asks": spaces.MultiBinary(users)} if single.may_decline else known
-        )
+        self.action_space = spaces.Dict({**known, "asks": spaces.MultiBinary(users)} if single.may_decline else known)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """A new episode: the observation, and no info."""

@@ -110,8 +110,9 @@ class SequentialWorld:
         return replace(fresh, level=self._level, qubits=self._qubits, ready=ready, error_ratio=ratio)
 
     def observe(self) -> Observation:
-        """What the agents see now: that of ``MEQC-v1`` and, of a user, battery, time left and whether its last task
-        ran on a QPU; of a server, how long its QPU is still held: (B, U, 12) and (B, U, E, 4).
+        """What the agents see now, (B, U, 12) and (B, U, E, 4): that of ``MEQC-v1`` and more.
+
+        Of a user: battery, time left, whether its last task ran on a QPU; of a server: how long its QPU is still held.
         """
         setting, seen = self.setting, observe(self.slots, self.setting.deepest)
         left = torch.full_like(self.charge_j, 1.0 - self.slot / setting.episode_slots)
