@@ -7,7 +7,7 @@ from circuits.registry import resolve
 
 ENVS: dict[str, str] = {
     "MEQC-v1": "policies.envs.meqc.world:World",  # Xu et al., MEQC: independent slots, as in the paper
-    "MEQC-v2": "policies.envs.meqc.sequential:SequentialWorld",  # ours: QPUs are held, quality drifts, batteries run down
+    "MEQC-v2": "policies.envs.meqc.sequential:SequentialWorld",  # ours: held QPUs, hidden drift, batteries
 }
 """Batched worlds by name; a version changes when a world does."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -190,6 +191,14 @@ class _Level:
 
 
 def _table(model: Model, level: Tensor, ratio: Tensor | None) -> _Level:
+    index = level.long() - LEVELS[0]
+    table = _Level(*(row[index] for row in _rows(model, level.dtype, str(level.device))))
+    return table if ratio is None else replace(table, failures=table.failures * ratio ** torch.exp2(level))
+
+
+@lru_cache(maxsize=64)
+def _rows(model: Model, dtype: torch.dtype, device: str) -> tuple[Tensor, ...]:
+    """Fields of :class:`_Level` by level."""
     machine = hardware(model)
     rows = (
         [machine.busy_s[number] for number in LEVELS],
@@ -198,9 +207,7 @@ def _table(model: Model, level: Tensor, ratio: Tensor | None) -> _Level:
         [float(QUBITS_PER_LEVEL**number) for number in LEVELS],
         [float(3**number) for number in LEVELS],
     )
-    index = level.long() - LEVELS[0]
-    table = _Level(*(torch.tensor(row, dtype=level.dtype, device=level.device)[index] for row in rows))
-    return table if ratio is None else replace(table, failures=table.failures * ratio ** torch.exp2(level))
+    return tuple(torch.tensor(row, dtype=dtype, device=device) for row in rows)
 
 
 def _at_level(

@@ -4,8 +4,9 @@ Source: MEQC, eq. (16). Deviations: a server's qubits are seen per server, as V.
 are seen, so that one policy can serve all weights (ours). Nobody sees other users.
 
 User features, by index:
-    0 local_hz / 3 GHz · 1 size / 1.6 GB · 2 log2(cycles per byte) / 11 · 3 qubits / 26 · 4 depth / the deepest, 6460 in the paper
-    5 edge_hz / 20 GHz · 6 transmit_w / 0.2 mW · 7 delay weight · 8 energy weight
+    0 local_hz / 3 GHz · 1 size / 1.6 GB · 2 log2(cycles per byte) / 11 · 3 qubits / 26
+    4 depth / the deepest, 6460 in the paper · 5 edge_hz / 20 GHz · 6 transmit_w / 0.2 mW
+    7 delay weight · 8 energy weight
 Pair features, by index:
     0 (gain - 4) / 4 · 1 level / 3 · 2 server's qubits / 5000
 """

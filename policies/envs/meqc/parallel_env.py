@@ -152,7 +152,7 @@ class MEQC(ParallelEnv):  # type: ignore[misc]
 
 
 class CentralMEQC(gymnasium.Env):  # type: ignore[misc]
-    """A world for Gymnasium: one decides for all users and is paid minus the cost of all. Arguments of :class:`MEQC`."""
+    """A world for Gymnasium: one decides for all and is paid minus all costs. Arguments of :class:`MEQC`."""
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - as Gymnasium has it
 
