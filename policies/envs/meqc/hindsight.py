@@ -29,11 +29,18 @@ class Hindsight:
 
 
 def hindsight(
-    setting: SequentialSetting, seed: int, num_worlds: int = 1, *, relaxed: bool = True, time_limit_s: float = 60.0
+    setting: SequentialSetting,
+    seed: int,
+    num_worlds: int = 1,
+    *,
+    first: int | None = None,
+    relaxed: bool = True,
+    time_limit_s: float = 60.0,
 ) -> list[Hindsight]:
     """Of the first episode of each of so many worlds with this seed.
 
     Args:
+        first: of how many of them; None: of all.
         relaxed: solve the linear relaxation alone.   time_limit_s: of each world's program.
 
     Raises:
@@ -46,7 +53,7 @@ def hindsight(
     episode = _episode(setting, seed, num_worlds)
     return [
         _solved(setting, _program(setting, [_one(slots, world) for slots in episode]), relaxed, time_limit_s)
-        for world in range(num_worlds)
+        for world in range(num_worlds if first is None else first)
     ]
 
 
