@@ -80,7 +80,7 @@ def said(costs: NDArray[np.float64], myopic: NDArray[np.float64], bounds: NDArra
     """The figures of a play; by how much it is below myopic play is paired by episode."""
     gains = [100.0 * each / myopic.mean() for each in interval(myopic - costs)]
     above = 100.0 * (costs[: len(bounds)].mean() / bounds.mean() - 1.0)
-    return [f"{each:.5g}" for each in (*interval(costs), *gains, above)]
+    return [f"{each:.4g}" for each in (*interval(costs), *gains, above)]
 
 
 def main(quick: bool = False) -> None:
@@ -94,9 +94,19 @@ def main(quick: bool = False) -> None:
         for setting in track(chosen, "settings", console=console, disable=not sys.stdout.isatty())
         for each in rows(setting, scale)
     ]
-    table = Table(*COLUMNS.split())
-    for each in found:
-        table.add_row(*map(str, each))
+    table = Table("U, E", "delay", "play", "prices", "cost", "below myopic", "above bound")
+    for users, servers, delay, play, hold, energy, *figures, _ in found:
+        cost, low, high, gain, least, most, above = figures
+        saved = f"{gain} % [{least}, {most}]"
+        table.add_row(
+            f"{users}, {servers}",
+            f"{delay}",
+            str(play),
+            f"{hold}, {energy}",
+            f"{cost} [{low}, {high}]",
+            saved,
+            f"{above} %",
+        )
     console.print(table)
     if not quick:
         seeds = f"prices {TUNING[0]} to {TUNING[-1]}, plays {KEPT[0]} to {KEPT[-1]}, {NUM_WORLDS} episodes of each"

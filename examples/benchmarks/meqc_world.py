@@ -140,14 +140,14 @@ def main(
         )
     ]
     measured += of_peer(peers, quick)
-    table = Table(*COLUMNS.split())
+    table = Table("world", "form", "worlds", "slots/s", "low", "high")
     rows = []
     for name, form, num, each in measured:
         target = WANTED if (form, num) == ("batched", 4096) else None
         met = "" if target is None else str(median(each) >= target).lower()
         figures = [f"{value:.0f}" for value in (median(each), min(each), max(each))]
         rows.append([name, form, num, *figures, len(each), "" if target is None else f"{target:.0f}", met])
-        table.add_row(*map(str, rows[-1]))
+        table.add_row(name, form, str(num), *figures)
     console.print(table)
     if not quick:
         with results("meqc_world", COLUMNS.split(), seeds="worlds 1", packages=("torch", "numpy", "gymnasium")) as file:

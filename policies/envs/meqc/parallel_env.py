@@ -41,8 +41,6 @@ class _Single:
     def __init__(self, name: str, setting: Setting | None, max_slots: int) -> None:
         kind = load(name)
         self.setting = kind.setting_type() if setting is None else setting
-        if not isinstance(self.setting, kind.setting_type):
-            raise InvalidParameter(f"setting: wanted a {kind.setting_type.__name__}, got {short(self.setting)}")
         if isinstance(max_slots, bool) or not isinstance(max_slots, int) or not 1 <= max_slots <= MOST_SLOTS:
             raise InvalidParameter(f"max_slots: wanted an integer in [1, {MOST_SLOTS}], got {short(max_slots)}")
         self.kind, self.max_slots = kind, max_slots

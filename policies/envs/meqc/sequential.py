@@ -29,10 +29,9 @@ from torch import Tensor
 
 from circuits.parameters import integer, real
 from policies.envs.meqc.batch import Action, Slots, local, settle
-from policies.envs.meqc.draw import draw_slots
 from policies.envs.meqc.model import Model
-from policies.envs.meqc.observation import Observation, observe
-from policies.envs.meqc.world import Setting, Step, rewards
+from policies.envs.meqc.observation import Observation
+from policies.envs.meqc.world import Setting, Step, World, rewards
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class SequentialSetting(Setting):
     overrides: ClassVar[Mapping[str, Any]] = {"qpu_use": "economic"}
 
 
-class SequentialWorld:
+class SequentialWorld(World):
     """B worlds at once, in step; the same seed gives the same tasks, servers and drift, whatever is done in them.
 
     Attributes:
@@ -67,21 +66,9 @@ class SequentialWorld:
         held: slots for which each QPU is still held, (B, E).   charge_j: left in batteries, (B, U).
     """
 
+    setting: SequentialSetting
     setting_type = SequentialSetting
     may_decline = True
-
-    def __init__(
-        self,
-        setting: SequentialSetting,
-        num_worlds: int = 1,
-        seed: int = 0,
-        *,
-        dtype: torch.dtype = torch.float32,
-        device: Any = "cpu",
-    ) -> None:
-        self.setting, self.num_worlds, self.dtype = setting, num_worlds, dtype
-        self._chance = torch.Generator(device=device).manual_seed(seed)
-        self._begin()
 
     def _begin(self) -> None:
         """A new episode: other servers, full batteries."""
@@ -95,11 +82,6 @@ class SequentialWorld:
         self._was_on_qpu = torch.zeros_like(fresh.local_hz)
         self.slots = self._seen(fresh)
 
-    def _drawn(self) -> Slots:
-        setting = self.setting
-        shape = (self.num_worlds, setting.users, setting.servers)
-        return draw_slots(self._chance, shape, setting.fixed_weights, self.dtype, setting.circuits)
-
     def _noise(self) -> Tensor:
         shape = (self.num_worlds, self.setting.servers)
         return torch.randn(shape, generator=self._chance, device=self._chance.device, dtype=self.dtype)
@@ -110,11 +92,11 @@ class SequentialWorld:
         return replace(fresh, level=self._level, qubits=self._qubits, ready=ready, error_ratio=ratio)
 
     def observe(self) -> Observation:
-        """What the agents see now, (B, U, 12) and (B, U, E, 4): that of ``MEQC-v1`` and more.
+        """What the agents see now, (B, U, 12) and (B, U, E, 4): what they see in ``MEQC-v1`` and more.
 
         Of a user: battery, time left, whether its last task ran on a QPU; of a server: how long its QPU is still held.
         """
-        setting, seen = self.setting, observe(self.slots, self.setting.deepest)
+        setting, seen = self.setting, super().observe()
         left = torch.full_like(self.charge_j, 1.0 - self.slot / setting.episode_slots)
         more = torch.stack([self.charge_j / max(setting.battery_j, 1e-9), left, self._was_on_qpu], dim=-1)
         held = (self.held / setting.hold_slots).unsqueeze(1).expand_as(self.slots.gain)

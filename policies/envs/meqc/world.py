@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from circuits.errors import InvalidParameter
-from circuits.parameters import choice, construct, integer, real, validate
+from circuits.parameters import choice, construct, integer, real, short, validate
 from policies.envs.meqc.batch import Action, Outcome, Slots, settle
 from policies.envs.meqc.document import model_of
 from policies.envs.meqc.draw import draw_slots
@@ -104,10 +104,18 @@ class Step:
 
 
 class World:
-    """B worlds at once; the same seed gives the same slots, whatever is done in them."""
+    """B worlds at once; the same seed gives the same slots, whatever is done in them.
 
-    setting_type = Setting
-    may_decline = False
+    Attributes:
+        slots: those of now.
+
+    Raises:
+        InvalidParameter: the setting is that of another world.
+    """
+
+    setting_type: ClassVar[type[Setting]] = Setting
+    may_decline: ClassVar[bool] = False
+    """Whether users can refuse a QPU, by ``Action.asks``."""
 
     def __init__(
         self,
@@ -118,8 +126,14 @@ class World:
         dtype: torch.dtype = torch.float32,
         device: Any = "cpu",
     ) -> None:
+        if not isinstance(setting, self.setting_type):
+            raise InvalidParameter(f"setting: wanted a {self.setting_type.__name__}, got {short(setting)}")
         self.setting, self.num_worlds, self.dtype = setting, num_worlds, dtype
         self._chance = torch.Generator(device=device).manual_seed(seed)
+        self._begin()
+
+    def _begin(self) -> None:
+        """An episode."""
         self.slots = self._drawn()
 
     def _drawn(self) -> Slots:

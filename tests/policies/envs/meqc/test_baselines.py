@@ -46,7 +46,7 @@ def test_greedy_is_within_one_percent_of_the_optimum(best: float) -> None:
 
 def test_more_knowledge_costs_less(best: float) -> None:
     costs = {name: cost(name) for name in BASELINES}
-    assert best < costs["greedy"] < costs["bidding"] < costs["selfish"] < min(costs[name] for name in NAIVE)
+    assert best < min(costs["greedy"], costs["bidding"]) < costs["selfish"] < min(costs[name] for name in NAIVE)
     assert costs["quantum_blind"] > costs["local"], "forced onto QPUs that it does not see"
     assert costs["selfish"] <= 1.08 * best
 
@@ -64,13 +64,14 @@ def test_naive_ones_do_what_they_say() -> None:
     assert 0.45 < float(parts.mean()) < 0.55
 
 
-def test_rounds_of_bids_help() -> None:
+def test_rounds_of_bids_help(best: float) -> None:
     def after(rounds: int) -> float:
         action = bidding(Model(), SLOTS, torch.Generator(), rounds=rounds)
         return float(settle(Model(), SLOTS, action).cost.sum())
 
     assert after(3) < after(1) < after(0)
     assert after(3) < cost("selfish")
+    assert after(3) <= 1.015 * best
 
 
 @pytest.mark.parametrize("name", ["selfish", "quantum_blind", "best_channel"])
