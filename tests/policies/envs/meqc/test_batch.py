@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -70,13 +71,21 @@ def test_a_qpu_that_is_held_takes_nobody() -> None:
 
 
 def test_worse_qubits_are_those_of_a_shorter_decay_time() -> None:
-    model = Model(concatenation="1")
-    instance, ratio = drawn(5, 6, 3), 1.7
-    slots = replace(stacked([instance]), error_ratio=torch.full((1, 3), ratio, dtype=torch.float64))
-    cold = replace(model.cryogenics, decay_time_s=model.cryogenics.decay_time_s / ratio)
-    worse = remote(replace(model, cryogenics=cold), stacked([instance]))
-    assert torch.equal(remote(model, slots).fits, worse.fits)
-    assert not torch.equal(remote(model, slots).fits, remote(model, stacked([instance])).fits)
+    plain = stacked([drawn(seed, 6, 3) for seed in range(50)])
+    for ratio in (1.3, 1.7, 4.0):
+        slots = replace(plain, error_ratio=torch.full((50, 3), ratio, dtype=torch.float64))
+        cold = replace(Model().cryogenics, decay_time_s=Model().cryogenics.decay_time_s / ratio)
+        fits = remote(Model(), slots).fits
+        assert torch.equal(fits, remote(Model(cryogenics=cold), plain).fits)
+        assert not torch.equal(fits, remote(Model(), plain).fits)
+
+
+def test_of_two_alike_the_first_is_taken() -> None:
+    one = replace(drawn(3, 1, 1), level=np.array([2]))
+    rows = vars(one)
+    same = replace(one, **{name: rows[name].repeat(2, 0) for name in rows if name not in ("level", "qubits")})
+    assert [user.on_qpu for user in evaluate(Model(), same, [0, 0], [0.0, 0.0]).users] == [True, False]
+    assert settle(Model(), *batch(same, [0, 0], [0.0, 0.0])).on_qpu.tolist() == [[True, False]]
 
 
 def test_repeated_slots_stand_one_after_the_other() -> None:

@@ -122,6 +122,14 @@ def test_prices_make_qpus_and_batteries_last(play: str) -> None:
     assert thrifty[1] > free[1]
 
 
+def test_nothing_is_worth_holding_in_the_last_slot() -> None:
+    world = SequentialWorld(SMALL, 64, seed=6)
+    while world.slot < SMALL.episode_slots - 1:
+        assert int(central(world, Prices(hold=100.0)).asks.sum()) < int(central(world).asks.sum())
+        world.step(everybody(world, 0.0, asks=False))
+    assert torch.equal(central(world, Prices(hold=100.0)).asks, central(world).asks)
+
+
 def test_play_by_prices_is_between_myopic_play_and_the_bound() -> None:
     setting = replace(SMALL, episode_slots=16, battery_j=1.0)
     bounds = np.array([each.cost for each in hindsight(setting, 7, 4)])
