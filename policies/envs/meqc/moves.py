@@ -18,7 +18,7 @@ def best_move(model: Model, slots: Slots, now: Action, user: int) -> Action:
     the server's processor or with its QPU. In a linear model no other share can be best; elsewhere others may be.
 
     Args:
-        now: what everybody does.   user: whose move it is.
+        now: what everybody does; all would have the QPU.   user: whose move it is.
 
     Returns:
         What everybody does after the move.

@@ -3,7 +3,7 @@
 Observations are those of the worlds without the batch, cut to [0, 1] (rounding goes over by a unit in the last place).
 What an agent does is a server, a share and, in ``MEQC-v2``, whether it would have the QPU. An episode of ``MEQC-v1`` is
 cut off (truncated) after ``max_slots``, since its slots are independent; one of ``MEQC-v2`` ends (terminates) with its
-batteries.
+batteries: what is seen after its last slot belongs to no episode.
 
 What it does not do: speed. A slot of one world costs over a hundred times that of one among thousands.
 """

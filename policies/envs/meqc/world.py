@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -67,13 +67,16 @@ class Setting:
         return float(max(depth for _, depth in CIRCUITS[self.circuits].values()))
 
 
-def setting_of(asked: Mapping[str, Any], kind: type[Setting] = Setting) -> Setting:
+AnySetting = TypeVar("AnySetting", bound=Setting)
+
+
+def setting_of(asked: Mapping[str, Any], kind: type[AnySetting]) -> AnySetting:
     """A setting from the names of its fields, and ``mode`` and ``overrides`` of its model as files have them.
 
     Args:
         asked: as ``{"users": 20, "mode": "calibrated", "overrides": {"gamma_inv": 0.01}}``; what is not named keeps
             its default. ``mode`` and ``overrides`` together are the model.
-        kind: the world's ``setting_type``.
+        kind: the world's ``setting_type``: :class:`Setting` for ``MEQC-v1``.
 
     Raises:
         InvalidParameter: a name is unknown or a value out of range; the message names it.
@@ -85,7 +88,7 @@ def setting_of(asked: Mapping[str, Any], kind: type[Setting] = Setting) -> Setti
         overrides = asked.get("overrides", {})
         given = {**kind.overrides, **overrides} if isinstance(overrides, Mapping) else overrides
         own["model"] = model_of(asked.get("mode", "calibrated"), given)
-    setting: Setting = construct(kind, own)
+    setting: AnySetting = construct(kind, own)
     return setting
 
 
@@ -110,7 +113,7 @@ class World:
         slots: those of now.
 
     Raises:
-        InvalidParameter: the setting is that of another world.
+        InvalidParameter: the setting is that of another world, or there is to be no world.
     """
 
     setting_type: ClassVar[type[Setting]] = Setting
@@ -128,6 +131,8 @@ class World:
     ) -> None:
         if not isinstance(setting, self.setting_type):
             raise InvalidParameter(f"setting: wanted a {self.setting_type.__name__}, got {short(setting)}")
+        if num_worlds < 1:
+            raise InvalidParameter(f"num_worlds: wanted at least 1, got {num_worlds}")
         self.setting, self.num_worlds, self.dtype = setting, num_worlds, dtype
         self._chance = torch.Generator(device=device).manual_seed(seed)
         self._begin()

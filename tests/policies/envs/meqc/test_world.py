@@ -107,11 +107,11 @@ def test_users_of_v1_cannot_decline() -> None:
 
 
 def test_a_setting_comes_from_names() -> None:
-    setting = setting_of({"users": 20, "mode": "literal", "overrides": {"gamma_inv": 0.01}, "reward": "own"})
+    setting = setting_of({"users": 20, "mode": "literal", "overrides": {"gamma_inv": 0.01}, "reward": "own"}, Setting)
     assert (setting.users, setting.servers, setting.reward) == (20, 10, "own")
     assert setting.model.mode == "literal"
     assert setting.model.cryogenics.decay_time_s == 0.01
-    assert setting_of({}) == Setting()
+    assert setting_of({}, Setting) == Setting()
     later = setting_of({"mode": "calibrated", "hold_slots": 2}, SequentialSetting)
     assert later == SequentialSetting(hold_slots=2)
     forced = setting_of({"overrides": {"qpu_use": "forced"}}, SequentialSetting)
@@ -138,10 +138,14 @@ def test_a_setting_comes_from_names() -> None:
 )
 def test_a_bad_setting_is_refused_by_name(asked: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidParameter, match=named):
-        setting_of(asked)
+        setting_of(asked, Setting)
 
 
 def test_no_other_world_is_known() -> None:
+    with pytest.raises(InvalidParameter, match="num_worlds: wanted at least 1, got 0"):
+        World(Setting(), 0)
+    with pytest.raises(InvalidParameter, match="setting: wanted a SequentialSetting"):
+        load("MEQC-v2")(Setting())
     with pytest.raises(InvalidParameter, match=r"MEQC-v1"):
         load("MEQC-v9")
 
