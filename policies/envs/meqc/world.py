@@ -70,7 +70,7 @@ class Setting:
 AnySetting = TypeVar("AnySetting", bound=Setting)
 
 
-def setting_of(asked: Mapping[str, Any], kind: type[AnySetting]) -> AnySetting:
+def setting_of(asked: Mapping[str, Any], kind: type[AnySetting] = Setting) -> AnySetting:  # type: ignore[assignment]
     """A setting from the names of its fields, and ``mode`` and ``overrides`` of its model as files have them.
 
     Args:

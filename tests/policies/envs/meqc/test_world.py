@@ -111,7 +111,7 @@ def test_a_setting_comes_from_names() -> None:
     assert (setting.users, setting.servers, setting.reward) == (20, 10, "own")
     assert setting.model.mode == "literal"
     assert setting.model.cryogenics.decay_time_s == 0.01
-    assert setting_of({}, Setting) == Setting()
+    assert setting_of({}) == Setting()
     later = setting_of({"mode": "calibrated", "hold_slots": 2}, SequentialSetting)
     assert later == SequentialSetting(hold_slots=2)
     forced = setting_of({"overrides": {"qpu_use": "forced"}}, SequentialSetting)
