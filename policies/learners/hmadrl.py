@@ -1,0 +1,268 @@
+"""HMADRL: every agent learns for itself, with a discrete and a continuous actor-critic, by clipped PPO.
+
+Source: MEQC, Section IV and V.A. Defaults are what the paper states: agents with networks of their own, two layers of
+256 units, 500 steps an epoch, two passes over them in batches of 128, discount 0.95, learning rate 1e-3, a normal share.
+What it leaves open is ours: smoothing, clip, coefficients of loss, activations; networks of their own for actor and
+critic; critics that see returns less their mean and over their deviation, since costs of thousands would take a critic
+more than the whole training to reach; advantages normalised; gradients clipped.
+
+Slots are independent and policies stand still within an epoch: its slots are drawn and played all at once, and the order
+in which they are drawn is the time of eq. (26). Nothing else about the trajectory changes.
+
+The agents' networks are slices of common tensors (:mod:`policies.learners.kit.networks`), so that ten small products
+become one; a test shows that nobody's loss reaches anybody else's slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import Module, ModuleDict
+
+from circuits.errors import InvalidParameter
+from circuits.parameters import choice, integer, real, validate
+from policies.envs.meqc.batch import Action, settle
+from policies.envs.meqc.draw import draw_slots
+from policies.envs.meqc.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES, Observation, observe
+from policies.envs.meqc.world import Setting, rewards
+from policies.learners.kit.gae import advantages
+from policies.learners.kit.heads import HEADS, Head, draw_server, server_entropy, server_log_prob
+from policies.learners.kit.networks import NETWORKS
+from policies.learners.kit.ppo import clip_gradients, clipped_surrogate, divergence, normalised
+from policies.learners.learner import Progress
+
+SLOTS_REMEMBERED = 0.9
+"""Weight of earlier epochs in the mean and deviation of returns (ours)."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is stated is the paper's, V.A; the rest ours."""
+
+    agents: str = choice("independent", "independent", "shared", doc="a network for each agent, or one for all")
+    network: str = choice("mlp", *NETWORKS, doc="what actors and critics are")
+    width: int = integer(256, low=8, high=4096, doc="units of a layer (stated)")
+    head: str = choice("normal", *HEADS, doc="distribution of the share (normal: stated)")
+    critic: str = choice("own", "own", "central", doc="what critics see: their agent's observation, or everybody's")
+    steps: int = integer(500, low=2, high=1_000_000, doc="slots of an epoch (stated)")
+    passes: int = integer(2, low=1, high=100, doc="passes over an epoch's slots (stated)")
+    batch: int = integer(128, low=2, high=1_000_000, doc="slots of a step of gradient (stated)")
+    discount: float = real(0.95, low=0.0, high=1.0, doc="gamma (stated)")
+    smoothing: float = real(0.95, low=0.0, high=1.0, doc="lambda of eq. (26)")
+    learning_rate: float = real(1e-3, low=0.0, high=1.0, doc="of Adam (stated)")
+    clip: float = real(0.2, low=1e-6, high=1.0, doc="epsilon of eq. (33)")
+    value_weight: float = real(0.5, low=0.0, high=100.0, doc="c_1, of the critics' loss")
+    entropy_weight: float = real(0.01, low=0.0, high=100.0, doc="c_2, of the entropy")
+    most_gradient: float = real(0.5, low=1e-6, high=1e6, doc="largest norm of an agent's gradient")
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+class HybridActor(Module):  # type: ignore[misc]
+    """Draws server and share independently of each other        [MEQC, eq. 18]."""
+
+    def __init__(self, config: Config, setting: Setting, chance: torch.Generator) -> None:
+        super().__init__()
+        self.head: Head = HEADS[config.head]
+        self.num_networks = setting.users if config.agents == "independent" else 1
+        self.num_servers = setting.servers
+        num_inputs = NUM_USER_FEATURES + NUM_PAIR_FEATURES * setting.servers
+        build, gain = NETWORKS[config.network], 0.01
+        self.discrete = build((self.num_networks, num_inputs, config.width, setting.servers), chance, gain)
+        self.continuous = build((self.num_networks, num_inputs, config.width, self.head.num_outputs), chance, gain)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def act(self, observation: Observation, chance: torch.Generator | None = None) -> Action:
+        """What everybody does.
+
+        Raises:
+            InvalidParameter: it was trained for another number of users or servers.
+        """
+        _, num_users, num_servers, _ = observation.pair.shape
+        if num_servers != self.num_servers or self.num_networks not in (1, num_users):
+            users = "any number of" if self.num_networks == 1 else self.num_networks
+            wanted = f"{users} users and {self.num_servers} servers, as in training"
+            raise InvalidParameter(f"observation: wanted {wanted}, got {num_users} and {num_servers}")
+        seen = observation.flat().transpose(0, 1)
+        servers = draw_server(applied(self.discrete, seen, self.num_networks), chance)
+        shares = self.head.draw(applied(self.continuous, seen, self.num_networks), chance)
+        return Action(servers.T.contiguous(), shares.T.clamp(0.0, 1.0).contiguous())
+
+
+def applied(network: Module, seen: Tensor, num_networks: int) -> Tensor:
+    """Of each agent by its network: (U, B, in) to (U, B, out); agents who share one are rows of one batch."""
+    num_users, num_slots, _ = seen.shape
+    return network(seen.reshape(num_networks, -1, seen.shape[-1])).reshape(num_users, num_slots, -1)
+
+
+class Rollout(NamedTuple):
+    """What was seen and done in an epoch; users first, (U, T, …).
+
+    Attributes:
+        seen: observations.   judged: what critics see.   servers, shares: drawn, shares not yet clipped.
+        log_prob: of both, when they were drawn, (2, U, T).
+        advantage, target: of both critics, (2, U, T); targets in the critics' own scale.
+    """
+
+    seen: Tensor
+    judged: Tensor
+    servers: Tensor
+    shares: Tensor
+    log_prob: Tensor
+    advantage: Tensor
+    target: Tensor
+
+    def at(self, slots: Tensor) -> Rollout:
+        """Some of its slots."""
+        both = {"log_prob", "advantage", "target"}
+        return Rollout(*(getattr(self, name).index_select(2 if name in both else 1, slots) for name in self._fields))
+
+
+class HMADRL:
+    """The paper's learner."""
+
+    config_type = Config
+
+    def __init__(self, config: Config, setting: Setting, seed: int) -> None:
+        self.config, self.setting = config, setting
+        self._chance = torch.Generator().manual_seed(seed)
+        self._actor = HybridActor(config, setting, self._chance)
+        num_networks = self._actor.num_networks
+        num_inputs = NUM_USER_FEATURES + NUM_PAIR_FEATURES * setting.servers
+        if config.critic == "central":
+            num_inputs += setting.users * (NUM_USER_FEATURES + NUM_PAIR_FEATURES * setting.servers)
+        sizes = (num_networks, num_inputs, config.width, 1)
+        self._critics = ModuleDict(
+            {kind: NETWORKS[config.network](sizes, self._chance, 1.0) for kind in ("discrete", "continuous")}
+        )
+        self._modules = ModuleDict({"actor": self._actor, "critics": self._critics})
+        self._parameters = list(self._modules.parameters())
+        self._optimiser = torch.optim.Adam(self._parameters, lr=config.learning_rate, fused=True)
+        self._epoch = 0
+        self._return_mean = torch.zeros(setting.users, 1)
+        self._return_square = torch.zeros(setting.users, 1)
+
+    def actor(self) -> HybridActor:
+        return deepcopy(self._actor)
+
+    def epoch(self) -> Progress:
+        config = self.config
+        rollout, cost = self._play()
+        figures: list[Mapping[str, float]] = []
+        for _ in range(config.passes):
+            order = torch.randperm(config.steps, generator=self._chance)
+            figures += [self._update(rollout.at(slots)) for slots in order.split(config.batch)]
+        self._epoch += 1
+        means = {name: sum(each[name] for each in figures) / len(figures) for name in figures[0]}
+        return Progress(self._epoch, self._epoch * config.steps, cost, means)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _play(self) -> tuple[Rollout, float]:
+        """An epoch of slots and the one after, in which nobody acts."""
+        setting, actor = self.setting, self._actor
+        weights = None if setting.weights == "drawn" else (setting.delay_weight, setting.energy_weight)
+        size = (self.config.steps + 1, setting.users, setting.servers)
+        slots = draw_slots(self._chance, size, weights)
+        flat = observe(slots).flat()
+        seen, judged = flat.transpose(0, 1).contiguous(), self._judged(flat)
+        now = seen[:, :-1]
+        logits, outputs = (applied(net, now, actor.num_networks) for net in (actor.discrete, actor.continuous))
+        servers, shares = draw_server(logits, self._chance), actor.head.draw(outputs, self._chance)
+        log_prob = torch.stack([server_log_prob(logits, servers), actor.head.log_prob(outputs, shares)])
+        played = type(slots)(**{name: value[:-1] for name, value in vars(slots).items()})
+        action = Action(servers.T, shares.T.clamp(0.0, 1.0))
+        outcome = settle(setting.model, played, action)
+        reward = rewards(setting, played, action, outcome).T.to(seen.dtype)
+        advantage, target = self._judge(judged, reward)
+        rollout = Rollout(now, judged[:, :-1], servers, shares, log_prob, normalised(advantage), target)
+        return rollout, float(outcome.cost.sum(-1).mean())
+
+    def _judged(self, flat: Tensor) -> Tensor:
+        """What critics see, (U, T, …): the agent's own observation and, if they are central, everybody's."""
+        if self.config.critic == "own":
+            return flat.transpose(0, 1).contiguous()
+        everybody = flat.flatten(1).unsqueeze(1).expand(-1, flat.shape[1], -1)
+        return torch.cat([flat, everybody], dim=-1).transpose(0, 1).contiguous()
+
+    def _judge(self, judged: Tensor, reward: Tensor) -> tuple[Tensor, Tensor]:
+        """Advantages and targets of both critics; remembers what returns are like."""
+        mean, deviation = self._scale()
+        scaled = torch.stack(
+            [applied(net, judged, self._actor.num_networks).squeeze(-1) for net in self._critics.values()]
+        )
+        values = scaled * deviation + mean
+        advantage = advantages(reward, values, self.config.discount, self.config.smoothing)
+        returns = advantage + values[..., :-1]
+        keep = SLOTS_REMEMBERED if self._epoch else 0.0
+        self._return_mean.lerp_(returns.mean((0, 2))[:, None], 1.0 - keep)
+        self._return_square.lerp_(returns.square().mean((0, 2))[:, None], 1.0 - keep)
+        mean, deviation = self._scale()
+        return advantage, (returns - mean) / deviation
+
+    def _scale(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of each agent's returns, (U, 1)."""
+        variance = self._return_square - self._return_mean.square()
+        known = self._return_square > 0
+        return self._return_mean, torch.where(known, variance.clamp(min=1e-6).sqrt(), 1.0)
+
+    def _update(self, batch: Rollout) -> dict[str, float]:
+        """One step up the objectives        [MEQC, eqs 27 to 30]."""
+        config, actor, num_networks = self.config, self._actor, self._actor.num_networks
+        logits, outputs = (applied(net, batch.seen, num_networks) for net in (actor.discrete, actor.continuous))
+        log_prob = torch.stack([server_log_prob(logits, batch.servers), actor.head.log_prob(outputs, batch.shares)])
+        entropy = torch.stack([server_entropy(logits), actor.head.entropy(outputs)])
+        values = torch.stack([applied(net, batch.judged, num_networks).squeeze(-1) for net in self._critics.values()])
+        log_ratio = log_prob - batch.log_prob
+        error = (values - batch.target).square()
+        gain = clipped_surrogate(log_ratio, batch.advantage, config.clip)
+        objective = gain - config.value_weight * error + config.entropy_weight * entropy
+        # The mean over an agent's samples and the sum over networks: each has the gradient that it would have alone.
+        loss = -objective.sum(0).mean() * num_networks
+        self._optimiser.zero_grad()
+        loss.backward()
+        clip_gradients(self._parameters, config.most_gradient)
+        self._optimiser.step()
+        with torch.no_grad():
+            choice_of, share_of = entropy.mean((1, 2)).tolist()
+            return {
+                "value_error": float(error.mean()),
+                "entropy_server": choice_of,
+                "entropy_share": share_of,
+                "divergence": divergence(log_ratio),
+            }
+
+    def state(self) -> dict[str, Tensor]:
+        moments = self._optimiser.state_dict()["state"]
+        return {
+            **{f"modules.{name}": value.clone() for name, value in self._modules.state_dict().items()},
+            **{
+                f"adam.{number}.{name}": value.clone()
+                for number, each in moments.items()
+                for name, value in each.items()
+            },
+            "chance": self._chance.get_state(),
+            "epoch": torch.tensor(self._epoch),
+            "return_mean": self._return_mean.clone(),
+            "return_square": self._return_square.clone(),
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        prefix = "modules."
+        weights = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        self._modules.load_state_dict(weights)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in state.items():
+            if name.startswith("adam."):
+                _, number, moment = name.split(".")
+                moments.setdefault(int(number), {})[moment] = value.clone()
+        groups = self._optimiser.state_dict()["param_groups"]
+        self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        self._chance.set_state(state["chance"])
+        self._epoch = int(state["epoch"])
+        self._return_mean, self._return_square = state["return_mean"].clone(), state["return_square"].clone()
