@@ -1,13 +1,14 @@
 """HMADRL: every agent learns for itself, with a discrete and a continuous actor-critic, by clipped PPO.
 
 Source: MEQC, Section IV and V.A. Defaults are what the paper states: agents with networks of their own, two layers of
-256 units, 500 steps an epoch, two passes over them in batches of 128, discount 0.95, learning rate 1e-3, a normal share.
-What it leaves open is ours: smoothing, clip, coefficients of loss, activations; networks of their own for actor and
-critic; critics that see returns less their mean and over their deviation, since costs of thousands would take a critic
-more than the whole training to reach; advantages normalised; gradients clipped.
+256 units, 500 steps an epoch, two passes over them in batches of 128, discount 0.95, learning rate 1e-3, a normal
+share. What it leaves open is ours: smoothing, clip, coefficients of the loss, activations; networks of their own for
+actor and critic; critics that see returns less their mean and over their deviation, since costs of thousands would take
+a critic more than the whole training to reach; advantages normalised; gradients clipped. That the policies are "updated
+twice" after an epoch is read as two passes over it.
 
-Slots are independent and policies stand still within an epoch: its slots are drawn and played all at once, and the order
-in which they are drawn is the time of eq. (26). Nothing else about the trajectory changes.
+Slots are independent and policies stand still within an epoch: its slots are drawn and played all at once, and the
+order in which they are drawn is the time of eq. (26). Nothing else about the trajectory changes.
 
 The agents' networks are slices of common tensors (:mod:`policies.learners.kit.networks`), so that ten small products
 become one; a test shows that nobody's loss reaches anybody else's slice.

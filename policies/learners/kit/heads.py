@@ -28,7 +28,7 @@ def draw_server(logits: Tensor, chance: torch.Generator | None) -> Tensor:
 
 
 def server_log_prob(logits: Tensor, servers: Tensor) -> Tensor:
-    """log pi^D of the chosen ones        [MEQC, eq. 19]."""
+    """Log-probability of the chosen ones        [MEQC, eq. 19]."""
     return logits.log_softmax(-1).gather(-1, servers.unsqueeze(-1)).squeeze(-1)
 
 
@@ -77,7 +77,7 @@ def _normal_entropy(outputs: Tensor) -> Tensor:
 
 
 def _beta(outputs: Tensor) -> Tensor:
-    """alpha and beta, above 1, so that there is one mode."""
+    """Both parameters, above 1, so that there is one mode."""
     return 1.0 + softplus(outputs)
 
 

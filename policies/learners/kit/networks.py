@@ -25,7 +25,7 @@ NUM_FEATURES = 3**NUM_QUBITS
 
 
 class Affine(Module):  # type: ignore[misc]
-    """x W + b of N networks: (N, B, in) to (N, B, out). Orthogonal W, as Andrychowicz et al., arXiv 2006.05990, advise."""
+    """One layer of N networks, x W + b: (N, B, in) to (N, B, out). W begins orthogonal, b at 0."""
 
     def __init__(self, shape: tuple[int, int, int], chance: torch.Generator, gain: float = 1.0) -> None:
         super().__init__()

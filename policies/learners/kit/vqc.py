@@ -62,7 +62,7 @@ _TABLES = _tables()
 
 
 def expectations(angles: Tensor, weights: Tensor) -> Tensor:
-    """<Z> of every qubit.        [MEQC, eq. 35]
+    """Mean of Z on every qubit        [MEQC, eq. 35].
 
     Args:
         angles: of the embedding, rad, (N, B, 4): N circuits with weights of their own, B samples of each.

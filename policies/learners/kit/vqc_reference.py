@@ -26,7 +26,7 @@ def circuit() -> Callable[[Tensor, Tensor], Tensor]:
         raise DependencyNotInstalled("the reference of the variational circuit", "pennylane", "learn") from error
     import torch
 
-    @qml.qnode(qml.device("default.qubit", wires=NUM_QUBITS), interface="torch", diff_method="backprop")
+    @qml.qnode(qml.device("default.qubit", wires=NUM_QUBITS), interface="torch", diff_method="backprop")  # type: ignore[untyped-decorator]
     def node(angles: Tensor, weights: Tensor) -> list[Tensor]:
         qml.AngleEmbedding(angles, wires=range(NUM_QUBITS))
         qml.BasicEntanglerLayers(weights, wires=range(NUM_QUBITS))
