@@ -31,7 +31,10 @@ CHANGES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
 }
 """By name: what differs from the paper in config and in setting."""
 
-COLUMNS = "variant runs cost low high explored above_optimum below_local half_cost epochs_to_90 process_s".split()
+COLUMNS = (
+    *("variant", "runs", "cost", "low", "high", "explored"),
+    *("above_optimum", "below_local", "half_cost", "epochs_to_90", "process_s"),
+)
 
 
 def main() -> None:

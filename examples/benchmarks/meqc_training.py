@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,9 @@ EPOCHS_A_POINT = 5
 
 WHOLE = {"num_qubits", "depth", "level", "qubits"}
 COLUMNS = (
-    "variant seed epochs slots weights wall_s process_s cost cost_half explored above_optimum below_local commit curve"
-).split()
+    *("variant", "seed", "epochs", "slots", "weights", "wall_s", "process_s"),
+    *("cost", "cost_half", "explored", "above_optimum", "below_local", "commit", "curve"),
+)
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,9 @@ def train(plan: Plan, seed: int, bar: Progress) -> dict[str, object]:
     }
 
 
+@cache
 def commit() -> str:
-    """Of this working tree."""
+    """Of this working tree, when it was first asked."""
     asked = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     return asked.stdout.strip() or "unknown"
 
@@ -139,6 +141,7 @@ def train_all(file: str, plans: Iterable[tuple[Plan, int]]) -> list[dict[str, st
     """
     torch.set_num_threads(1)
     path = RESULTS / f"{file}.csv"
+    commit()  # of the code that runs, whatever is committed meanwhile
     kept = {(row["variant"], int(row["seed"]), int(row["epochs"])) for row in done(path)}
     missing = [(plan, seed) for plan, seed in plans if (plan.variant, seed, plan.epochs) not in kept]
     if not path.exists():
@@ -166,8 +169,3 @@ def epochs_to(curve: str, share: float = 0.9) -> int:
     points = np.array([float(point) for point in curve.split()])
     start, end = points[0], points[-5:].mean()
     return int(np.argmax(points <= start + share * (end - start)) + 1) * EPOCHS_A_POINT
-
-
-def plan_with(plan: Plan, epochs: int | None) -> Plan:
-    """The plan, at another number of epochs if one is given."""
-    return plan if epochs is None else replace(plan, epochs=epochs)

@@ -2,10 +2,10 @@
 
     python examples/benchmarks/meqc_vqc.py [--seeds 10]
 
-The paper's learner with four networks, all else equal: the circuit; ``features``, which has the 81 products of sines and
-cosines that the circuit is a linear map of, with as many weights; ``waves``, with as many weights on sine and cosine of
-each angle alone; and ``mlp``, two layers of 256 units. 250 epochs each; the middle is the 125 that the paper trains
-circuits for. Nothing was tuned. Runs are kept in ``meqc_vqc_runs.csv`` as they end; ``meqc_vqc.csv`` sums up.
+The paper's learner with four networks, all else equal: the circuit; ``features``, which has the 81 products of sines
+and cosines that the circuit is a linear map of, with as many weights; ``waves``, with as many weights on sine and
+cosine of each angle alone; and ``mlp``, two layers of 256 units. 250 epochs each; the middle is the 125 that the paper
+trains circuits for. Nothing was tuned. Runs are kept in ``meqc_vqc_runs.csv`` as they end; ``meqc_vqc.csv`` sums up.
 ``meqc_vqc_inference.csv``: processor time of what all ten agents do in one slot and in 128, simulated exactly in torch;
 ``device_us``: one circuit's 1000 shots with the gate times of the paper, 25 ns and 100 ns, 100 ns for measurement, no
 error correction and no reset, as a processor of four qubits would take for each of the agents' two actors.
@@ -52,7 +52,7 @@ def main() -> None:
 def time_inference(num_rounds: int = 50) -> None:
     """Acting, in turns; median and 95 % range."""
     actors = {name: HMADRL(Config(network=name, width=width), Setting(), 1).actor() for name, width in NETWORKS.items()}
-    columns = "network slots weights median_us low_us high_us device_us".split()
+    columns = ["network", "slots", "weights", "median_us", "low_us", "high_us", "device_us"]
     packages = ("torch", "numpy")
     with results("meqc_vqc_inference", columns, seeds="1", packages=packages) as table:
         for num_slots in (1, 128):
