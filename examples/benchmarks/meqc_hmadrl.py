@@ -25,6 +25,7 @@ CHANGES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "discount 0": ({"discount": 0.0}, {}),
     "head bernoulli": ({"head": "bernoulli"}, {}),
     "shared network": ({"agents": "shared"}, {}),
+    "critic apart": ({"critic": "own"}, {}),
     "central critic": ({"critic": "central"}, {}),
     "head beta": ({"head": "beta"}, {}),
     "reward difference": ({}, {"reward": "difference"}),

@@ -2,10 +2,10 @@
 
 Source: MEQC, Section IV and V.A. Defaults are what the paper states: agents with networks of their own, two layers of
 256 units, 500 steps an epoch, two passes over them in batches of 128, discount 0.95, learning rate 1e-3, a normal
-share. What it leaves open is ours: smoothing, clip, coefficients of the loss, activations; networks of their own for
-actor and critic; critics that see returns less their mean and over their deviation, since costs of thousands would take
-a critic more than the whole training to reach; advantages normalised; gradients clipped. That the policies are "updated
-twice" after an epoch is read as two passes over it.
+share. What it leaves open is ours: smoothing, clip, coefficients of the loss, activations; critics that see returns
+less their mean and over their deviation, since costs of thousands would take a critic more than the whole training to
+reach; advantages normalised; gradients clipped. An "actor-critic network" with one vector of parameters and one loss,
+eqs (27) to (30), is read as one network with two heads, and "updated twice" after an epoch as two passes over it.
 
 Slots are independent and policies stand still within an epoch: its slots are drawn and played all at once, and the
 order in which they are drawn is the time of eq. (26). Nothing else about the trajectory changes.
@@ -27,17 +27,17 @@ from torch.nn import Module, ModuleDict
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import choice, integer, real, validate
-from policies.envs.meqc.batch import Action, settle
+from policies.envs.meqc.batch import Action, Slots, settle
 from policies.envs.meqc.draw import draw_slots
 from policies.envs.meqc.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES, Observation, observe
 from policies.envs.meqc.world import Setting, rewards
 from policies.learners.kit.gae import advantages
-from policies.learners.kit.heads import HEADS, Head, draw_server, server_entropy, server_log_prob
+from policies.learners.kit.heads import HEADS, Head, draw_server, judge_servers
 from policies.learners.kit.networks import NETWORKS
 from policies.learners.kit.ppo import clip_gradients, clipped_surrogate, divergence, normalised
 from policies.learners.learner import Progress
 
-SLOTS_REMEMBERED = 0.9
+REMEMBERED = 0.9
 """Weight of earlier epochs in the mean and deviation of returns (ours)."""
 
 
@@ -49,7 +49,9 @@ class Config:
     network: str = choice("mlp", *NETWORKS, doc="what actors and critics are")
     width: int = integer(256, low=8, high=4096, doc="units of a layer (stated)")
     head: str = choice("normal", *HEADS, doc="distribution of the share (normal: stated)")
-    critic: str = choice("own", "own", "central", doc="what critics see: their agent's observation, or everybody's")
+    critic: str = choice(
+        "joined", "joined", "own", "central", doc="a head of the actor's network, one of its own, or one that sees all"
+    )
     steps: int = integer(500, low=2, high=1_000_000, doc="slots of an epoch (stated)")
     passes: int = integer(2, low=1, high=100, doc="passes over an epoch's slots (stated)")
     batch: int = integer(128, low=2, high=1_000_000, doc="slots of a step of gradient (stated)")
@@ -74,9 +76,21 @@ class HybridActor(Module):  # type: ignore[misc]
         self.num_networks = setting.users if config.agents == "independent" else 1
         self.num_servers = setting.servers
         num_inputs = NUM_USER_FEATURES + NUM_PAIR_FEATURES * setting.servers
-        build, gain = NETWORKS[config.network], 0.01
-        self.discrete = build((self.num_networks, num_inputs, config.width, setting.servers), chance, gain)
-        self.continuous = build((self.num_networks, num_inputs, config.width, self.head.num_outputs), chance, gain)
+        num_values = int(config.critic == "joined")
+        self.discrete, self.continuous = (
+            NETWORKS[config.network]((self.num_networks, num_inputs, config.width, num + num_values), chance, 0.01)
+            for num in (setting.servers, self.head.num_outputs)
+        )
+
+    def forward(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of servers (U, B, E), outputs for the share (U, B, H), and values (2, U, B) if critics are joined.
+
+        Args:
+            seen: (U, B, in).
+        """
+        discrete, continuous = (applied(each, seen, self.num_networks) for each in (self.discrete, self.continuous))
+        values = torch.stack([discrete[..., -1], continuous[..., -1]])
+        return discrete[..., : self.num_servers], continuous[..., : self.head.num_outputs], values
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def act(self, observation: Observation, chance: torch.Generator | None = None) -> Action:
@@ -90,9 +104,8 @@ class HybridActor(Module):  # type: ignore[misc]
             users = "any number of" if self.num_networks == 1 else self.num_networks
             wanted = f"{users} users and {self.num_servers} servers, as in training"
             raise InvalidParameter(f"observation: wanted {wanted}, got {num_users} and {num_servers}")
-        seen = observation.flat().transpose(0, 1)
-        servers = draw_server(applied(self.discrete, seen, self.num_networks), chance)
-        shares = self.head.draw(applied(self.continuous, seen, self.num_networks), chance)
+        logits, outputs, _ = self(observation.flat().transpose(0, 1))
+        servers, shares = draw_server(logits, chance), self.head.draw(outputs, chance)
         return Action(servers.T.contiguous(), shares.T.clamp(0.0, 1.0).contiguous())
 
 
@@ -134,14 +147,11 @@ class HMADRL:
         self.config, self.setting = config, setting
         self._chance = torch.Generator().manual_seed(seed)
         self._actor = HybridActor(config, setting, self._chance)
-        num_networks = self._actor.num_networks
         num_inputs = NUM_USER_FEATURES + NUM_PAIR_FEATURES * setting.servers
-        if config.critic == "central":
-            num_inputs += setting.users * (NUM_USER_FEATURES + NUM_PAIR_FEATURES * setting.servers)
-        sizes = (num_networks, num_inputs, config.width, 1)
-        self._critics = ModuleDict(
-            {kind: NETWORKS[config.network](sizes, self._chance, 1.0) for kind in ("discrete", "continuous")}
-        )
+        num_inputs *= 1 + setting.users * (config.critic == "central")
+        sizes = (self._actor.num_networks, num_inputs, config.width, 1)
+        kinds = () if config.critic == "joined" else ("discrete", "continuous")
+        self._critics = ModuleDict({kind: NETWORKS[config.network](sizes, self._chance, 1.0) for kind in kinds})
         self._modules = ModuleDict({"actor": self._actor, "critics": self._critics})
         self._parameters = list(self._modules.parameters())
         self._optimiser = torch.optim.Adam(self._parameters, lr=config.learning_rate, fused=True)
@@ -166,43 +176,48 @@ class HMADRL:
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _play(self) -> tuple[Rollout, float]:
         """An epoch of slots and the one after, in which nobody acts."""
-        setting, actor = self.setting, self._actor
+        setting, head = self.setting, self._actor.head
         weights = None if setting.weights == "drawn" else (setting.delay_weight, setting.energy_weight)
-        size = (self.config.steps + 1, setting.users, setting.servers)
-        slots = draw_slots(self._chance, size, weights)
+        slots = draw_slots(self._chance, (self.config.steps + 1, setting.users, setting.servers), weights)
         flat = observe(slots).flat()
         seen, judged = flat.transpose(0, 1).contiguous(), self._judged(flat)
-        now = seen[:, :-1]
-        logits, outputs = (applied(net, now, actor.num_networks) for net in (actor.discrete, actor.continuous))
-        servers, shares = draw_server(logits, self._chance), actor.head.draw(outputs, self._chance)
-        log_prob = torch.stack([server_log_prob(logits, servers), actor.head.log_prob(outputs, shares)])
-        played = type(slots)(**{name: value[:-1] for name, value in vars(slots).items()})
+        logits, outputs, values = self._outputs(seen, judged)
+        servers, shares = draw_server(logits, self._chance)[:, :-1], head.draw(outputs, self._chance)[:, :-1]
+        log_prob = torch.stack([judge_servers(logits[:, :-1], servers)[0], head.log_prob(outputs[:, :-1], shares)])
+        played = Slots(**{name: value[:-1] for name, value in vars(slots).items()})
         action = Action(servers.T, shares.T.clamp(0.0, 1.0))
         outcome = settle(setting.model, played, action)
         reward = rewards(setting, played, action, outcome).T.to(seen.dtype)
-        advantage, target = self._judge(judged, reward)
-        rollout = Rollout(now, judged[:, :-1], servers, shares, log_prob, normalised(advantage), target)
+        advantage, target = self._judge(values, reward)
+        rollout = Rollout(seen[:, :-1], judged[:, :-1], servers, shares, log_prob, normalised(advantage), target)
         return rollout, float(outcome.cost.sum(-1).mean())
 
     def _judged(self, flat: Tensor) -> Tensor:
-        """What critics see, (U, T, …): the agent's own observation and, if they are central, everybody's."""
-        if self.config.critic == "own":
-            return flat.transpose(0, 1).contiguous()
-        everybody = flat.flatten(1).unsqueeze(1).expand(-1, flat.shape[1], -1)
-        return torch.cat([flat, everybody], dim=-1).transpose(0, 1).contiguous()
+        """What critics with networks of their own see, (U, T, …); nothing for joined ones."""
+        num_slots, num_users, _ = flat.shape
+        if self.config.critic == "joined":
+            return flat.new_empty(num_users, num_slots, 0)
+        if self.config.critic == "central":
+            flat = torch.cat([flat, flat.flatten(1).unsqueeze(1).expand(-1, num_users, -1)], dim=-1)
+        return flat.transpose(0, 1).contiguous()
 
-    def _judge(self, judged: Tensor, reward: Tensor) -> tuple[Tensor, Tensor]:
+    def _outputs(self, seen: Tensor, judged: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits (U, B, E), outputs for the share (U, B, H), and values of both critics (2, U, B)."""
+        logits, outputs, values = self._actor(seen)
+        if self._critics:
+            critics = self._critics.values()
+            values = torch.stack([applied(each, judged, self._actor.num_networks).squeeze(-1) for each in critics])
+        return logits, outputs, values
+
+    def _judge(self, scaled: Tensor, reward: Tensor) -> tuple[Tensor, Tensor]:
         """Advantages and targets of both critics; remembers what returns are like."""
         mean, deviation = self._scale()
-        scaled = torch.stack(
-            [applied(net, judged, self._actor.num_networks).squeeze(-1) for net in self._critics.values()]
-        )
         values = scaled * deviation + mean
         advantage = advantages(reward, values, self.config.discount, self.config.smoothing)
         returns = advantage + values[..., :-1]
-        keep = SLOTS_REMEMBERED if self._epoch else 0.0
-        self._return_mean.lerp_(returns.mean((0, 2))[:, None], 1.0 - keep)
-        self._return_square.lerp_(returns.square().mean((0, 2))[:, None], 1.0 - keep)
+        new = 1.0 - REMEMBERED if self._epoch else 1.0
+        self._return_mean.lerp_(returns.mean((0, 2))[:, None], new)
+        self._return_square.lerp_(returns.square().mean((0, 2))[:, None], new)
         mean, deviation = self._scale()
         return advantage, (returns - mean) / deviation
 
@@ -214,17 +229,17 @@ class HMADRL:
 
     def _update(self, batch: Rollout) -> dict[str, float]:
         """One step up the objectives        [MEQC, eqs 27 to 30]."""
-        config, actor, num_networks = self.config, self._actor, self._actor.num_networks
-        logits, outputs = (applied(net, batch.seen, num_networks) for net in (actor.discrete, actor.continuous))
-        log_prob = torch.stack([server_log_prob(logits, batch.servers), actor.head.log_prob(outputs, batch.shares)])
-        entropy = torch.stack([server_entropy(logits), actor.head.entropy(outputs)])
-        values = torch.stack([applied(net, batch.judged, num_networks).squeeze(-1) for net in self._critics.values()])
+        config, head = self.config, self._actor.head
+        logits, outputs, values = self._outputs(batch.seen, batch.judged)
+        server_log_prob, server_entropy = judge_servers(logits, batch.servers)
+        log_prob = torch.stack([server_log_prob, head.log_prob(outputs, batch.shares)])
+        entropy = torch.stack([server_entropy, head.entropy(outputs)])
         log_ratio = log_prob - batch.log_prob
         error = (values - batch.target).square()
         gain = clipped_surrogate(log_ratio, batch.advantage, config.clip)
         objective = gain - config.value_weight * error + config.entropy_weight * entropy
         # The mean over an agent's samples and the sum over networks: each has the gradient that it would have alone.
-        loss = -objective.sum(0).mean() * num_networks
+        loss = -objective.sum(0).mean() * self._actor.num_networks
         self._optimiser.zero_grad()
         loss.backward()
         clip_gradients(self._parameters, config.most_gradient)

@@ -27,15 +27,10 @@ def draw_server(logits: Tensor, chance: torch.Generator | None) -> Tensor:
     return (logits.detach() - noise.log()).argmax(-1)  # Gumbel: as good as a draw from softmax(logits)
 
 
-def server_log_prob(logits: Tensor, servers: Tensor) -> Tensor:
-    """Log-probability of the chosen ones        [MEQC, eq. 19]."""
-    return logits.log_softmax(-1).gather(-1, servers.unsqueeze(-1)).squeeze(-1)
-
-
-def server_entropy(logits: Tensor) -> Tensor:
-    """Of the choice, nat."""
+def judge_servers(logits: Tensor, servers: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probability of the chosen ones        [MEQC, eq. 19], and entropy of the choice, nat."""
     log_prob = logits.log_softmax(-1)
-    return -(log_prob.exp() * log_prob).sum(-1)
+    return log_prob.gather(-1, servers.unsqueeze(-1)).squeeze(-1), -(log_prob.exp() * log_prob).sum(-1)
 
 
 @dataclass(frozen=True)

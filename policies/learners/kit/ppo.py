@@ -39,7 +39,7 @@ def clip_gradients(parameters: list[torch.nn.Parameter], most: float) -> None:
 
     One norm for all would let one agent's accident slow the others down.
     """
-    squares = sum(each.grad.square().flatten(1).sum(1) for each in parameters)
-    scale = (most / (torch.as_tensor(squares).sqrt() + 1e-6)).clamp(max=1.0)
+    norms = torch.stack([torch.linalg.vector_norm(each.grad.flatten(1), dim=1) for each in parameters])
+    scale = (most / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(max=1.0)
     for each in parameters:
         each.grad.mul_(scale.reshape(-1, *[1] * (each.grad.ndim - 1)))

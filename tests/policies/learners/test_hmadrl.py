@@ -21,6 +21,7 @@ SMALL = Config(width=16, steps=32, batch=16)
     "change",
     [
         {"agents": "shared"},
+        {"critic": "own"},
         {"critic": "central"},
         {"agents": "shared", "critic": "central"},
         {"head": "beta"},
@@ -50,7 +51,7 @@ def test_it_trains_in_every_setting(reward: str, weights: str) -> None:
 
 
 def test_an_agents_samples_move_its_own_networks_alone() -> None:
-    learner = HMADRL(replace(SMALL, entropy_weight=0.0), SETTING, 1)
+    learner = HMADRL(replace(SMALL, entropy_weight=0.0, critic="own"), SETTING, 1)
     rollout, _ = learner._play()
     silent = rollout.advantage.clone()
     silent[:, 1:] = 0.0  # nothing to learn for actors 1 and 2
@@ -75,7 +76,6 @@ def test_an_independent_agent_has_the_gradient_that_it_would_have_alone() -> Non
 
 
 def test_it_learns_to_stay_local_where_everything_else_is_dear() -> None:
-    """With two users and a server, offloading at random costs thousands, staying local about a hundred each."""
     learner = HMADRL(Config(width=32, steps=256, passes=4), Setting(users=2, servers=2, reward="own"), 1)
     costs = [learner.epoch().cost for _ in range(25)]
     assert sum(costs[-5:]) < 0.7 * sum(costs[:5])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from policies.learners.kit.heads import HEADS, draw_server, server_entropy, server_log_prob
+from policies.learners.kit.heads import HEADS, draw_server, judge_servers
 
 NUM = 40_000
 
@@ -50,6 +50,7 @@ def test_servers_come_as_often_as_their_probabilities_say() -> None:
     drawn = draw_server(logits, torch.Generator().manual_seed(3))
     wanted = logits[0].softmax(-1)
     assert torch.allclose(torch.bincount(drawn) / NUM, wanted, atol=0.01)
-    assert torch.allclose(server_log_prob(logits, drawn), wanted.log()[drawn])
-    assert float(server_entropy(logits)[0]) == pytest.approx(float(torch.distributions.Categorical(wanted).entropy()))
+    log_prob, entropy = judge_servers(logits, drawn)
+    assert torch.allclose(log_prob, wanted.log()[drawn])
+    assert float(entropy[0]) == pytest.approx(float(torch.distributions.Categorical(wanted).entropy()))
     assert draw_server(logits, None).unique().tolist() == [1]
