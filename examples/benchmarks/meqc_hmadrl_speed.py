@@ -30,7 +30,7 @@ from policies.learners.hmadrl_vqc import HmadrlVqc, VqcConfig
 ROOT = Path(__file__).parents[2]
 PEER = Path(__file__).with_name("meqc_hmadrl_peer.py")
 PEER_WAYS = ("one world", "50 worlds", "50 worlds, users apart")
-NUM_ROUNDS = 9
+NUM_ROUNDS = 5
 EPOCHS = 2
 """Of each round."""
 
