@@ -65,7 +65,7 @@ def measured(batch: int) -> tuple[dict[str, list[float]], float]:
                 times_ms.append(step_ms(ways[way], angles, weights))
     double = [each.detach().double().requires_grad_() for each in (angles, weights)]
     found = [(value, *torch.autograd.grad(value.sum(), double)) for value in (ours(*double), node(*double))]
-    difference = max(float((one - other).abs().max()) for one, other in zip(*found, strict=True))
+    difference = max(float((one - other).detach().abs().max()) for one, other in zip(*found, strict=True))
     return {way: times_ms[1:] for way, times_ms in taken.items()}, difference
 
 
