@@ -6,8 +6,8 @@ The paper's learner with four networks, all else equal: the circuit; ``features`
 and cosines that the circuit is a linear map of, with as many weights; ``waves``, with as many weights on sine and
 cosine of each angle alone; and ``paper``, two layers of 256 units, whose runs ``meqc_hmadrl.py`` makes. 250 epochs
 each; the middle is the 125 that the paper trains circuits for. With the reward of the paper, and once more with
-everybody's own cost, since the former teaches all small networks nothing but to stay local. Nothing was tuned. Runs are
-kept in ``meqc_vqc_runs.csv`` as they end; ``meqc_vqc.csv`` sums up.
+everybody's own cost, which is easier to learn from. Nothing was tuned. Runs are kept in ``meqc_vqc_runs.csv`` as they
+end; ``meqc_vqc.csv`` sums up.
 ``meqc_vqc_inference.csv``: processor time of what all ten agents do in one slot and in 128, simulated exactly in torch;
 ``device_us``: one circuit's 1000 shots with the gate times of the paper, 25 ns and 100 ns, 100 ns for measurement, no
 error correction and no reset, as a processor of four qubits would take for each of the agents' two actors.
