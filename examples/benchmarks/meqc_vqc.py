@@ -9,8 +9,8 @@ each; the middle is the 125 that the paper trains circuits for. With the reward 
 everybody's own cost, which is easier to learn from. Nothing was tuned. Runs are kept in ``meqc_vqc_runs.csv`` as they
 end; ``meqc_vqc.csv`` sums up.
 ``meqc_vqc_inference.csv``: processor time of what all ten agents do in one slot and in 128, simulated exactly in torch;
-``device_us``: one circuit's 1000 shots with the gate times of the paper, 25 ns and 100 ns, 100 ns for measurement, no
-error correction and no reset, as a processor of four qubits would take for each of the agents' two actors.
+``device_us``: what a processor of four qubits would take for an agent's two circuits, with 1000 shots each and the gate
+times of the paper, 25 ns and 100 ns, 100 ns for measurement, without error correction or reset; a processor each agent.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def time_inference(num_rounds: int = 50) -> None:
             for name, actor in actors.items():
                 median, low, high = np.percentile(taken[name][1:], [50.0, 2.5, 97.5])
                 weights = sum(each.numel() for each in actor.parameters()) // actor.num_networks
-                device = f"{SHOTS * CIRCUIT_NS / 1e3:.0f}" if name == "vqc" else ""
+                device = f"{2 * num_slots * SHOTS * CIRCUIT_NS / 1e3:.0f}" if name == "vqc" else ""
                 table.writerow([name, num_slots, weights, *(f"{each:.0f}" for each in (median, low, high)), device])
                 print(f"{name}, {num_slots} slots: {median:.0f} us")
 
