@@ -27,7 +27,7 @@ from torch.nn import Module, ModuleDict
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import choice, integer, real, validate
-from policies.envs.meqc.batch import Action, Slots, settle
+from policies.envs.meqc.batch import Action, settle
 from policies.envs.meqc.draw import draw_slots
 from policies.envs.meqc.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES, Observation, observe
 from policies.envs.meqc.world import Setting, rewards
@@ -184,7 +184,7 @@ class HMADRL:
         logits, outputs, values = self._outputs(seen, judged)
         servers, shares = draw_server(logits, self._chance)[:, :-1], head.draw(outputs, self._chance)[:, :-1]
         log_prob = torch.stack([judge_servers(logits[:, :-1], servers)[0], head.log_prob(outputs[:, :-1], shares)])
-        played = Slots(**{name: value[:-1] for name, value in vars(slots).items()})
+        played = slots.at(slice(-1))
         action = Action(servers.T, shares.T.clamp(0.0, 1.0))
         outcome = settle(setting.model, played, action)
         reward = rewards(setting, played, action, outcome).T.to(seen.dtype)

@@ -58,6 +58,10 @@ class Slots:
         num_slots, num_users, num_servers = self.gain.shape
         return num_slots, num_users, num_servers
 
+    def at(self, index: Any) -> Slots:
+        """Some of the slots, by whatever indexes a tensor's first axis."""
+        return Slots(**{name: values[index] for name, values in vars(self).items() if values is not None})
+
 
 def stacked(instances: Sequence[Instance], dtype: Any = torch.float64) -> Slots:
     """Instances of one size as a batch."""
