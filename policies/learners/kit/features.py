@@ -1,0 +1,160 @@
+"""What an agent can work out from its own observation by the model it knows: prices of every way of doing its task.
+
+Source: ours. An observation, eq. (16) of the MEQC paper, holds everything that the user's own costs depend on, so that
+:func:`slots_of` turns it back into quantities and :func:`policies.envs.meqc.baselines.priced` prices them. Nothing of
+other users goes in but their number. All features are ratios, logarithms or fractions: they look alike in worlds of any
+size.
+
+Pair features, by index, of user u and server e; "way" is what the server would do with the task if nobody came before:
+    0 log(processor / local) · 1 log(QPU / local) · 2 whether the QPU takes it · 3 log(way / local)
+    4 log(way / best other way of u) · 5 saving of the QPU over the scale of the weights, compressed by asinh
+    6 log(upload time / local time) · 7 log(processor time / local time) · 8 to 10 level 1, 2, 3 · 11 log(users a server)
+    of this level · 12 (gain - 4) / 4 · 13 server's qubits / 5000
+User features, by index: the nine of :mod:`policies.envs.meqc.observation`, then
+    9 log(local / scale) · 10 to 12 fraction of servers of level 1, 2, 3 · 13 log(users a server)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from policies.envs.meqc.baselines import Priced, priced
+from policies.envs.meqc.batch import Slots, local, remote
+from policies.envs.meqc.model import LEVELS, Model
+from policies.envs.meqc.observation import NUM_USER_FEATURES, Observation
+from policies.learners.kit.marginals import NOBODY, joined
+
+NUM_PAIR = 14
+NUM_TOLD = 5
+NUM_USER = NUM_USER_FEATURES + 5
+WIDEST = 6.0
+"""Logarithms are cut off here: what costs 400 times as much is not worth telling from what costs more."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What servers announced after a round of requests.
+
+    Attributes:
+        rival: largest saving among the others that came and that the QPU could take, -inf without any, (B, U, E).
+        here: whether the user came itself, bool (B, U, E).   others: how many others came, (B, U, E).
+        round: how many rounds there have been over how many there will be.
+    """
+
+    rival: Tensor
+    here: Tensor
+    others: Tensor
+    round: float
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a network sees.
+
+    Attributes:
+        pair: (B, U, E, 14), or 19 with what servers announced.   way: log of feature 3, not cut off, (B, U, E).   user: (B, U, 14).
+        known: prices behind them.
+        alone: share with which device and processor would end together if nobody else used the channel, (B, U, E).
+        slots: what the agents know of their slots.
+    """
+
+    pair: Tensor
+    way: Tensor
+    user: Tensor
+    known: Priced
+    alone: Tensor
+    slots: Slots
+
+
+def slots_of(seen: Observation) -> Slots:
+    """Observations turned back into quantities: the inverse of :func:`policies.envs.meqc.observation.observe`."""
+    user, pair = seen.user.unbind(-1), seen.pair.unbind(-1)
+    return Slots(
+        local_hz=user[0] * 3e9,
+        edge_hz=user[5] * 20e9,
+        size_byte=user[1] * 1.6e9,
+        cycles_per_byte=torch.exp2(user[2] * 11.0),
+        num_qubits=torch.round(user[3] * 26.0),
+        depth=torch.round(user[4] * 6460.0),
+        transmit_w=user[6] * 2e-4,
+        gain=pair[0] * 4.0 + 4.0,
+        level=torch.round(pair[1][:, 0] * 3.0),
+        qubits=torch.round(pair[2][:, 0] * 5000.0),
+        delay_weight=user[7],
+        energy_weight=user[8],
+    )
+
+
+def scale(slots: Slots) -> Tensor:
+    """What a task costs at home on average under each user's weights, (B, U): costs and savings are measured by it."""
+    return slots.delay_weight * MEAN_LOCAL_S + slots.energy_weight * MEAN_LOCAL_J
+
+
+MEAN_LOCAL_S = 233.0
+MEAN_LOCAL_J = 3.8
+"""Rounded means of eq. (1) over the worlds of MEQC, V.A        (ours)."""
+
+
+def _log(ratio: Tensor) -> Tensor:
+    return torch.log(ratio.clamp(min=1e-12)).clamp(-WIDEST, WIDEST)
+
+
+def features(model: Model, seen: Observation, told: Told | None = None) -> Features:
+    """What each agent's network sees."""
+    slots = slots_of(seen)
+    known, there = priced(model, slots), remote(model, slots)
+    local_s = local(model, slots)[0].unsqueeze(-1)
+    home, unit = known.local.unsqueeze(-1), scale(slots).unsqueeze(-1)
+    num_users, num_servers = known.cpu.shape[1:]
+    rival = torch.full_like(known.cpu, NOBODY) if told is None else told.rival
+    way, saving = joined(known, rival), (known.cpu - known.qpu) / unit
+    levels = torch.stack([slots.level == level for level in LEVELS], dim=-1).to(way.dtype)  # (B, E, 3)
+    of_level = levels.sum(1)  # (B, 3)
+    crowd = torch.log(num_users / (levels * of_level.unsqueeze(1)).sum(-1).clamp(min=1.0))  # (B, E)
+    pair = [
+        _log(known.cpu / home),
+        _log(known.qpu / home),
+        known.takes.to(way.dtype),
+        _log(way / home),
+        _log(way / _best_other(torch.cat([home, way], dim=-1))[..., 1:]),
+        _compressed(saving),
+        _log(there.upload_s / local_s),
+        _log(there.cpu_s / local_s).expand_as(way),
+        *levels.unsqueeze(1).expand(-1, num_users, -1, -1).unbind(-1),
+        crowd.unsqueeze(1).expand_as(way),
+        seen.pair[..., 0],
+        seen.pair[..., 2],
+    ]
+    if told is not None:
+        wanted = rival > NOBODY
+        lead = _compressed(torch.where(wanted, saving - rival / unit, 0.0))
+        pair += [told.here, torch.log1p(told.others), wanted, lead, torch.full_like(way, told.round)]
+    shared = [
+        *(of_level / num_servers).unsqueeze(1).expand(-1, num_users, -1).unbind(-1),
+        torch.full_like(known.local, num_users / num_servers).log(),
+    ]
+    user = torch.cat([seen.user, torch.stack([_log(known.local / unit[..., 0]), *shared], dim=-1)], dim=-1)
+    remote_s = there.upload_s + there.cpu_s
+    return Features(
+        torch.stack([each.to(way.dtype) for each in pair], dim=-1),
+        torch.log((way / home).clamp(min=1e-12)),
+        user,
+        known,
+        remote_s / (remote_s + local_s),
+        slots,
+    )
+
+
+def _compressed(savings: Tensor) -> Tensor:
+    return torch.asinh(5.0 * savings).clamp(-WIDEST, WIDEST)
+
+
+def _best_other(costs: Tensor) -> Tensor:
+    """For each entry of the last dimension the smallest of the others."""
+    least = costs.topk(min(2, costs.shape[-1]), dim=-1, largest=False)
+    first, second = least.values[..., :1], least.values[..., -1:]
+    at = torch.arange(costs.shape[-1], device=costs.device) == least.indices[..., :1]
+    return torch.where(at, second, first)
