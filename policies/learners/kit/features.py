@@ -25,29 +25,13 @@ from policies.envs.meqc.baselines import Priced, priced
 from policies.envs.meqc.batch import Slots, local, remote
 from policies.envs.meqc.model import LEVELS, Model
 from policies.envs.meqc.observation import NUM_USER_FEATURES, Observation
-from policies.learners.kit.marginals import NOBODY, joined
+from policies.learners.kit.marginals import NOBODY, Told, joined
 
 NUM_PAIR = 14
 NUM_TOLD = 5
 NUM_USER = NUM_USER_FEATURES + 5
 WIDEST = 6.0
 """Logarithms are cut off here: what costs 400 times as much is not worth telling from what costs more."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """What servers announced after a round of requests.
-
-    Attributes:
-        rival: largest saving among the others that came and that the QPU could take, -inf without any, (B, U, E).
-        here: whether the user came itself, bool (B, U, E).   others: how many others came, (B, U, E).
-        round: how many rounds there have been over how many there will be.
-    """
-
-    rival: Tensor
-    here: Tensor
-    others: Tensor
-    round: float
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What every choice of every user would add to the cost of all, the others being what they are.
+"""What every choice of every user would add to the cost of all, the others doing what they do; and what servers can say.
 
 Source: ours; the exact form of what COMA (Foerster et al., AAAI 2018) estimates. In a linear model where a server lets
 in whom it saves most, it follows from the two largest savings at every server; elsewhere each choice is settled.
@@ -7,6 +7,8 @@ Choices are numbered 0 for staying local and 1 + e for server e.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -33,6 +35,39 @@ def marginals(model: Model, slots: Slots, now: Action, kept: Tensor | None = Non
         known = priced(model, slots)
         return torch.cat([known.local.unsqueeze(-1), joined(known, rivals(known, now))], dim=-1)
     return _settled(model, slots, now, kept)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What servers announce after a round of requests, as each user understands it.
+
+    Attributes:
+        rival: largest saving among the others that came and that the QPU could take, -inf without any, (B, U, E).
+        here: whether the user came itself, bool (B, U, E).   others: how many others came, (B, U, E).
+        round: how many rounds there have been over how many there will be.
+    """
+
+    rival: Tensor
+    here: Tensor
+    others: Tensor
+    round: float
+
+
+def told(known: Priced, asked: Action | None, done: float = 0.0) -> Told:
+    """What is announced of requests; of none before the first round.
+
+    A request names a server, or none, and the saving that its QPU would bring. A server answers to all with the two
+    largest savings, whose they are, and how many came.
+
+    Args:
+        known: prices.   asked: what everybody asked for, None before the first round.   done: part of the rounds.
+    """
+    if asked is None:
+        nothing = torch.zeros_like(known.cpu)
+        return Told(nothing + NOBODY, nothing.bool(), nothing, done)
+    here = present(asked, known.cpu.shape[-1])
+    others = here.sum(1, keepdim=True) - here.long()
+    return Told(rivals(known, asked), here, others.to(known.cpu.dtype), done)
 
 
 def rivals(known: Priced, now: Action) -> Tensor:

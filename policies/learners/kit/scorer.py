@@ -7,15 +7,18 @@ rule, minus the logarithm of what a way costs; the network learns what to add to
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from policies.envs.meqc.baselines import priced
 from policies.envs.meqc.batch import Action
 from policies.envs.meqc.model import Model
 from policies.envs.meqc.observation import Observation
-from policies.learners.kit.features import NUM_PAIR, NUM_TOLD, NUM_USER, Features, Told, features
+from policies.learners.kit.features import NUM_PAIR, NUM_TOLD, NUM_USER, Features, features, slots_of
+from policies.learners.kit.marginals import Told, told
 
 FIRST_SHARPNESS = 4.0
 """Scores begin as -4 log(cost): a way that costs twice as much is tried one sixteenth as often (ours)."""
@@ -42,18 +45,27 @@ class Play:
         return Action(servers, torch.where(chosen == 0, 1.0, there))
 
 
+@dataclass(frozen=True)
+class Turn:
+    """One round: what was known, what users would do, and what they asked for or did."""
+
+    known: Features
+    play: Play
+    action: Action
+
+
 class Scorer(nn.Module):
     """Scores of all users of many slots.
 
     Args:
         model: the reading, which agents know and price by.   width: of the hidden layers.
-        told: whether servers announce who came.
+        rounds: after how many rounds of requests users act; the servers announce who came after each.
     """
 
-    def __init__(self, model: Model, width: int = 64, *, told: bool = False) -> None:
+    def __init__(self, model: Model, width: int = 64, *, rounds: int = 0) -> None:
         super().__init__()
-        self.model = model
-        self.of_pair = nn.Linear(NUM_PAIR + NUM_TOLD * told, width)
+        self.model, self.rounds = model, rounds
+        self.of_pair = nn.Linear(NUM_PAIR + NUM_TOLD * (rounds > 0), width)
         self.of_user = nn.Linear(NUM_USER, width, bias=False)
         self.second = nn.Linear(width, width)
         self.pooled = nn.Linear(2 * width + NUM_USER, width)
@@ -65,17 +77,15 @@ class Scorer(nn.Module):
             nn.init.normal_(last.weight, std=0.01)
             nn.init.zeros_(last.bias)
 
-    def forward(self, seen: Observation, told: Told | None = None) -> tuple[Play, Features]:
-        """What users would do, and what they did it by."""
-        known = features(self.model, seen, told)
+    def forward(self, known: Features) -> Play:
+        """What users would do."""
         each = torch.relu(self.of_pair(known.pair) + self.of_user(known.user).unsqueeze(2))
         each = torch.relu(self.second(each))  # (B, U, E, width)
         own = torch.relu(self.pooled(torch.cat([each.mean(2), each.amax(2), known.user], dim=-1)))
         both = torch.cat([each, own.unsqueeze(2).expand_as(each)], dim=-1)
         score, share, sureness = self.server(torch.relu(self.again(both))).unbind(-1)
         servers = score - self.sharpness.exp() * known.way
-        play = Play(torch.cat([self.home(own), servers], dim=-1), self._kept(share, known), sureness.exp())
-        return play, known
+        return Play(torch.cat([self.home(own), servers], dim=-1), self._kept(share, known), sureness.exp())
 
     def _kept(self, share: Tensor, known: Features) -> Tensor:
         """Shares: none in a linear model, else about those with which device and server end together."""
@@ -83,11 +93,22 @@ class Scorer(nn.Module):
             return torch.zeros_like(share)
         return torch.sigmoid(share + torch.logit(known.alone, eps=1e-6))
 
+    def rehearsed(self, seen: Observation, chance: torch.Generator | None = None) -> Iterator[Turn]:
+        """Every round of requests, and what is done after them."""
+        said = told(priced(self.model, slots_of(seen)), None) if self.rounds else None
+        for done in range(self.rounds + 1):
+            known = features(self.model, seen, said)
+            play = self(known)
+            action = play.action(chosen(play.logits, chance))
+            yield Turn(known, play, action)
+            if self.rounds:
+                said = told(known.known, action, (done + 1) / self.rounds)
+
     @torch.no_grad()
     def act(self, observation: Observation, chance: torch.Generator | None = None) -> Action:
-        """The best choice of each user, or one drawn."""
-        play, _ = self(observation)
-        return play.action(chosen(play.logits, chance))
+        """The best choice of each user, or one drawn, after the rounds of requests."""
+        *_, last = self.rehearsed(observation, chance)
+        return last.action
 
 
 def chosen(logits: Tensor, chance: torch.Generator | None) -> Tensor:
