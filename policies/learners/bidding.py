@@ -22,9 +22,10 @@ from policies.learners.scoring import Scoring, ScoringConfig
 
 @dataclass(frozen=True)
 class BiddingConfig(ScoringConfig):
-    """As for scoring, with three rounds and, as a slot is played four times, fewer slots a batch."""
+    """As for scoring, with three rounds and, as a slot is played four times, less of them."""
 
     slots: int = integer(96, low=1, high=1_000_000, doc="slots of a batch")
+    epochs: int = integer(15, low=1, high=1_000_000, doc="epochs over which the step size falls")
     rounds: int = integer(3, low=1, high=8, doc="rounds of requests before users act")
 
 

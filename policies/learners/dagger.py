@@ -46,7 +46,7 @@ class DaggerConfig:
         The others as in :class:`policies.learners.scoring.ScoringConfig`.
     """
 
-    labelled: int = integer(4096, low=1, high=10_000_000, doc="slots solved by the expert")
+    labelled: int = integer(2048, low=1, high=10_000_000, doc="slots solved by the expert")
     loss: str = choice("labels", "labels", "costs", doc="imitate the expert's choices, or weigh choices by their costs")
     width: int = integer(64, low=1, high=4096, doc="width of the hidden layers")
     slots: int = integer(128, low=1, high=1_000_000, doc="slots of a batch")
@@ -132,10 +132,11 @@ def _labels(plan: Action, label: Tensor, play: Play) -> Tensor:
 
 def solved(model: Model, slots: Slots) -> Action:
     """The expert's plan for every slot."""
-    plans = [optimum(model, _instance(slots, number)) for number in range(slots.shape[0])]
+    plans = [optimum(model, instance_of(slots, number)) for number in range(slots.shape[0])]
     servers = torch.tensor([plan.servers for plan in plans])
     return Action(servers, torch.tensor([plan.shares for plan in plans], dtype=slots.gain.dtype))
 
 
-def _instance(slots: Slots, number: int) -> Instance:
+def instance_of(slots: Slots, number: int) -> Instance:
+    """One slot of a batch."""
     return Instance(**{item.name: getattr(slots, item.name)[number].double().numpy() for item in fields(Slots)})

@@ -42,7 +42,7 @@ class MappoConfig:
     updates: int = integer(2, low=1, high=1_000_000, doc="updates of an epoch")
     passes: int = integer(4, low=1, high=100, doc="passes over what was played")
     parts: int = integer(4, low=1, high=1000, doc="minibatches of a pass")
-    epochs: int = integer(60, low=1, high=1_000_000, doc="epochs over which the step size falls")
+    epochs: int = integer(30, low=1, high=1_000_000, doc="epochs over which the step size falls")
     learning_rate: float = real(1e-3, low=1e-8, high=1.0, doc="first step size of Adam")
     clip: float = real(0.2, low=1e-3, high=1.0, doc="clip of the probability ratio")
     entropy: float = real(1e-3, low=0.0, high=10.0, doc="first weight of the entropy bonus")
@@ -115,7 +115,9 @@ class Mappo:
         means = torch.stack([self._update(left) for _ in range(self.config.updates)]).mean(0).tolist()
         self.epochs += 1
         slots = self.epochs * self.config.updates * self.config.slots
-        return Progress(self.epochs, slots, means[0], dict(zip(("loss", "value_loss", "entropy"), means[1:], strict=True)))
+        return Progress(
+            self.epochs, slots, means[0], dict(zip(("loss", "value_loss", "entropy"), means[1:], strict=True))
+        )
 
     def _update(self, left: float) -> Tensor:
         """One batch of slots; mean cost, loss of the policy, loss of the critic, entropy."""

@@ -33,6 +33,7 @@ from policies.learners.kit.scorer import Scorer, Turn
 from policies.learners.kit.snapshot import resume, snapshot
 from policies.learners.learner import Progress
 
+
 @dataclass(frozen=True)
 class ScoringConfig:
     """How to train.

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from circuits.errors import InvalidParameter
 
 
-def snapshot(modules: nn.Module, optimiser: torch.optim.Optimizer, chance: torch.Generator, epoch: int) -> dict[str, Tensor]:
+def snapshot(
+    modules: nn.Module, optimiser: torch.optim.Optimizer, chance: torch.Generator, epoch: int
+) -> dict[str, Tensor]:
     """Weights, the optimiser's moments, the state of chance and the number of epochs, by name; copies."""
     state = {f"weights.{name}": value.detach().clone() for name, value in modules.state_dict().items()}
     for number, moments in optimiser.state_dict()["state"].items():
