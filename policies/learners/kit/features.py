@@ -8,10 +8,14 @@ size.
 Pair features, by index, of user u and server e; "way" is what the server would do with the task if nobody came before:
     0 log(processor / local) · 1 log(QPU / local) · 2 whether the QPU takes it · 3 log(way / local)
     4 log(way / best other way of u) · 5 saving of the QPU over the scale of the weights, compressed by asinh
-    6 log(upload time / local time) · 7 log(processor time / local time) · 8 to 10 level 1, 2, 3 · 11 log(users a server)
-    of this level · 12 (gain - 4) / 4 · 13 server's qubits / 5000
+    6 log(upload time / local time) · 7 log(processor time / local time) · 8 to 10 level 1, 2, 3 · 11 log(users per
+    server of this level) · 12 (gain - 4) / 4 · 13 server's qubits / 5000
+and after servers announced who came (:class:`policies.learners.kit.marginals.Told`), when "way" counts them:
+    14 whether u came itself · 15 log(1 + others that came) · 16 whether another wants the QPU · 17 own saving less the
+    largest of another, compressed by asinh · 18 part of the rounds that is over
+Where device and server work at once, "way" is the better of no share and the balanced one.
 User features, by index: the nine of :mod:`policies.envs.meqc.observation`, then
-    9 log(local / scale) · 10 to 12 fraction of servers of level 1, 2, 3 · 13 log(users a server)
+    9 log(local / scale) · 10 to 12 fraction of servers of level 1, 2, 3 · 13 log(users per server)
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ import torch
 from torch import Tensor
 
 from policies.envs.meqc.baselines import Priced, priced
-from policies.envs.meqc.batch import Slots, local, remote
+from policies.envs.meqc.batch import Remote, Slots, local, remote
 from policies.envs.meqc.model import LEVELS, Model
 from policies.envs.meqc.observation import NUM_USER_FEATURES, Observation
 from policies.learners.kit.marginals import NOBODY, Told, joined
@@ -41,7 +45,7 @@ class Features:
     Attributes:
         pair: (B, U, E, 14), or 19 with what servers announced.   way: log of feature 3, not cut off, (B, U, E).   user: (B, U, 14).
         known: prices behind them.
-        alone: share with which device and processor would end together if nobody else used the channel, (B, U, E).
+        balanced: share with which device and processor would end together, (B, U, E).
         slots: what the agents know of their slots.
     """
 
@@ -49,7 +53,7 @@ class Features:
     way: Tensor
     user: Tensor
     known: Priced
-    alone: Tensor
+    balanced: Tensor
     slots: Slots
 
 
@@ -94,10 +98,13 @@ def features(model: Model, seen: Observation, told: Told | None = None) -> Featu
     home, unit = known.local.unsqueeze(-1), scale(slots).unsqueeze(-1)
     num_users, num_servers = known.cpu.shape[1:]
     rival = torch.full_like(known.cpu, NOBODY) if told is None else told.rival
-    way, saving = joined(known, rival), (known.cpu - known.qpu) / unit
+    crowd = 1.0 if told is None or model.bandwidth == "full" else 1.0 + told.others
+    share, together = _balanced(model, slots, there, crowd)
+    way = joined(known, rival) if model.overlap == "sum" else together
+    saving = (known.cpu - known.qpu) / unit
     levels = torch.stack([slots.level == level for level in LEVELS], dim=-1).to(way.dtype)  # (B, E, 3)
     of_level = levels.sum(1)  # (B, 3)
-    crowd = torch.log(num_users / (levels * of_level.unsqueeze(1)).sum(-1).clamp(min=1.0))  # (B, E)
+    wanted_by = torch.log(num_users / (levels * of_level.unsqueeze(1)).sum(-1).clamp(min=1.0))  # (B, E)
     pair = [
         _log(known.cpu / home),
         _log(known.qpu / home),
@@ -108,7 +115,7 @@ def features(model: Model, seen: Observation, told: Told | None = None) -> Featu
         _log(there.upload_s / local_s),
         _log(there.cpu_s / local_s).expand_as(way),
         *levels.unsqueeze(1).expand(-1, num_users, -1, -1).unbind(-1),
-        crowd.unsqueeze(1).expand_as(way),
+        wanted_by.unsqueeze(1).expand_as(way),
         seen.pair[..., 0],
         seen.pair[..., 2],
     ]
@@ -121,15 +128,28 @@ def features(model: Model, seen: Observation, told: Told | None = None) -> Featu
         torch.full_like(known.local, num_users / num_servers).log(),
     ]
     user = torch.cat([seen.user, torch.stack([_log(known.local / unit[..., 0]), *shared], dim=-1)], dim=-1)
-    remote_s = there.upload_s + there.cpu_s
     return Features(
         torch.stack([each.to(way.dtype) for each in pair], dim=-1),
         torch.log((way / home).clamp(min=1e-12)),
         user,
         known,
-        remote_s / (remote_s + local_s),
+        share,
         slots,
     )
+
+
+def _balanced(model: Model, slots: Slots, there: Remote, crowd: Tensor | float) -> tuple[Tensor, Tensor]:
+    """Share with which device and server's processor end together, and the cost of the better of it and of no share.
+
+    Args:
+        crowd: how many users send to the server.
+    """
+    local_s, local_j = (whole.unsqueeze(-1) for whole in local(model, slots))
+    delay, energy = slots.delay_weight.unsqueeze(-1), slots.energy_weight.unsqueeze(-1)
+    remote_s, remote_j = there.upload_s * crowd + there.cpu_s, there.upload_j * crowd + there.cpu_j
+    share = remote_s / (remote_s + local_s)
+    together = delay * share * local_s + energy * (share * local_j + (1.0 - share) * remote_j)
+    return share, torch.minimum(together, delay * remote_s + energy * remote_j)
 
 
 def _compressed(savings: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from policies.envs.meqc.batch import Action
 from policies.envs.meqc.model import Model
 from policies.envs.meqc.observation import Observation
 from policies.learners.kit.features import NUM_PAIR, NUM_TOLD, NUM_USER, Features, features, slots_of
-from policies.learners.kit.marginals import Told, told
+from policies.learners.kit.marginals import told
 
 FIRST_SHARPNESS = 4.0
 """Scores begin as -4 log(cost): a way that costs twice as much is tried one sixteenth as often (ours)."""
@@ -91,7 +91,7 @@ class Scorer(nn.Module):
         """Shares: none in a linear model, else about those with which device and server end together."""
         if self.model.is_linear:
             return torch.zeros_like(share)
-        return torch.sigmoid(share + torch.logit(known.alone, eps=1e-6))
+        return torch.sigmoid(share + torch.logit(known.balanced, eps=1e-6))
 
     def rehearsed(self, seen: Observation, chance: torch.Generator | None = None) -> Iterator[Turn]:
         """Every round of requests, and what is done after them."""
