@@ -1,14 +1,14 @@
 """Learned policies of MEQC-v1 beside rules and the optimum, on slots that no training has seen.
 
-    python examples/benchmarks/meqc_learners.py [--seeds 1,2,3] [--learners scoring,bidding,mappo,dagger] [--mode calibrated]
-        [--quick]
+    python examples/benchmarks/meqc_learners.py [--seeds 1,2,3] [--learners scoring,bidding,mappo,dagger]
+        [--mode calibrated] [--quick]
 
 Every learner is trained once a seed, at U = E = 10 with weights drawn anew for each slot, and the one policy that comes
 of it is asked at all sizes and weights. Rows are cells: a policy, a seed, a size and a pair of weights, over the same
 slots for everybody (world seed 1000000 + U; training seeds are below 1000000, and what was tuned was tuned on seed
 500000). The reference is the exact optimum at U = 10; above, a certified lower bound on it, less than 0.15 % below at
-U = 20 and 30, so that distances are overstated by at most so much; in `physical` the best that a descent knows. Intervals
-are of the ratio of means over slots, 95 %. A second table holds the curves, on slots of the tuning seed.
+U = 20 and 30, so that distances are overstated by at most so much; in `physical` the best that a descent knows.
+Intervals are of the ratio of means over slots, 95 %. A second table holds the curves, on slots of the tuning seed.
 
 Cells that are in the table already are not done again: it may be interrupted, and run again with more seeds. Learned on
 one thread; `train_s` is wall time with whatever else the machine did.
@@ -48,15 +48,30 @@ SLOWEST_AT = {"greedy": 20}
 HELD_OUT, TUNING = 1_000_000, 500_000
 SEED_OF_RULES = 0
 MOST_PAIRS = 200_000
-COLUMNS = (
-    "mode policy learned seed users delay_weight energy_weight slots cost reference reference_cost above_percent "
-    "above_low above_high normalised train_slots train_s"
-).split()
-CURVE = "mode policy seed epoch train_slots train_s above_percent".split()
+COLUMNS = [
+    "mode",
+    "policy",
+    "learned",
+    "seed",
+    "users",
+    "delay_weight",
+    "energy_weight",
+    "slots",
+    "cost",
+    "reference",
+    "reference_cost",
+    "above_percent",
+    "above_low",
+    "above_high",
+    "normalised",
+    "train_slots",
+    "train_s",
+]
+CURVE = ["mode", "policy", "seed", "epoch", "train_slots", "train_s", "above_percent"]
 Row = dict[str, Any]
 
 
-def table(name: str, columns: list[str], folder: Path) -> list[Row]:
+def table(name: str, folder: Path) -> list[Row]:
     """Rows of an earlier run."""
     path = folder / f"{name}.csv"
     if not path.exists():
@@ -139,13 +154,9 @@ class Cells:
                 cost = cost_of(policy, self.model, slots)
                 percent, low, high = above(cost, best)
                 score = (home.mean() - cost.mean()) / (home.mean() - best.mean())
-                found.append(
-                    head
-                    | dict(users=users, delay_weight=weights[0], energy_weight=weights[1], slots=len(cost))
-                    | dict(cost=f"{cost.mean():.4f}", reference=kind, reference_cost=f"{best.mean():.4f}")
-                    | dict(above_percent=f"{percent:.3f}", above_low=f"{low:.3f}", above_high=f"{high:.3f}")
-                    | dict(normalised=f"{score:.4f}")
-                )
+                values = (users, *weights, len(cost), f"{cost.mean():.4f}", kind, f"{best.mean():.4f}")
+                figures = (f"{percent:.3f}", f"{low:.3f}", f"{high:.3f}", f"{score:.4f}")
+                found.append(head | dict(zip(COLUMNS[4:15], (*values, *figures), strict=True)))
         return found
 
 
@@ -165,10 +176,8 @@ def trained(name: str, seed: int, model: Model, quick: bool, tuning: tuple[Slots
         progress = learner.epoch()
         spent_s += time.perf_counter() - began
         percent = above(cost_of(learner.actor(), model, tuning[0]), tuning[1])[0]
-        curve.append(
-            dict(mode=model.mode, policy=name, seed=seed, epoch=epoch + 1, train_slots=progress.slots)
-            | dict(train_s=f"{spent_s:.2f}", above_percent=f"{percent:.3f}")
-        )
+        row = (model.mode, name, seed, epoch + 1, progress.slots, f"{spent_s:.2f}", f"{percent:.3f}")
+        curve.append(dict(zip(CURVE, row, strict=True)))
         print(f"\r{name} seed {seed}: epoch {epoch + 1} of {config.epochs}, {percent:.2f} % above", end="", flush=True)
     print()
     return learner.actor(), curve
@@ -187,10 +196,10 @@ def main() -> None:
     model, folder = MODES[args.mode], args.folder / "quick" if args.quick else args.folder
     sizes = {10: 16, 20: 4} if args.quick else SIZES if model.is_linear else {10: 500}
     cells = Cells(model, sizes)
-    rows, curves = table("meqc_learners", COLUMNS, folder), table("meqc_learners_curves", CURVE, folder)
+    rows, curves = table("meqc_learners", folder), table("meqc_learners_curves", folder)
     done = {(row["mode"], row["policy"], row["learned"], str(row["seed"])) for row in rows}
     for name in RULES:
-        head = dict(mode=args.mode, policy=name, learned="no", seed="", train_slots="", train_s="")
+        head = {"mode": args.mode, "policy": name, "learned": "no", "seed": "", "train_slots": "", "train_s": ""}
         if (args.mode, name, "no", "") not in done:
             rows += cells.rows(head, BASELINES[name], SLOWEST_AT.get(name, 10**9))
             print(f"{name}: done", flush=True)
@@ -202,7 +211,7 @@ def main() -> None:
             if (args.mode, name, "yes", seed) in done:
                 continue
             actor, curve = trained(name, int(seed), model, args.quick, tuning)
-            head = dict(mode=args.mode, policy=name, learned="yes", seed=int(seed))
+            head = {"mode": args.mode, "policy": name, "learned": "yes", "seed": int(seed)}
             rows += cells.rows(head | {key: curve[-1][key] for key in ("train_slots", "train_s")}, actor)
             curves += curve
             write("meqc_learners", COLUMNS, rows, folder)

@@ -1,15 +1,15 @@
 """The scoring policy with rounds of requests before it acts: what a little talk between agents is worth.
 
-Source: ours, in the manner of Bertsekas's auction (Annals of Operations Research 14, 1988) with what to ask for learned.
+Source: ours, in the manner of Bertsekas's auction (Annals of Operations Research 14, 1988), what to ask for learned.
 The protocol, at most three times before users act:
 
-    each user      sends one server, or none, one request: the number by which its QPU would be cheaper for the user
+    each user      sends one server, or none, one request: by how much its QPU would be cheaper for the user
     each server    tells all users the two largest of these savings, who has the largest, and how many users asked
 
 A round is U short messages and E broadcasts of four numbers. Requests bind nobody; nobody learns of another's task,
-channels or costs. The same network asks in every round and acts after the last: what was announced is part of what it
-sees (:class:`policies.learners.kit.marginals.Told`). It is trained as :mod:`policies.learners.scoring`, each round as if
-it were the last.
+channels or costs. The same network asks in every round and acts after the last: what was announced is part of what
+it sees (:class:`policies.learners.kit.marginals.Told`). It is trained as in :mod:`policies.learners.scoring`, each
+round as if it were the last: what a request does to later rounds is not credited to it.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ LEAST_SURENESS = 2.0
 """Beta densities of shares have one peak."""
 
 
-class Critic(nn.Module):
+class Critic(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
     """Value of every user's slot from what all users see: (B, U)."""
 
     def __init__(self, width: int) -> None:
@@ -134,10 +134,10 @@ class Mappo:
                 figures.append(losses.detach())
         return torch.cat([cost.reshape(1), torch.stack(figures).mean(0)])
 
-    @torch.no_grad()
     def _play(self) -> tuple[Played, Tensor]:
         slots = drawn(self.setting, self.chance, self.config.slots)
-        play = self.actor()(features(self.setting.model, observe(slots)))
+        with torch.no_grad():
+            play = self.actor()(features(self.setting.model, observe(slots)))
         choices = chosen(play.logits, self.chance)
         kept = play.kept if self.setting.model.is_linear else _drawn_shares(play, self.chance)
         action = play.action(choices, kept)

@@ -10,8 +10,8 @@ which needs no critic and no sampled advantage: the model is known, and in a lin
 (:mod:`policies.learners.kit.marginals`). Where shares are continuous, the gradient goes through the cost to the share.
 
 Slots are independent in ``MEQC-v1``, so that nothing is gained by looking ahead: the discount is 0. Costs are measured
-by what a task costs at home under the slot's weights, so that all weights count alike. What is learned is decentralised:
-each user acts by its own observation, from which it prices its ways by the model.
+by what a task costs at home under the slot's weights, so that all weights count alike. What is learned is
+decentralised: each user acts by its own observation, from which it prices its ways by the model.
 """
 
 from __future__ import annotations

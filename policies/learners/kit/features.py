@@ -43,7 +43,8 @@ class Features:
     """What a network sees.
 
     Attributes:
-        pair: (B, U, E, 14), or 19 with what servers announced.   way: log of feature 3, not cut off, (B, U, E).   user: (B, U, 14).
+        pair: (B, U, E, 14), or 19 with what servers announced.   user: (B, U, 14).
+        way: logarithm of feature 3 before it is cut off, (B, U, E).
         known: prices behind them.
         balanced: share with which device and processor would end together, (B, U, E).
         slots: what the agents know of their slots.

@@ -1,4 +1,4 @@
-"""What every choice of every user would add to the cost of all, the others doing what they do; and what servers can say.
+"""What every choice of every user would add to the cost of all, and what servers can say of it.
 
 Source: ours; the exact form of what COMA (Foerster et al., AAAI 2018) estimates. In a linear model where a server lets
 in whom it saves most, it follows from the two largest savings at every server; elsewhere each choice is settled.

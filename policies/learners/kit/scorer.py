@@ -54,7 +54,7 @@ class Turn:
     action: Action
 
 
-class Scorer(nn.Module):
+class Scorer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
     """Scores of all users of many slots.
 
     Args:
@@ -104,10 +104,10 @@ class Scorer(nn.Module):
             if self.rounds:
                 said = told(known.known, action, (done + 1) / self.rounds)
 
-    @torch.no_grad()
     def act(self, observation: Observation, chance: torch.Generator | None = None) -> Action:
         """The best choice of each user, or one drawn, after the rounds of requests."""
-        *_, last = self.rehearsed(observation, chance)
+        with torch.no_grad():
+            *_, last = self.rehearsed(observation, chance)
         return last.action
 
 

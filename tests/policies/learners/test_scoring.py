@@ -18,7 +18,6 @@ from policies.envs.meqc.model import MODES  # noqa: E402
 from policies.envs.meqc.observation import Observation, observe  # noqa: E402
 from policies.envs.meqc.world import Setting  # noqa: E402
 from policies.learners import LEARNERS  # noqa: E402
-from policies.learners.bidding import Bidding, BiddingConfig  # noqa: E402
 from policies.learners.kit.draws import drawn  # noqa: E402
 from policies.learners.kit.scorer import Scorer  # noqa: E402
 from policies.learners.scoring import Scoring, ScoringConfig  # noqa: E402
@@ -147,10 +146,12 @@ def test_drawn_weights_reach_their_ends_and_fixed_ones_stay() -> None:
     assert (drawn(Setting(delay_weight=0.2), chance, 3).delay_weight == 0.2).all()
 
 
-def test_a_few_steps_teach_agents_to_talk() -> None:
-    trained = Bidding(BiddingConfig(width=16, slots=32, epochs=2), Setting(weights="drawn"), seed=1)
-    world = slots(300, 10, 10, seed=5)
+@pytest.mark.parametrize("rounds", [0, 1])
+def test_a_few_steps_mend_a_spoiled_network(rounds: int) -> None:
+    config = ScoringConfig(width=16, slots=32, updates=25, rounds=rounds, learning_rate=1e-2)
+    trained, world = Scoring(config, Setting(users=4, servers=4, weights="drawn"), 1), slots(300, 4, 4, seed=5)
+    trained.scorer.load_state_dict(scorer(rounds=rounds).state_dict())
+    torch.nn.init.constant_(trained.scorer.sharpness, -5.0)  # costs hardly count
     began = mean_cost(trained.actor(), world)
-    for _ in range(2):
-        trained.epoch()
-    assert mean_cost(trained.actor(), world) < 0.99 * began
+    trained.epoch()
+    assert mean_cost(trained.actor(), world) < 0.7 * began
