@@ -168,7 +168,7 @@ def trained(name: str, seed: int, model: Model, quick: bool, tuning: tuple[Slots
     if quick:
         config = replace(config, epochs=2, **({"labelled": 64} if name == "dagger" else {}))
     elif not model.is_linear:
-        config = replace(config, slots=32 if name == "scoring" else 16, epochs=20)
+        config = replace(config, slots=32, epochs=25)
     setting = Setting(TRAIN_SIZE, TRAIN_SIZE, weights="drawn", reward=REWARD.get(name, "global"), model=model)
     learner, spent_s, curve = learner_type(config, setting, seed), 0.0, []
     for epoch in range(config.epochs):
@@ -194,7 +194,7 @@ def main() -> None:
     args = asked.parse_args()
     torch.set_num_threads(1)
     model, folder = MODES[args.mode], args.folder / "quick" if args.quick else args.folder
-    sizes = {10: 16, 20: 4} if args.quick else SIZES if model.is_linear else {10: 500}
+    sizes = {10: 16, 20: 4} if args.quick else SIZES if model.is_linear else {10: 200}
     cells = Cells(model, sizes)
     rows, curves = table("meqc_learners", folder), table("meqc_learners_curves", folder)
     done = {(row["mode"], row["policy"], row["learned"], str(row["seed"])) for row in rows}
