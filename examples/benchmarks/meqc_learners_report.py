@@ -93,7 +93,7 @@ def draw(found: dict[Cell, list[float]], curves: Sequence[Row], weights: Sequenc
             middle.bar(
                 at, [fmean(here[name, TRAINED_AT, weight]) for weight in weights], width, color=tones[name], label=name
             )
-            sizes = sorted((int(cell[1]) for cell in here if cell[0] == name and cell[2] == "0.5"))
+            sizes = sorted(int(cell[1]) for cell in here if cell[0] == name and cell[2] == "0.5")
             height = [fmean(here[name, str(size), "0.5"]) for size in sizes]
             right.plot(sizes, height, "o-", color=tones[name], lw=1.4, ms=4)
         middle.set_xticks(range(len(weights)), [f"{weight}, {1 - float(weight):.1f}" for weight in weights])

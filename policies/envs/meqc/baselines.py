@@ -105,48 +105,59 @@ def selfish(model: Model, slots: Slots, chance: torch.Generator) -> Action:
     return Action(servers, (known.local <= cost).to(slots.gain.dtype))
 
 
-def bidding(model: Model, slots: Slots, chance: torch.Generator, *, rounds: int = 3) -> Action:
-    """Rounds of sealed bids for the QPUs; who has none takes the cheapest way that is open to it.
+@dataclass(frozen=True)
+class Held:
+    """What servers announce of their QPUs, (B, E) each.
 
-    Who has none bids for the QPU where it gains most over the highest bid so far, and bids all that it would gain over
-    what is open to it now; servers announce highest bids, who made them and what these users save. Knows: its own
-    observation and what servers announced (ours). With so few rounds whole gains are better bids than those that leave
-    as much as the second best would (Bertsekas, Annals of Operations Research 14, 1988).
+    Attributes:
+        by: the user who holds it, -1 for nobody.   worth: its place in eq. (13b)'s queue, the largest first.
+        saving: what the holder would lose without it; 0 where there is none.
+    """
+
+    by: Tensor
+    worth: Tensor
+    saving: Tensor
+
+
+def bidding(model: Model, slots: Slots, chance: torch.Generator, *, rounds: int = 3) -> Action:
+    """Rounds of requests for the QPUs, after which everybody takes its cheapest way (ours).
+
+    A round is one message from each user who wants a QPU and one announcement from each server. A user asks the server
+    that would put it before the holder, if what it would pay there and what the holder would lose are less than its
+    other ways; a server keeps whom eq. (13b) would admit until a better one comes, and announces whom and its saving
+    (deferred acceptance: Gale and Shapley, American Mathematical Monthly 69, 1962). Who has none in the end acts by the
+    last announcement: on a processor behind a holder, or on a QPU where it would come first. Knows: its own observation
+    and what servers announced.
     """
     known = priced(model, slots)
     num_slots, num_users, num_servers = slots.shape
-    device = known.cpu.device
-    users, places = torch.arange(num_users, device=device), torch.arange(num_servers, device=device)
-    price = torch.zeros(num_slots, num_servers, dtype=known.cpu.dtype, device=device)
-    holder = torch.full((num_slots, num_servers), -1, dtype=torch.long, device=device)
+    saving, users = known.cpu - known.qpu, torch.arange(num_users, device=known.cpu.device)
+    worth = saving if model.qpu_admission == "max_saving" else -users[:, None].expand_as(saving).to(saving.dtype)
+    nothing = saving.new_zeros(num_slots, num_servers)
+    held = Held(torch.full_like(nothing, -1, dtype=torch.long), nothing + float("-inf"), nothing)
     for _ in range(rounds):
-        holds = (holder.unsqueeze(1) == users[:, None]).any(-1)
-        otherwise = torch.minimum(known.local, _open_cpu(model, known, holder).amin(-1))
-        gain = torch.where(known.takes, otherwise.unsqueeze(-1) - known.qpu, float("-inf"))
-        best, wanted = (gain - price.unsqueeze(1)).max(-1)
-        bids = (wanted.unsqueeze(-1) == places) & ((best > 0) & ~holds).unsqueeze(-1)
-        highest, winner = torch.where(bids, gain, float("-inf")).max(1)
-        sold = highest > float("-inf")
-        price, holder = torch.where(sold, highest, price), torch.where(sold, winner, holder)
-    mine = holder.unsqueeze(1) == users[:, None]  # (B, U, E)
-    way = torch.where(mine, known.qpu, _open_cpu(model, known, holder))
-    cost, servers = torch.where(mine.any(-1, keepdim=True) & ~mine, float("inf"), way).min(-1)
+        ahead, way = _ways(known, worth, held)
+        cost, wanted = way.min(-1)
+        at = (
+            (wanted.unsqueeze(-1) == torch.arange(num_servers, device=saving.device))
+            & ahead
+            & (cost < known.local).unsqueeze(-1)
+        )
+        best, who = torch.where(at, worth, float("-inf")).max(1)
+        new = best > held.worth
+        its = saving.gather(1, who.unsqueeze(1)).squeeze(1)
+        held = Held(*(torch.where(new, *each) for each in ((who, held.by), (best, held.worth), (its, held.saving))))
+    cost, servers = _ways(known, worth, held)[1].min(-1)
     return Action(servers, (known.local <= cost).to(slots.gain.dtype))
 
 
-def _open_cpu(model: Model, known: Priced, holder: Tensor) -> Tensor:
-    """Costs of the processors that each user can have, infinite where a QPU would take it, (B, U, E).
-
-    Args:
-        holder: the user that has each QPU, or -1, (B, E); processors behind a holder are open to those it precedes.
-    """
-    if model.qpu_admission == "max_saving":
-        saving = known.cpu - known.qpu
-        behind = saving < saving.gather(1, holder.clamp(min=0).unsqueeze(1))
-    else:
-        behind = torch.arange(known.cpu.shape[1], device=holder.device)[:, None] > holder.unsqueeze(1)
-    held = (holder >= 0).unsqueeze(1)
-    return torch.where(~known.takes | (held & behind), known.cpu, float("inf"))
+def _ways(known: Priced, worth: Tensor, held: Held) -> tuple[Tensor, Tensor]:
+    """Where users would come before the holder, and what every server would cost them and the holder: (B, U, E)."""
+    mine = held.by.unsqueeze(1) == torch.arange(worth.shape[1], device=worth.device)[:, None]
+    ahead = known.takes & (worth > held.worth.unsqueeze(1))
+    way = torch.where(ahead, known.qpu + held.saving.unsqueeze(1), known.cpu)
+    stays = torch.where(mine.any(-1, keepdim=True), float("inf"), way)  # who holds one, asks nobody else
+    return ahead, torch.where(mine, known.qpu, stays)
 
 
 BASELINES: dict[str, Callable[[Model, Slots, torch.Generator], Action]] = {
