@@ -187,7 +187,7 @@ def main() -> None:
     """Do what the table lacks."""
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--seeds", default="1,2,3")
-    asked.add_argument("--learners", default="scoring,bidding,mappo,dagger")
+    asked.add_argument("--learners", default="scoring,bidding,mappo,dagger", help="empty: only rules")
     asked.add_argument("--mode", default="calibrated", choices=list(MODES))
     asked.add_argument("--quick", action="store_true", help="a minute, into a folder of its own")
     asked.add_argument("--folder", type=Path, default=RESULTS)
@@ -207,7 +207,7 @@ def main() -> None:
     slots = slots_at(TRAIN_SIZE, (0.5, 0.5), 16 if args.quick else 400 if model.is_linear else 100, TUNING)
     tuning = slots, reference(model, slots)[1]
     for seed in args.seeds.split(","):
-        for name in args.learners.split(","):
+        for name in filter(None, args.learners.split(",")):
             if (args.mode, name, "yes", seed) in done:
                 continue
             actor, curve = trained(name, int(seed), model, args.quick, tuning)

@@ -8,8 +8,8 @@ learned by its squared error where shares are continuous.
 
 The optimum is a joint plan and its imitation is not the best decentralised policy: an agent that copies how often a
 server's processor was free to it is now and then forced onto a quantum computer that costs fifty times as much. With
-``loss = "costs"`` the expert tells what each choice would have cost beside its plan (Ross and Bagnell, "AggreVaTe",
-2014), which weighs mistakes by what they cost.
+``loss = "costs"`` the expert tells what each choice would have cost beside its plan (Ross and Bagnell, "Reinforcement
+and imitation learning via interactive no-regret learning", 2014), which weighs mistakes by what they cost.
 """
 
 from __future__ import annotations
