@@ -31,6 +31,7 @@ from policies.envs.meqc.world import Setting
 from policies.learners.kit.draws import drawn, seeded
 from policies.learners.kit.features import features, scale
 from policies.learners.kit.marginals import marginals
+from policies.learners.kit.schedule import slow_down
 from policies.learners.kit.scorer import Play, Scorer, chosen
 from policies.learners.kit.snapshot import resume, snapshot
 from policies.learners.learner import Progress
@@ -58,10 +59,6 @@ class DaggerConfig:
         validate(self)
 
 
-LEAST_STEP = 1e-2
-"""The step size falls to this part of the first."""
-
-
 class Dagger:
     """Trains a :class:`Scorer` on solved slots."""
 
@@ -80,9 +77,7 @@ class Dagger:
         """A number of steps on solved slots; the first epoch solves them."""
         if self.plans is None:
             self.plans = solved(self.setting.model, self.examples)
-        left = max(LEAST_STEP, 1.0 - self.epochs / self.config.epochs)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * left
+        slow_down(self.optimiser, self.config.learning_rate, self.epochs, self.config.epochs)
         means = torch.stack([self._update(self.plans) for _ in range(self.config.updates)]).mean(0).tolist()
         self.epochs += 1
         return Progress(self.epochs, self.config.labelled, means[0], {"loss": means[1], "agreement": means[2]})

@@ -23,6 +23,7 @@ from policies.envs.meqc.observation import observe
 from policies.envs.meqc.world import Setting, rewards
 from policies.learners.kit.draws import drawn, seeded
 from policies.learners.kit.features import NUM_PAIR, NUM_USER, Features, features, scale
+from policies.learners.kit.schedule import slow_down
 from policies.learners.kit.scorer import Play, Scorer, chosen
 from policies.learners.kit.snapshot import resume, snapshot
 from policies.learners.learner import Progress
@@ -51,8 +52,6 @@ class MappoConfig:
         validate(self)
 
 
-LEAST_STEP = 1e-2
-"""The step size falls to this part of the first."""
 LARGEST_GRADIENT = 1.0
 BEND = 5.0
 """Rewards r are learned as asinh(5 r) / 5."""
@@ -109,9 +108,7 @@ class Mappo:
 
     def epoch(self) -> Progress:
         """Play and learn, a number of times."""
-        left = max(0.0, 1.0 - self.epochs / self.config.epochs)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * max(left, LEAST_STEP)
+        left = slow_down(self.optimiser, self.config.learning_rate, self.epochs, self.config.epochs)
         means = torch.stack([self._update(left) for _ in range(self.config.updates)]).mean(0).tolist()
         self.epochs += 1
         slots = self.epochs * self.config.updates * self.config.slots

@@ -29,6 +29,7 @@ from policies.envs.meqc.world import Setting
 from policies.learners.kit.draws import drawn, seeded
 from policies.learners.kit.features import scale
 from policies.learners.kit.marginals import marginals
+from policies.learners.kit.schedule import slow_down
 from policies.learners.kit.scorer import Scorer, Turn
 from policies.learners.kit.snapshot import resume, snapshot
 from policies.learners.learner import Progress
@@ -56,8 +57,6 @@ class ScoringConfig:
         validate(self)
 
 
-LEAST_STEP = 1e-2
-"""The step size falls to this part of the first."""
 LARGEST_GRADIENT = 1.0
 
 
@@ -75,9 +74,7 @@ class Scoring:
 
     def epoch(self) -> Progress:
         """A number of steps, each on fresh slots."""
-        left = max(0.0, 1.0 - self.epochs / self.config.epochs)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * max(left, LEAST_STEP)
+        left = slow_down(self.optimiser, self.config.learning_rate, self.epochs, self.config.epochs)
         means = torch.stack([self._update(left) for _ in range(self.config.updates)]).mean(0).tolist()
         self.epochs += 1
         slots = self.epochs * self.config.updates * self.config.slots

@@ -47,7 +47,6 @@ class Features:
         way: logarithm of feature 3 before it is cut off, (B, U, E).
         known: prices behind them.
         balanced: share with which device and processor would end together, (B, U, E).
-        slots: what the agents know of their slots.
     """
 
     pair: Tensor
@@ -55,7 +54,6 @@ class Features:
     user: Tensor
     known: Priced
     balanced: Tensor
-    slots: Slots
 
 
 def slots_of(seen: Observation) -> Slots:
@@ -135,7 +133,6 @@ def features(model: Model, seen: Observation, told: Told | None = None) -> Featu
         user,
         known,
         share,
-        slots,
     )
 
 
