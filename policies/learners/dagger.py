@@ -15,6 +15,7 @@ and imitation learning via interactive no-regret learning", 2014), which weighs 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, fields
 
 import torch
@@ -67,11 +68,15 @@ class Dagger:
     def __init__(self, config: DaggerConfig, setting: Setting, seed: int) -> None:
         self.config, self.setting = config, setting
         self.chance = torch.Generator().manual_seed(seed)
-        self.examples = drawn(setting, torch.Generator().manual_seed(seed), config.labelled)
+        self.seed, self.examples = seed, self._drawn(seed)
         self.plans: Action | None = None
         self.scorer = seeded(seed, lambda: Scorer(setting.model, config.width))
         self.optimiser = torch.optim.Adam(self.scorer.parameters(), lr=config.learning_rate)
         self.epochs = 0
+
+    def _drawn(self, seed: int) -> Slots:
+        """The slots that the expert solves."""
+        return drawn(self.setting, torch.Generator().manual_seed(seed), self.config.labelled)
 
     def epoch(self) -> Progress:
         """A number of steps on solved slots; the first epoch solves them."""
@@ -85,7 +90,7 @@ class Dagger:
     def _update(self, plans: Action) -> Tensor:
         """One step; mean cost of what the policy would do, loss, and how often it does what the expert did."""
         picked = torch.randint(self.config.labelled, (self.config.slots,), generator=self.chance)
-        slots = Slots(**{item.name: getattr(self.examples, item.name)[picked] for item in fields(Slots)})
+        slots = self.examples.at(picked)
         plan = Action(plans.servers[picked], plans.shares[picked])
         play = self.scorer(features(self.setting.model, observe(slots)))
         label = torch.where(plan.shares < 1.0, plan.servers + 1, 0)
@@ -104,16 +109,19 @@ class Dagger:
 
     def actor(self) -> Scorer:
         """What has been learned so far."""
-        return self.scorer
+        return deepcopy(self.scorer)
 
     def state(self) -> dict[str, Tensor]:
-        """Weights, optimiser, chance, epochs and the expert's plans."""
+        """Weights, optimiser, chance, epochs, the seed of the solved slots and the expert's plans for them."""
         plans = {} if self.plans is None else {"servers": self.plans.servers, "shares": self.plans.shares}
-        return snapshot(self.scorer, self.optimiser, self.chance, self.epochs) | plans
+        kept = snapshot(self.scorer, self.optimiser, self.chance, self.epochs)
+        return kept | plans | {"seed": torch.tensor(self.seed)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from :meth:`state`."""
         self.epochs = resume(state, self.scorer, self.optimiser, self.chance)
+        self.seed = int(state["seed"])
+        self.examples = self._drawn(self.seed)
         self.plans = Action(state["servers"], state["shares"]) if "servers" in state else None
 
 
@@ -134,4 +142,4 @@ def solved(model: Model, slots: Slots) -> Action:
 
 def instance_of(slots: Slots, number: int) -> Instance:
     """One slot of a batch."""
-    return Instance(**{item.name: getattr(slots, item.name)[number].double().numpy() for item in fields(Slots)})
+    return Instance(**{item.name: getattr(slots, item.name)[number].double().numpy() for item in fields(Instance)})

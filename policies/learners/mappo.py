@@ -12,7 +12,8 @@ It knows no more of the model than what its features are made of: costs are samp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from copy import deepcopy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -88,8 +89,9 @@ class Played:
 
     def part(self, index: Tensor) -> Played:
         """Some of the slots."""
-        slots = Slots(**{item.name: getattr(self.slots, item.name)[index] for item in fields(Slots)})
-        return Played(slots, *(each[index] for each in (self.choices, self.shares, self.log_chance, self.reward)))
+        return Played(
+            self.slots.at(index), *(each[index] for each in (self.choices, self.shares, self.log_chance, self.reward))
+        )
 
 
 class Mappo:
@@ -171,7 +173,7 @@ class Mappo:
         """What has been learned so far."""
         actor = self.networks["actor"]
         assert isinstance(actor, Scorer)
-        return actor
+        return deepcopy(actor)
 
     def state(self) -> dict[str, Tensor]:
         """Weights, optimiser, chance and epochs."""

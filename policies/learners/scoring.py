@@ -17,6 +17,7 @@ decentralised: each user acts by its own observation, from which it prices its w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import torch
@@ -105,7 +106,7 @@ class Scoring:
 
     def actor(self) -> Scorer:
         """What has been learned so far."""
-        return self.scorer
+        return deepcopy(self.scorer)
 
     def state(self) -> dict[str, Tensor]:
         """Weights, optimiser, chance and epochs."""

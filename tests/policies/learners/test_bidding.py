@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch", reason='pip install "qorch[learn]"')
 from policies.envs.meqc.baselines import bidding, selfish  # noqa: E402
 from policies.envs.meqc.batch import Action, Slots, settle  # noqa: E402
 from policies.envs.meqc.draw import draw_slots  # noqa: E402
+from policies.envs.meqc.instance import Instance  # noqa: E402
 from policies.envs.meqc.model import MODES, Model  # noqa: E402
 from policies.envs.meqc.optimum import assignment, prices  # noqa: E402
 from policies.learners.dagger import instance_of  # noqa: E402
@@ -48,7 +49,7 @@ def test_users_in_another_order_cost_the_same_where_numbers_do_not_matter(mode: 
     turned = Slots(
         **{
             item.name: value if item.name in ("level", "qubits") else value.flip(1)
-            for item in fields(Slots)
+            for item in fields(Instance)
             for value in (getattr(world, item.name),)
         }
     )
