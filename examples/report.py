@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich import box
 from rich.table import Table
 
-from workers.compare.picture import STYLE
+from policies.pictures import STYLE
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from policies.pictures import STYLE, TONES
 from workers.compare.contest import BASELINE
-from workers.compare.picture import STYLE, TONES
 from workers.compare.report import around
 from workers.compare.standings import Mean, Score, mean
 

@@ -8,25 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from circuits.errors import DependencyNotInstalled
 from policies.arena import Ended
+from policies.pictures import TONES, picture
 from workers.compare.standings import Standing
-
-STYLE = {
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "figure.facecolor": "white",
-}
-
-TONES = (
-    *("#35618f", "#c8553d", "#5f9e78", "#d9a441", "#7b5ea7", "#3aa6a6"),
-    *("#b5739d", "#8c6d46", "#6b7683", "#a3b18a", "#1d2b3a", "#e8a87c"),
-)
 
 SMALLEST_SPAN = 0.01
 """Of the axis of fidelities: smaller differences are those of shots."""
@@ -51,23 +35,15 @@ def draw(
     Raises:
         DependencyNotInstalled: matplotlib is missing.
     """
-    try:
-        import matplotlib as mpl
-    except ModuleNotFoundError as error:
-        raise DependencyNotInstalled("a picture", "matplotlib", "plots") from error
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     colour = {one.policy: TONES[number % len(TONES)] for number, one in enumerate(found)}
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(2, 2, figsize=(13, 8.6), layout="constrained")
+    with picture(path, 2, 2, (13, 8.6)) as (figure, axes):
+        from matplotlib import colormaps
+
         figure.suptitle(title, x=0.01, ha="left", fontsize=12)
         _costs(axes[0, 0], found, colour, best, bound)
         _latencies(axes[0, 1], found, ends, colour)
-        _places(axes[1, 0], found, ends, mpl.colormaps["tab20c"])
+        _places(axes[1, 0], found, ends, colormaps["tab20c"])
         _trade(axes[1, 1], found, colour)
-        figure.savefig(path, dpi=130)
-        plt.close(figure)
 
 
 def _costs(

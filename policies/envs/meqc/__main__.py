@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,10 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from circuits.errors import CircuitError, InvalidParameter
+from circuits.errors import InvalidParameter
 from policies.envs.meqc.cost import Breakdown, evaluate
 from policies.envs.meqc.document import Case, read_cases
 from policies.envs.meqc.hardware import hardware
+from policies.words import errors_in_words
 
 MOST_BYTES = 64 * 2**20
 """Largest file that is read."""
@@ -23,16 +23,6 @@ MOST_BYTES = 64 * 2**20
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 File = Annotated[Path, typer.Argument(help='instance, or list of instances under "instances"')]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
-
-
-@contextmanager
-def errors_in_words() -> Iterator[None]:
-    """What is wrong with the input, in one line and with status 2."""
-    try:
-        yield
-    except (CircuitError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
 
 
 @app.command("evaluate")

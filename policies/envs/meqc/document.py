@@ -67,6 +67,13 @@ _TRANSLATED: dict[str, Callable[[Any], Any]] = {
 }
 """Keys whose values are written otherwise in a file."""
 
+_UNTRANSLATED: dict[str, Callable[[Any], Any]] = {
+    "share_bandwidth": {"full": False, "shared": True}.__getitem__,
+    "chip_f2": {"constant": False, "frequency_squared": True}.__getitem__,
+    "att_db": lambda ratio: 10.0 * math.log10(ratio),
+}
+"""The way back of :data:`_TRANSLATED`, where it is not the value itself."""
+
 _MAY_BE_ZERO = {"A_tilde_0", "q_gen", "q_hemt", "q_para"}
 _PASSED_OVER = {"id", "seed", "name", "U", "E", "eps_err", "powers_W", "expected", "optimum"}
 
@@ -137,6 +144,16 @@ def model_of(mode: object, overrides: object) -> Model:
     changed = {_MODEL[key]: _translated(key, value) for key, value in overrides.items() if key in _MODEL}
     known = {name: getattr(base, name) for name in base.__dataclass_fields__}
     return construct(Model, {**known, **changed, "cryogenics": replace(base.cryogenics, **cold)})  # type: ignore[no-any-return]
+
+
+def written_model(model: Model) -> dict[str, Any]:
+    """A reading as ``mode`` and ``overrides``, in which :func:`model_of` reads it."""
+    base = MODES[model.mode]
+    pairs = [(key, getattr(model, name), getattr(base, name)) for key, name in _MODEL.items()]
+    cold, usual = model.cryogenics, base.cryogenics
+    pairs += [(key, getattr(cold, name), getattr(usual, name)) for key, name in _CRYOGENICS.items()]
+    changed = {key: _UNTRANSLATED.get(key, lambda same: same)(value) for key, value, same in pairs if value != same}
+    return {"mode": model.mode, "overrides": changed}
 
 
 def _translated(key: str, value: Any) -> Any:

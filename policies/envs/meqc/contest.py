@@ -1,0 +1,205 @@
+"""Policies on the same slots: who plays, and what each slot costs everybody.
+
+A seed gives the same slots to all who play (:class:`policies.envs.meqc.world.World`): costs are compared slot by slot.
+Learned policies come from checkpoints; those of one learner and config that differ in seed are runs of one policy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from circuits.errors import InvalidParameter
+from circuits.parameters import short
+from policies.envs.meqc.baselines import BASELINES
+from policies.envs.meqc.batch import Action, Slots
+from policies.envs.meqc.known_optima import Tell, best_actions
+from policies.envs.meqc.observation import Observation
+from policies.envs.meqc.settings import world_type
+from policies.learners.kit import checkpoint
+from policies.learners.learner import Actor
+
+Floats = NDArray[np.float64]
+Player = Callable[[Any, torch.Generator], Action]
+"""What everybody does in a world, with chance for those who draw."""
+
+OPTIMUM = "optimum"
+NUM_WORLDS = 100
+"""Slots that are played at once. It is part of what a seed stands for: other numbers give other slots."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One world that everybody plays: its name, its setting, and the seeds and slots of each seed."""
+
+    env: str
+    setting: Any
+    seeds: tuple[int, ...]
+    num_slots: int
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """Of delay and energy."""
+        return self.setting.delay_weight, self.setting.energy_weight
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A policy that plays: one run of a rule, or several of a learner, in the cells that they were trained for.
+
+    Attributes:
+        name: what it is called.   runs: its checkpoints; none of a rule.
+    """
+
+    name: str
+    runs: tuple[checkpoint.Checkpoint, ...] = ()
+
+    def fitting(self, setting: Any) -> tuple[checkpoint.Checkpoint, ...]:
+        """Runs for a setting: those trained for just its size and weights, else those for all weights, else all."""
+
+        def shape(one: Any) -> tuple[Any, ...]:
+            return one.users, one.servers, one.delay_weight, one.energy_weight, one.weights
+
+        exactly = tuple(run for run in self.runs if shape(run.run.setting) == shape(setting))
+        every = tuple(run for run in self.runs if run.run.setting.weights == "drawn")
+        return exactly or every or self.runs
+
+
+def entrants(words: Sequence[str]) -> list[Entrant]:
+    """Who plays: names of rules, ``optimum``, and folders of checkpoints, of runs, or of several runs.
+
+    ``NAME=FOLDER`` calls the runs of a folder so; else they are called after their learner.
+
+    Raises:
+        InvalidParameter: a word is neither a rule nor a folder with a checkpoint.
+    """
+    rules: list[Entrant] = []
+    learned: dict[tuple[str, str], list[checkpoint.Checkpoint]] = {}
+    for word in words:
+        if word in BASELINES or word == OPTIMUM:
+            rules.append(Entrant(word))
+            continue
+        name, equals, folder = word.partition("=")
+        for each in _checkpoints(Path(folder if equals else word)):
+            document = each.run.document()
+            kind = {"config": document["config"], "reward": document["setting"].get("reward")}
+            key = (name if equals else each.run.learner, "" if equals else json.dumps(kind, sort_keys=True))
+            learned.setdefault(key, []).append(each)
+    found, taken = rules, {one.name for one in rules}
+    for (wanted, _), runs in learned.items():
+        numbered = (wanted if number == 1 else f"{wanted} {number}" for number in range(1, len(learned) + 2))
+        name = next(each for each in numbered if each not in taken)
+        taken.add(name)
+        found.append(Entrant(name, tuple(runs)))
+    return found
+
+
+def _checkpoints(folder: Path) -> list[checkpoint.Checkpoint]:
+    if not folder.is_dir():
+        raise InvalidParameter(
+            f"policies: wanted {', '.join(BASELINES)}, {OPTIMUM} or a folder of a checkpoint, got {short(str(folder))}"
+        )
+    if checkpoint.exists(folder) or (folder / checkpoint.FILES[0]).exists():
+        return [checkpoint.load(folder)]
+    runs = [each for each in sorted(folder.iterdir()) if checkpoint.exists(each)]
+    if not runs:
+        raise InvalidParameter(f"policies: wanted a folder with checkpoints, got {short(str(folder))}, which has none")
+    return [checkpoint.load(each) for each in runs]
+
+
+def visited(cell: Cell, seed: int, player: Player) -> Iterator[tuple[Slots, Tensor]]:
+    """Slots and what each cost, float64 (NUM_WORLDS,), until there are enough of them."""
+    world = world_type(cell.env)(cell.setting, NUM_WORLDS, seed, dtype=torch.float64)
+    chance = torch.Generator().manual_seed(seed)
+    for _ in range(0, cell.num_slots, NUM_WORLDS):
+        slots = world.slots
+        with torch.no_grad():
+            action = player(world, chance)
+        yield slots, world.step(action).outcome.cost.sum(-1)
+
+
+def costs(cell: Cell, player: Player) -> Floats:
+    """What each slot of each seed cost all users; (num_seeds num_slots,)."""
+    each = [torch.cat([cost for _, cost in visited(cell, seed, player)])[: cell.num_slots] for seed in cell.seeds]
+    return np.asarray(torch.cat(each).numpy(), dtype=np.float64)
+
+
+def rule(cell: Cell, name: str, tell: Tell | None = None) -> Player:
+    """A baseline, or the best action that is known of every slot."""
+    model, done = cell.setting.model, [0]
+    if name != OPTIMUM:
+        return lambda world, chance: BASELINES[name](model, world.slots, chance)
+
+    def best(world: Any, _: torch.Generator) -> Action:
+        action = best_actions(model, world.slots).action
+        done[0] += NUM_WORLDS
+        if tell:
+            tell(min(done[0], cell.num_slots * len(cell.seeds)), cell.num_slots * len(cell.seeds))
+        return action
+
+    return best
+
+
+def learned(actor: Actor) -> Player:
+    """A trained actor; its networks are float32, the world's costs float64."""
+
+    def act(world: Any, _: torch.Generator) -> Action:
+        seen: Observation = world.observe()
+        action = actor.act(Observation(seen.user.float(), seen.pair.float()))
+        return Action(action.servers, action.shares.double().clamp(0.0, 1.0))
+
+    return act
+
+
+def play(cell: Cell, entrant: Entrant, tell: Tell | None = None) -> Floats | None:
+    """Costs of all of an entrant's runs, (num_runs, num_slots); None if it was not made for so many users."""
+    if not entrant.runs:
+        return costs(cell, rule(cell, entrant.name, tell))[None]
+    found = []
+    for run in entrant.fitting(cell.setting):
+        try:
+            found.append(costs(cell, learned(run.actor())))
+        except (RuntimeError, IndexError):  # layers of another width
+            trained = run.run.setting
+            if (trained.users, trained.servers) == (cell.setting.users, cell.setting.servers):
+                raise
+            return None
+    return np.stack(found)
+
+
+def lower_bound(cell: Cell) -> float:
+    """Mean of what no action goes below in each slot, where optima are only bracketed."""
+    stay = rule(cell, "local")
+    each = [
+        torch.cat([best_actions(cell.setting.model, slots).lower_bound for slots, _ in visited(cell, seed, stay)])
+        for seed in cell.seeds
+    ]
+    return float(torch.cat([one[: cell.num_slots] for one in each]).mean())
+
+
+Played = Mapping[str, Floats]
+"""Costs by policy, (num_runs, num_slots) each."""
+
+
+def contest(cell: Cell, words: Sequence[Entrant], tell: Callable[[str, int, int], object]) -> dict[str, Floats]:
+    """Everybody plays a cell; who cannot is left out.
+
+    Args:
+        tell: is told who plays, how many slots of its optima are done, and of how many.
+    """
+    found = {}
+    for entrant in words:
+        tell(entrant.name, 0, 1)
+        name = entrant.name
+        result = play(cell, entrant, lambda done, of, name=name: tell(name, done, of))  # type: ignore[misc]
+        if result is not None:
+            found[entrant.name] = result
+    return found

@@ -1,0 +1,202 @@
+"""``python -m policies.evaluate``: rules, learned policies and the optimum on the same kept-out slots.
+
+    python -m policies.evaluate --users 10,20,30 --weights 1:0,0.8:0.2,0.5:0.5,0.2:0.8 --slots 2000 --out figures
+    python -m policies.evaluate --policies local,greedy,optimum,runs/hmadrl-1 --users 10 --json
+
+Prints a table a cell and, with ``--out``, leaves ``costs.csv``, ``overall.csv``, ``costs.png`` and ``profiles.png``.
+Seeds from 1 000 000 on are those that no training may use.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from circuits.errors import InvalidParameter
+from circuits.parameters import construct
+from policies.train import KEPT_OUT
+from policies.words import errors_in_words, fitting, named, number, plain, weights_pair
+
+if TYPE_CHECKING:
+    from policies.envs.meqc.contest import Cell, Played
+    from policies.envs.meqc.scores import Overall, Row
+
+ALL = "local,random_offload,random_partition,best_channel,quantum_blind,selfish,bidding,greedy,optimum"
+MOST_SLOTS = 10_000_000
+NARROWEST = 110
+"""Columns of a table; where there are fewer, its lines are wrapped."""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    env: Annotated[str, typer.Option(help="world")] = "MEQC-v1",
+    policies: Annotated[str, typer.Option(help="rules, optimum, and [NAME=]FOLDER of checkpoints, by commas")] = ALL,
+    users: Annotated[str, typer.Option(help="mobile users, by commas")] = "10",
+    servers: Annotated[str | None, typer.Option(help="edge servers, by commas; as many as users if not said")] = None,
+    weights: Annotated[str, typer.Option(help="of delay and energy, by commas, such as 1:0,0.5:0.5")] = "0.5:0.5",
+    slots: Annotated[int, typer.Option(help="of each seed")] = 2000,
+    seeds: Annotated[str, typer.Option(help="of the slots, by commas")] = str(KEPT_OUT),
+    mode: Annotated[str, typer.Option(help="how the paper is read: literal, calibrated, physical")] = "calibrated",
+    override: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the reading, in the keys of a file")] = None,
+    world: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of what else the world has to set")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for tables and pictures")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Compare policies."""
+    with errors_in_words():
+        import torch
+
+        from policies.envs.meqc.contest import contest, entrants
+
+        torch.set_num_threads(1)
+        overrides = {name: plain(word) for name, word in named("override", override).items()}
+        sizes = _sizes(users, servers)
+        cells = cells_of(env, sizes, _pairs(weights), (mode, overrides), _seeds(seeds), slots, named("world", world))
+        playing = entrants(policies.split(","))
+        played: dict[Cell, Played] = {}
+        with told(quiet=as_json) as tell:
+            for cell in cells:
+                played[cell] = contest(cell, playing, tell)
+        _answer(played, out, as_json=as_json)
+
+
+def cells_of(
+    env: str,
+    sizes: Sequence[tuple[int, int]],
+    weights: Sequence[tuple[float, float]],
+    model: tuple[str, dict[str, Any]],
+    seeds: tuple[int, ...],
+    num_slots: int,
+    more: dict[str, str] | None = None,
+) -> list[Cell]:
+    """Every size with every pair of weights.
+
+    Raises:
+        InvalidParameter: a number is out of range; the message names it.
+    """
+    from policies.envs.meqc.contest import Cell
+    from policies.envs.meqc.document import model_of
+    from policies.envs.meqc.settings import setting_type
+
+    if not 1 <= num_slots <= MOST_SLOTS:
+        raise InvalidParameter(f"slots: wanted an integer in [1, {MOST_SLOTS}], got {num_slots}")
+    kind, read = setting_type(env), model_of(*model)
+    return [
+        Cell(
+            env,
+            construct(
+                kind,
+                {
+                    **fitting(kind, more or {}),
+                    "users": users, "servers": servers, "delay_weight": delay, "energy_weight": energy,
+                    "reward": "own", "model": read,
+                },
+            ),
+            seeds,
+            num_slots,
+        )
+        for users, servers in sizes
+        for delay, energy in weights
+    ]
+
+
+def _sizes(users: str, servers: str | None) -> list[tuple[int, int]]:
+    counts = [number("users", word, int, "an integer") for word in users.split(",")]
+    theirs = counts if servers is None else [number("servers", word, int, "an integer") for word in servers.split(",")]
+    if len(theirs) == 1:
+        theirs *= len(counts)
+    if len(theirs) != len(counts):
+        raise InvalidParameter(f"servers: wanted one number, or {len(counts)}, as many as users, got {len(theirs)}")
+    return list(zip(counts, theirs, strict=True))
+
+
+def _pairs(weights: str) -> list[tuple[float, float]]:
+    return [weights_pair(word) for word in weights.split(",")]
+
+
+def _seeds(words: str) -> tuple[int, ...]:
+    found = tuple(number("seeds", word, int, "an integer") for word in words.split(","))
+    if len(set(found)) < len(found) or not all(0 <= seed < 2**63 for seed in found):
+        raise InvalidParameter(f"seeds: wanted different integers in [0, {2**63 - 1}], got {words}")
+    return found
+
+
+@contextmanager
+def told(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Who plays and how many optima are known, on stderr."""
+    if quiet:
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=1)
+        yield lambda name, done, total: bars.update(task, description=name, completed=done, total=total)
+
+
+def _answer(played: dict[Cell, Played], out: Path | None, *, as_json: bool) -> None:
+    from policies.envs.meqc.scores import document, overall, rows_of
+
+    cells = {cell: rows_of(cell, costs) for cell, costs in played.items()}
+    rows = [row for each in cells.values() for row in each]
+    found = overall(rows)
+    if out:
+        leave(played, rows, found, out)
+    if as_json:
+        summary = [_summary(one) for one in found]
+        kept_out = all(seed >= KEPT_OUT for cell in cells for seed in cell.seeds)
+        typer.echo(json.dumps({"kept_out": kept_out, "rows": [document(row) for row in rows], "overall": summary}))
+        return
+    from rich.console import Console
+
+    from policies.envs.meqc.render import overall_table, table
+
+    console = Console()
+    console = console if console.width >= NARROWEST else Console(width=NARROWEST)
+    for cell, each in cells.items():
+        console.print(table(cell, each))
+        if any(seed < KEPT_OUT for seed in cell.seeds):
+            console.print(f"seeds below {KEPT_OUT} are for training and tuning; these figures are not kept-out ones")
+    if len(cells) > 1:
+        console.print(overall_table(found))
+
+
+def _summary(one: Overall) -> dict[str, Any]:
+    score = {"score": one.score.value, "score_low": one.score.low, "score_high": one.score.high}
+    return {
+        "policy": one.policy,
+        "num_runs": one.num_runs,
+        "num_cells": one.num_cells,
+        **score,
+        "beats": dict(one.beats),
+    }
+
+
+def leave(played: dict[Cell, Played], rows: Sequence[Row], found: Sequence[Overall], out: Path) -> None:
+    """Tables as CSV and, where the optimum played, pictures."""
+    from policies.envs.meqc.contest import OPTIMUM
+    from policies.envs.meqc.render import draw_costs, draw_profiles
+    from policies.envs.meqc.scores import write_csv
+
+    write_csv(rows, out / "costs.csv")
+    with (out / "overall.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["policy", "num_runs", "num_cells", "score", "score_low", "score_high"])
+        table.writerows([list(_summary(one).values())[:-1] for one in found])
+    if all(OPTIMUM in costs for costs in played.values()):
+        draw_costs(rows, out / "costs.png")
+        draw_profiles(played, out / "profiles.png")
+
+
+if __name__ == "__main__":
+    app()
