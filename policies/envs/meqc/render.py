@@ -10,6 +10,7 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+from policies.envs.meqc.baselines import BASELINES
 from policies.envs.meqc.contest import OPTIMUM, Cell, Played
 from policies.envs.meqc.scores import Around, Overall, Row
 from policies.learners.kit.statistics import performance_profile
@@ -31,14 +32,15 @@ def table(cell: Cell, rows: Sequence[Row]) -> Table:
     naive = rows[0].naive or "naive"
     words = f"{cell.env}, {cell.setting.model.mode}: {title(cell)}; {num_slots} paired slots"
     found = _blank(words)
-    for name in ("runs", "mean cost", f"below {naive}", "below quantum_blind", "below greedy", "above optimum", "score"):
+    compared = (naive, "quantum_blind", "greedy")
+    for name in ("runs", "mean cost", *(f"below {each}" for each in compared), "above optimum", "score"):
         found.add_column(name, justify="right")
     for row in rows:
         found.add_row(
             row.policy,
             str(row.num_runs),
             _plus_minus(row.cost, "{:.1f}"),
-            *(_percent(row.below.get(name)) for name in (naive, "quantum_blind", "greedy")),
+            *(_percent(row.below.get(name)) for name in compared),
             _plus_minus(row.above_optimum, "{:.1%}"),
             f"{row.score.value:.3f}" if row.score else "",
         )
@@ -76,7 +78,7 @@ def overall_table(found: Sequence[Overall]) -> Table:
 
 def colours(policies: Sequence[str]) -> dict[str, str]:
     """A tone for each policy, the same in all pictures of a contest."""
-    others = [name for name in dict.fromkeys(policies) if name != OPTIMUM]
+    others = [name for name in (*BASELINES, *sorted(set(policies) - {*BASELINES, OPTIMUM})) if name in policies]
     return {name: TONES[number % len(TONES)] for number, name in enumerate(others)} | {OPTIMUM: "#222222"}
 
 
@@ -119,7 +121,7 @@ def draw_profiles(played: Mapping[Cell, Played], path: Path) -> None:
     """Of every policy and distance, the share of slots that come that close to the optimum, a panel a cell."""
     cells = list(played)
     (sizes, weights), tones = _grid(cells), colours([name for each in played.values() for name in each])
-    thresholds = np.geomspace(NEAREST, 1e3, 200)
+    thresholds = np.geomspace(NEAREST, 1e2, 200)
     size = (1.6 + 3.4 * len(weights), 1.4 + 2.5 * len(sizes))
     with picture(path, len(sizes), len(weights), size, sharex=True, sharey=True) as (figure, axes):
         for cell, costs in played.items():

@@ -156,7 +156,7 @@ def save(root: Path, run: Run, learner: Learner, curve: Sequence[Progress], time
             [{"epoch": one.epoch, "slots": one.slots, "cost": one.cost, **one.figures} for one in curve]
         ),
     }
-    name = _name(held)
+    name = name_of(held)
     held[TIMES] = _table([{"epoch": one.epoch, "wall_s": wall_s} for one, wall_s in zip(curve, times_s, strict=True)])
     before = _latest(root)
     if before != name:
@@ -179,7 +179,8 @@ def _put(root: Path, name: str, held: Mapping[str, bytes]) -> None:
     pointer.replace(root / LATEST)
 
 
-def _name(held: Mapping[str, bytes]) -> str:
+def name_of(held: Mapping[str, bytes]) -> str:
+    """A checkpoint's name, from its files."""
     digest = hashlib.sha256()
     for file in FILES:
         digest.update(hashlib.sha256(held[file]).digest())
@@ -225,7 +226,7 @@ def load(path: Path) -> Checkpoint:
     latest = _latest(path)
     folder = path if latest is None else path / latest
     held = {file: _read(folder / file) for file in (*FILES, TIMES)}
-    name = _name(held)
+    name = name_of(held)
     if folder.resolve().name != name:
         raise InvalidParameter(f"{folder}: wanted {name}, which is what its files come to: it was changed or renamed")
     with _naming(folder):
