@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from circuits.errors import InvalidParameter
-from circuits.parameters import construct
-from policies.train import KEPT_OUT
-from policies.words import errors_in_words, fitting, named, number, plain, weights_pair
+from policies.train import KEPT_OUT, setting_from
+from policies.words import errors_in_words, number
 
 if TYPE_CHECKING:
     from policies.envs.meqc.contest import Cell, Played
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 ALL = "local,random_offload,random_partition,best_channel,quantum_blind,selfish,bidding,greedy,optimum"
 MOST_SLOTS = 10_000_000
-NARROWEST = 110
+NARROWEST = 120
 """Columns of a table; where there are fewer, its lines are wrapped."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -54,58 +53,20 @@ def main(
     with errors_in_words():
         import torch
 
-        from policies.envs.meqc.contest import contest, entrants
+        from policies.envs.meqc.contest import Cell, contest, entrants
 
         torch.set_num_threads(1)
-        overrides = {name: plain(word) for name, word in named("override", override).items()}
-        sizes = _sizes(users, servers)
-        cells = cells_of(env, sizes, _pairs(weights), (mode, overrides), _seeds(seeds), slots, named("world", world))
+        if not 1 <= slots <= MOST_SLOTS:
+            raise InvalidParameter(f"slots: wanted an integer in [1, {MOST_SLOTS}], got {slots}")
+        asked = [{"users": each, "servers": its, "mode": mode, "reward": "own"} for each, its in _sizes(users, servers)]
+        settings = [setting_from(env, one, pair, override, world) for one in asked for pair in weights.split(",")]
+        cells = [Cell(env, setting, _seeds(seeds), slots) for setting in settings]
         playing = entrants(policies.split(","))
         played: dict[Cell, Played] = {}
         with told(quiet=as_json) as tell:
             for cell in cells:
                 played[cell] = contest(cell, playing, tell)
         _answer(played, out, as_json=as_json)
-
-
-def cells_of(
-    env: str,
-    sizes: Sequence[tuple[int, int]],
-    weights: Sequence[tuple[float, float]],
-    model: tuple[str, dict[str, Any]],
-    seeds: tuple[int, ...],
-    num_slots: int,
-    more: dict[str, str] | None = None,
-) -> list[Cell]:
-    """Every size with every pair of weights.
-
-    Raises:
-        InvalidParameter: a number is out of range; the message names it.
-    """
-    from policies.envs.meqc.contest import Cell
-    from policies.envs.meqc.document import model_of
-    from policies.envs.meqc.settings import setting_type
-
-    if not 1 <= num_slots <= MOST_SLOTS:
-        raise InvalidParameter(f"slots: wanted an integer in [1, {MOST_SLOTS}], got {num_slots}")
-    kind, read = setting_type(env), model_of(*model)
-    return [
-        Cell(
-            env,
-            construct(
-                kind,
-                {
-                    **fitting(kind, more or {}),
-                    "users": users, "servers": servers, "delay_weight": delay, "energy_weight": energy,
-                    "reward": "own", "model": read,
-                },
-            ),
-            seeds,
-            num_slots,
-        )
-        for users, servers in sizes
-        for delay, energy in weights
-    ]
 
 
 def _sizes(users: str, servers: str | None) -> list[tuple[int, int]]:
@@ -116,10 +77,6 @@ def _sizes(users: str, servers: str | None) -> list[tuple[int, int]]:
     if len(theirs) != len(counts):
         raise InvalidParameter(f"servers: wanted one number, or {len(counts)}, as many as users, got {len(theirs)}")
     return list(zip(counts, theirs, strict=True))
-
-
-def _pairs(weights: str) -> list[tuple[float, float]]:
-    return [weights_pair(word) for word in weights.split(",")]
 
 
 def _seeds(words: str) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -27,11 +27,14 @@ from circuits.parameters import construct, domains, short
 from policies.words import errors_in_words, fitting, named, plain, weights_pair
 
 if TYPE_CHECKING:
+    from policies.envs.meqc.world import Setting
     from policies.learners.kit.checkpoint import Checkpoint, Run
     from policies.learners.learner import Progress
 
 KEPT_OUT = 1_000_000
 """Seeds from here on are those of slots that only evaluation sees."""
+
+WEIGHTS = ("delay_weight", "energy_weight")
 
 SAVE_EVERY_S = 60.0
 """What a sudden end costs at most, and one epoch."""
@@ -139,8 +142,8 @@ def main(
             return
         _check(seed, epochs)
         config = construct(kind, fitting(kind, named("set", settings)))
-        overrides = {name: plain(word) for name, word in named("override", override).items()}
-        setting = _setting(env, users, servers, weights, reward, (mode, overrides), named("world", world))
+        asked = {"users": users, "servers": servers, "reward": reward, "mode": mode}
+        setting = setting_from(env, asked, weights, override, world)
         run = Run(algo, env, seed, config, setting)
         root = out or Path("runs") / f"{algo}-{env}-{users}x{servers}-{weights.replace(':', '-')}-seed{seed}"
         before = _before(root, run, epochs, resume=resume)
@@ -159,26 +162,24 @@ def _check(seed: int, epochs: int) -> None:
         raise InvalidParameter(f"epochs: wanted an integer in [1, {10**9}], got {short(epochs)}")
 
 
-def _setting(
-    env: str,
-    users: int,
-    servers: int,
-    weights: str,
-    reward: str,
-    model: tuple[str, dict[str, Any]],
-    more: dict[str, str],
-) -> Any:
-    """The world's setting from the words of the command line."""
-    from policies.envs.meqc.document import model_of
-    from policies.envs.meqc.settings import setting_type
+def setting_from(
+    env: str, asked: dict[str, Any], weights: str, override: Sequence[str] | None, world: Sequence[str] | None
+) -> Setting:
+    """The world's setting from the words of the command line.
 
-    kind = setting_type(env)
-    pair = (
-        {} if weights == "drawn" else dict(zip(("delay_weight", "energy_weight"), weights_pair(weights), strict=True))
-    )
-    drawn = {"weights": "drawn"} if weights == "drawn" else {}
-    said = {"users": users, "servers": servers, "reward": reward, **pair, **drawn, **fitting(kind, more)}
-    return construct(kind, {**said, "model": model_of(*model)})
+    Args:
+        asked: what needs no reading.   weights: of delay and energy, or "drawn".
+        override, world: ``NAME=VALUE`` of the model and of other fields of the setting.
+    """
+    from policies.envs.meqc.settings import world_type
+    from policies.envs.meqc.world import setting_of
+
+    kind = world_type(env).setting_type
+    drawn: dict[str, Any] = {"weights": "drawn"}
+    pair = drawn if weights == "drawn" else dict(zip(WEIGHTS, weights_pair(weights), strict=True))
+    overrides = {name: plain(word) for name, word in named("override", override).items()}
+    more = fitting(kind, named("world", world))
+    return setting_of({**asked, **pair, **more, "overrides": overrides}, kind)
 
 
 def _before(root: Path, run: Run, epochs: int, *, resume: bool) -> Checkpoint | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
@@ -72,3 +73,19 @@ def make_log() -> MakeLog:
         return decisions
 
     return make
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A learner that trains in no time, by the name under which it is registered."""
+    from policies.learners import LEARNERS
+
+    monkeypatch.setitem(LEARNERS, "toy", "tests.policies.learners.toy:Toy")
+    return "toy"
+
+
+@pytest.fixture
+def optima(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of known optima that is no user's."""
+    monkeypatch.setattr("policies.envs.meqc.known_optima.user_cache_path", lambda _: tmp_path / "cache")
+    return tmp_path / "cache" / "meqc-optima"

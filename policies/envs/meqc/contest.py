@@ -24,6 +24,7 @@ from policies.envs.meqc.batch import Action, Slots
 from policies.envs.meqc.known_optima import Tell, best_actions
 from policies.envs.meqc.observation import Observation
 from policies.envs.meqc.settings import world_type
+from policies.envs.meqc.world import Setting
 from policies.learners.kit import checkpoint
 from policies.learners.learner import Actor
 
@@ -49,6 +50,12 @@ class Cell:
     def weights(self) -> tuple[float, float]:
         """Of delay and energy."""
         return self.setting.delay_weight, self.setting.energy_weight
+
+    @property
+    def num_worlds(self) -> int:
+        """Worlds side by side: so many that all of a sequential world's episodes are played to their end."""
+        episode_slots = getattr(self.setting, "episode_slots", None)
+        return NUM_WORLDS if episode_slots is None else -(-self.num_slots // episode_slots)
 
 
 @dataclass(frozen=True)
@@ -116,10 +123,10 @@ def _checkpoints(folder: Path) -> list[checkpoint.Checkpoint]:
 
 
 def visited(cell: Cell, seed: int, player: Player) -> Iterator[tuple[Slots, Tensor]]:
-    """Slots and what each cost, float64 (NUM_WORLDS,), until there are enough of them."""
-    world = world_type(cell.env)(cell.setting, NUM_WORLDS, seed, dtype=torch.float64)
+    """Slots and what each cost, float64 (num_worlds,), until there are enough of them."""
+    world = world_type(cell.env)(cell.setting, cell.num_worlds, seed, dtype=torch.float64)
     chance = torch.Generator().manual_seed(seed)
-    for _ in range(0, cell.num_slots, NUM_WORLDS):
+    for _ in range(0, cell.num_slots, cell.num_worlds):
         slots = world.slots
         with torch.no_grad():
             action = player(world, chance)
@@ -137,10 +144,14 @@ def rule(cell: Cell, name: str, tell: Tell | None = None) -> Player:
     model, done = cell.setting.model, [0]
     if name != OPTIMUM:
         return lambda world, chance: BASELINES[name](model, world.slots, chance)
+    if type(cell.setting) is not Setting:
+        raise InvalidParameter(
+            f"policies: wanted rules and checkpoints in {cell.env}, got {OPTIMUM}, which is of slots"
+        )
 
     def best(world: Any, _: torch.Generator) -> Action:
         action = best_actions(model, world.slots).action
-        done[0] += NUM_WORLDS
+        done[0] += cell.num_worlds
         if tell:
             tell(min(done[0], cell.num_slots * len(cell.seeds)), cell.num_slots * len(cell.seeds))
         return action

@@ -146,14 +146,12 @@ def model_of(mode: object, overrides: object) -> Model:
     return construct(Model, {**known, **changed, "cryogenics": replace(base.cryogenics, **cold)})  # type: ignore[no-any-return]
 
 
-def written_model(model: Model) -> dict[str, Any]:
-    """A reading as ``mode`` and ``overrides``, in which :func:`model_of` reads it."""
-    base = MODES[model.mode]
+def written_model(model: Model, base: Model) -> dict[str, Any]:
+    """A reading as ``overrides`` of another one, in which :func:`model_of` reads it."""
     pairs = [(key, getattr(model, name), getattr(base, name)) for key, name in _MODEL.items()]
-    cold, usual = model.cryogenics, base.cryogenics
-    pairs += [(key, getattr(cold, name), getattr(usual, name)) for key, name in _CRYOGENICS.items()]
-    changed = {key: _UNTRANSLATED.get(key, lambda same: same)(value) for key, value, same in pairs if value != same}
-    return {"mode": model.mode, "overrides": changed}
+    cold, its = model.cryogenics, base.cryogenics
+    pairs += [(key, getattr(cold, name), getattr(its, name)) for key, name in _CRYOGENICS.items()]
+    return {key: _UNTRANSLATED.get(key, lambda same: same)(value) for key, value, usual in pairs if value != usual}
 
 
 def _translated(key: str, value: Any) -> Any:

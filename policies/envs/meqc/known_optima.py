@@ -55,21 +55,22 @@ class Best:
 
 def unstacked(slots: Slots) -> list[Instance]:
     """Each slot of a batch by itself."""
-    arrays = {item.name: getattr(slots, item.name).cpu().double().numpy() for item in fields(Slots)}
+    arrays = {item.name: getattr(slots, item.name).cpu().double().numpy() for item in fields(Instance)}
     whole = {name: value.astype(np.int64) if name in _WHOLE else value for name, value in arrays.items()}
     return [Instance(**{name: value[row] for name, value in whole.items()}) for row in range(slots.shape[0])]
 
 
 def rows(slots: Slots, begin: int, end: int) -> Slots:
     """Some of the slots."""
-    return Slots(**{item.name: getattr(slots, item.name)[begin:end] for item in fields(Slots)})
+    return Slots(**{name: value if value is None else value[begin:end] for name, value in vars(slots).items()})
 
 
 def best_actions(model: Model, slots: Slots, folder: Path | None = None, tell: Tell | None = None) -> Best:
     """The best action that is known of every slot.
 
     Args:
-        slots: float64.   folder: of what is remembered; None: the user's cache.   tell: is told how far it is.
+        slots: float64, every QPU free and as good as the model's.
+        folder: of what is remembered; None: the user's cache.   tell: is told how far it is.
     """
     folder = user_cache_path("qorch") / "meqc-optima" if folder is None else folder
     num_slots = slots.shape[0]
@@ -109,7 +110,7 @@ def _part(model: Model, slots: Slots, folder: Path) -> dict[str, Tensor]:
 def _asked(model: Model, slots: Slots) -> str:
     """A name for a question: model and slots."""
     digest = hashlib.sha256(json.dumps([VERSION, asdict(model)], sort_keys=True).encode())
-    for item in fields(Slots):
+    for item in fields(Instance):
         digest.update(getattr(slots, item.name).double().contiguous().numpy().tobytes())
     return digest.hexdigest()[:32]
 

@@ -34,7 +34,7 @@ def table(cell: Cell, rows: Sequence[Row]) -> Table:
     found = _blank(words)
     compared = (naive, "quantum_blind", "greedy")
     for name in ("runs", "mean cost", *(f"below {each}" for each in compared), "above optimum", "score"):
-        found.add_column(name, justify="right")
+        found.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         found.add_row(
             row.policy,
@@ -68,11 +68,11 @@ def overall_table(found: Sequence[Overall]) -> Table:
     """Everybody over all cells."""
     table = _blank("all cells")
     for name in ("runs", "cells", "score (IQM)", "chance to beat the next"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for place, one in enumerate(found):
         after = found[place + 1].policy if place + 1 < len(found) else ""
         beats = f"{one.beats[after]:.0%}" if after in one.beats else ""
-        table.add_row(one.policy, str(one.num_runs), str(one.num_cells), _plus_minus(one.score, "{:.3f}"), beats)
+        table.add_row(one.policy, str(one.num_runs), str(one.num_cells), _plus_minus(one.score, "{:.3f}") if one.num_runs > 1 else f"{one.score.value:.3f}", beats)
     return table
 
 

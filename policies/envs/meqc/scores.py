@@ -125,11 +125,11 @@ def overall(rows: Sequence[Row]) -> list[Overall]:
         num_runs = min(len(each) for each in cells.values())
         tables[policy] = tuple(cells), np.array([each[:num_runs] for each in cells.values()]).T
     found = []
-    for policy, (cells, table) in tables.items():
+    for policy, (mine, table) in tables.items():
         around = Around(float(interquartile_mean(table)), *stratified_bootstrap(table))
-        same = {name: other for name, (theirs, other) in tables.items() if theirs == cells and name != policy}
+        same = {name: other for name, (theirs, other) in tables.items() if theirs == mine and name != policy}
         beats = {name: probability_of_improvement(table, other) for name, other in same.items()}
-        found.append(Overall(policy, *table.shape, around, beats))
+        found.append(Overall(policy, table.shape[0], table.shape[1], around, beats))
     return sorted(found, key=lambda one: -one.score.value)
 
 
