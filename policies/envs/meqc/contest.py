@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -200,17 +201,20 @@ Played = Mapping[str, Floats]
 """Costs by policy, (num_runs, num_slots) each."""
 
 
-def contest(cell: Cell, words: Sequence[Entrant], tell: Callable[[str, int, int], object]) -> dict[str, Floats]:
+def contest(
+    cell: Cell, playing: Sequence[Entrant], tell: Callable[[str, int, int], object] | None = None
+) -> dict[str, Floats]:
     """Everybody plays a cell; who cannot is left out.
 
     Args:
-        tell: is told who plays, how many slots of its optima are done, and of how many.
+        tell: is told who plays, how many slots are done, and of how many.
     """
     found = {}
-    for entrant in words:
-        tell(entrant.name, 0, 1)
+    for entrant in playing:
         name = entrant.name
-        result = play(cell, entrant, lambda done, of, name=name: tell(name, done, of))  # type: ignore[misc]
+        if tell:
+            tell(name, 0, 1)
+        result = play(cell, entrant, partial(tell, name) if tell else None)
         if result is not None:
-            found[entrant.name] = result
+            found[name] = result
     return found

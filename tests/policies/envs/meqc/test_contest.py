@@ -23,10 +23,6 @@ SMALL = Setting(users=3, servers=3)
 CELL = Cell("MEQC-v1", SMALL, (1_000_000, 1_000_001), 100)
 
 
-def quiet(name: str, done: int, of: int) -> None:
-    """Nobody listens."""
-
-
 def test_a_policy_plays_the_worlds_own_slots() -> None:
     world = World(SMALL, CELL.num_worlds, 1_000_001, dtype=torch.float64)
     first = settle(SMALL.model, world.slots, BASELINES["local"](SMALL.model, world.slots, torch.Generator()))
@@ -37,7 +33,7 @@ def test_a_policy_plays_the_worlds_own_slots() -> None:
 
 @pytest.mark.usefixtures("optima")
 def test_nobody_is_below_the_optimum_and_it_is_the_same_for_all() -> None:
-    played = contest(CELL, entrants([*BASELINES, "optimum"]), quiet)
+    played = contest(CELL, entrants([*BASELINES, "optimum"]))
     for costs_of in played.values():
         assert costs_of.shape == (1, 200)
         assert (costs_of >= played["optimum"] * (1.0 - 1e-12)).all()
@@ -95,10 +91,10 @@ def test_runs_of_one_learner_are_one_policy_and_play_where_they_fit(tmp_path: Pa
     train(Run("toy", "MEQC-v1", 1, Config(steps=2), SMALL), 1, tmp_path / "short")
     found = entrants(["local", str(tmp_path / "toys"), str(tmp_path / "short"), f"mine={tmp_path / 'short'}"])
     assert [(one.name, len(one.runs)) for one in found] == [("local", 0), ("toy", 2), ("toy 2", 1), ("mine", 1)]
-    played = contest(CELL, found, quiet)
+    played = contest(CELL, found)
     assert played["toy"].shape == (2, 200)
     elsewhere = Cell("MEQC-v1", Setting(users=3, servers=4), (1_000_000,), 100)
-    assert set(contest(elsewhere, found, quiet)) == {"local"}  # the toy was made for three servers
+    assert set(contest(elsewhere, found)) == {"local"}  # the toy was made for three servers
 
 
 @pytest.mark.usefixtures("toy")
@@ -113,7 +109,7 @@ def test_runs_made_for_just_this_cell_go_first(tmp_path: Path) -> None:
 
 
 def test_what_is_neither_rule_nor_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidParameter, match="policies: wanted local, .*, optimum or a folder"):
+    with pytest.raises(InvalidParameter, match=r"policies: wanted local, .*, optimum or a folder"):
         entrants(["teacher"])
     with pytest.raises(InvalidParameter, match="which has none"):
         entrants([str(tmp_path)])
