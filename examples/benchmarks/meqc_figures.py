@@ -104,8 +104,8 @@ STATED = {
 
 OPEN = {
     7: "The paper draws 10, 15 and 20 GHz and does not say over which range it sweeps; here all users of a slot get "
-    "the same. Local cost is flat by construction. Those who offload without looking pay mostly for forced quantum jobs, "
-    "which do not get cheaper: their curves hardly fall.",
+    "the same. Local cost is flat by construction. Those who offload without looking pay mostly for forced "
+    "quantum jobs, which do not get cheaper: their curves hardly fall.",
     8: "V.A calls 1000 to 5000 the number of physical qubits, the text above eq. (11) that of logical ones. As logical "
     "ones they never bind, since a task needs 20 to 26: the curve is flat, as the paper has it, and moves below 26. As "
     "physical ones, level 1 (91 for each) fits from 1820 to 2366 on, and levels 2 and 3 (165 620 and more) never do.",
