@@ -48,3 +48,16 @@ def picture(path: Path, rows: int, columns: int, size: tuple[float, float], **sh
             figure.savefig(path, dpi=130)
         finally:
             plt.close(figure)
+
+
+def plain_log(axis: Any, *which: str) -> None:
+    """Logarithmic axes ("x", "y") of what is drawn, with plain numbers at 1, 2 and 5, or at 1 over many decades."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    for each in which:
+        getattr(axis, f"set_{each}scale")("log")
+        scale = getattr(axis, f"{each}axis")
+        low, high = scale.get_view_interval()
+        scale.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 200.0 * low else (1.0,)))
+        scale.set_major_formatter(lambda value, _: f"{value:,.10g}".replace(",", " "))
+        scale.set_minor_formatter(NullFormatter())

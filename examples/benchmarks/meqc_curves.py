@@ -19,7 +19,7 @@ from policies.envs.meqc.render import title
 from policies.envs.meqc.world import Setting
 from policies.learners.kit.checkpoint import LATEST, Checkpoint, load
 from policies.learners.kit.statistics import Floats, interquartile_mean
-from policies.pictures import TONES, picture
+from policies.pictures import TONES, picture, plain_log
 
 USERS = {4: 10, 5: 20, 6: 30}
 STATED = {
@@ -148,7 +148,7 @@ def _draw(figure: int, lines: Sequence[Line], means: Mapping[tuple[float, float]
                 axis.fill_between(x, line.low, line.high, color=tone, alpha=0.18, linewidth=0)
             for (name, mean), style in zip(beside.items(), (":", "-.", "--"), strict=True):
                 axis.axhline(mean, color="#555555", linestyle=style, linewidth=1.1, label=name)
-            axis.set_yscale("log")
+            plain_log(axis, "y")
             axis.set_xlabel("epoch")
             axis.set_title(title(cell_of(figure, pair)), fontsize=10)
             axis.grid(color="#ececec", linewidth=0.6)

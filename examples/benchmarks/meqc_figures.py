@@ -37,7 +37,7 @@ from policies.envs.meqc.render import colours
 from policies.envs.meqc.scores import Around
 from policies.envs.meqc.world import Setting, World
 from policies.learners.kit.statistics import Floats, interval, resampled
-from policies.pictures import picture
+from policies.pictures import picture, plain_log
 
 SEED = 1_000_000
 NUM_SLOTS = 300
@@ -175,8 +175,7 @@ def draw(figure: int, curves: Curves) -> None:
                 axis.plot(xs, [around.value for *_, around in points], color=tones[name], label=name, **line)
                 ends = ([around.low for *_, around in points], [around.high for *_, around in points])
                 axis.fill_between(xs, *ends, color=tones[name], alpha=0.15, linewidth=0)
-            axis.set_xscale("log" if panel.logarithmic else "linear")
-            axis.set_yscale("log")
+            plain_log(axis, "y", *(["x"] if panel.logarithmic else []))
             axis.set_xlabel(panel.axis)
             axis.set_title(panel.title)
             axis.grid(color="#ececec", linewidth=0.6)
@@ -202,8 +201,8 @@ def _flat(curves: Curves) -> str:
     for panel, policies in curves.items():
         moves = {name: _ratio(points, 1000.0) - 1.0 for name, points in policies.items()}
         most = max(moves, key=lambda name: abs(moves[name]))
-        best = f"the optimum moves by {moves[OPTIMUM]:+.1%}"
-        words.append(f"with {panel} from 1000 to 5000 {best}, and nobody by more than {most} by {moves[most]:+.1%}")
+        words.append(f"with {panel} from 1000 to 5000 the optimum moves by {moves[OPTIMUM]:+.1%}; the largest move is")
+        words[-1] += f" {moves[most]:+.1%} ({most})"
     return "; ".join(words) + "."
 
 
