@@ -171,10 +171,10 @@ def setting_from(
         asked: what needs no reading.   weights: of delay and energy, or "drawn".
         override, world: ``NAME=VALUE`` of the model and of other fields of the setting.
     """
-    from policies.envs.meqc.settings import world_type
+    from policies.envs import load
     from policies.envs.meqc.world import setting_of
 
-    kind = world_type(env).setting_type
+    kind = load(env).setting_type
     drawn: dict[str, Any] = {"weights": "drawn"}
     pair = drawn if weights == "drawn" else dict(zip(WEIGHTS, weights_pair(weights), strict=True))
     overrides = {name: plain(word) for name, word in named("override", override).items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ from torch import Tensor
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
+from policies.envs import load
 from policies.envs.meqc.baselines import BASELINES
 from policies.envs.meqc.batch import Action, Slots
 from policies.envs.meqc.known_optima import Tell, best_actions
 from policies.envs.meqc.observation import Observation
-from policies.envs.meqc.settings import world_type
 from policies.envs.meqc.world import Setting
 from policies.learners.kit import checkpoint
 from policies.learners.learner import Actor
@@ -125,7 +125,7 @@ def _checkpoints(folder: Path) -> list[checkpoint.Checkpoint]:
 
 def visited(cell: Cell, seed: int, player: Player) -> Iterator[tuple[Slots, Tensor]]:
     """Slots and what each cost, float64 (num_worlds,), until there are enough of them."""
-    world = world_type(cell.env)(cell.setting, cell.num_worlds, seed, dtype=torch.float64)
+    world = load(cell.env)(cell.setting, cell.num_worlds, seed, dtype=torch.float64)
     chance = torch.Generator().manual_seed(seed)
     for _ in range(0, cell.num_slots, cell.num_worlds):
         slots = world.slots
@@ -166,7 +166,7 @@ def learned(actor: Actor) -> Player:
     def act(world: Any, _: torch.Generator) -> Action:
         seen: Observation = world.observe()
         action = actor.act(Observation(seen.user.float(), seen.pair.float()))
-        return Action(action.servers, action.shares.double().clamp(0.0, 1.0))
+        return replace(action, shares=action.shares.double().clamp(0.0, 1.0))
 
     return act
 

@@ -33,7 +33,7 @@ def table(cell: Cell, rows: Sequence[Row]) -> Table:
     words = f"{cell.env}, {cell.setting.model.mode}: {title(cell)}; {num_slots} paired slots"
     found = _blank(words)
     compared = (naive, "quantum_blind", "greedy")
-    for name in ("runs", "mean cost", *(f"below {each}" for each in compared), "above optimum", "score"):
+    for name in ("runs", "mean cost", *(f"below\n{each}" for each in compared), "above\noptimum", "score"):
         found.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         found.add_row(
@@ -67,12 +67,13 @@ def _percent(around: Around | None) -> str:
 def overall_table(found: Sequence[Overall]) -> Table:
     """Everybody over all cells."""
     table = _blank("all cells")
-    for name in ("runs", "cells", "score (IQM)", "chance to beat the next"):
+    for name in ("runs", "cells", "score (IQM)", "chance to beat\nthe next"):
         table.add_column(name, justify="right", no_wrap=True)
     for place, one in enumerate(found):
         after = found[place + 1].policy if place + 1 < len(found) else ""
         beats = f"{one.beats[after]:.0%}" if after in one.beats else ""
-        table.add_row(one.policy, str(one.num_runs), str(one.num_cells), _plus_minus(one.score, "{:.3f}") if one.num_runs > 1 else f"{one.score.value:.3f}", beats)
+        score = _plus_minus(one.score, "{:.3f}") if one.num_runs > 1 else f"{one.score.value:.3f}"
+        table.add_row(one.policy, str(one.num_runs), str(one.num_cells), score, beats)
     return table
 
 

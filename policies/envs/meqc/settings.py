@@ -7,20 +7,10 @@ from typing import Any
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import domains, short
-from circuits.registry import resolve
-from policies.envs import ENVS
+from policies.envs import load
 from policies.envs.meqc.document import written_model
 from policies.envs.meqc.instance import check_keys
 from policies.envs.meqc.world import Setting, setting_of
-
-
-def world_type(env: str) -> Any:
-    """The batched world of a name; what it is made from is its ``setting_type``.
-
-    Raises:
-        InvalidParameter: no world has that name.
-    """
-    return resolve(ENVS, env, kind="world", error=InvalidParameter)
 
 
 def written_setting(setting: Setting) -> dict[str, Any]:
@@ -36,7 +26,7 @@ def read_setting(env: str, document: object) -> Setting:
     Raises:
         InvalidParameter: a field is missing, unknown or out of range; the message names it.
     """
-    kind: type[Setting] = world_type(env).setting_type
+    kind: type[Setting] = load(env).setting_type
     if not isinstance(document, Mapping):
         raise InvalidParameter(f"setting: wanted an object, got {short(document)}")
     names = {*domains(kind), "mode", "overrides"}
