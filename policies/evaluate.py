@@ -66,7 +66,7 @@ def main(
         with told(quiet=as_json) as tell:
             for cell in cells:
                 played[cell] = contest(cell, playing, tell)
-        _answer(played, out, as_json=as_json)
+        _answer(played, out, bounds_of(played), as_json=as_json)
 
 
 def _sizes(users: str, servers: str | None) -> list[tuple[int, int]]:
@@ -101,7 +101,14 @@ def told(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         yield lambda name, done, total: bars.update(task, description=name, completed=done, total=total)
 
 
-def _answer(played: dict[Cell, Played], out: Path | None, *, as_json: bool) -> None:
+def bounds_of(played: dict[Cell, Played]) -> dict[Cell, float]:
+    """Where optima are only bracketed, what no action goes below in the mean over slots."""
+    from policies.envs.meqc.contest import OPTIMUM, lower_bound
+
+    return {cell: lower_bound(cell) for cell, costs in played.items() if OPTIMUM in costs and not cell.is_exact}
+
+
+def _answer(played: dict[Cell, Played], out: Path | None, bounds: dict[Cell, float], *, as_json: bool) -> None:
     from policies.envs.meqc.scores import document, overall, rows_of
 
     cells = {cell: rows_of(cell, costs) for cell, costs in played.items()}
@@ -112,7 +119,8 @@ def _answer(played: dict[Cell, Played], out: Path | None, *, as_json: bool) -> N
     if as_json:
         summary = [_summary(one) for one in found]
         kept_out = all(seed >= KEPT_OUT for cell in cells for seed in cell.seeds)
-        typer.echo(json.dumps({"kept_out": kept_out, "rows": [document(row) for row in rows], "overall": summary}))
+        flat = [document(row) | {"lower_bound": bounds.get(row.cell)} for row in rows]
+        typer.echo(json.dumps({"kept_out": kept_out, "rows": flat, "overall": summary}))
         return
     from rich.console import Console
 
@@ -122,6 +130,8 @@ def _answer(played: dict[Cell, Played], out: Path | None, *, as_json: bool) -> N
     console = console if console.width >= NARROWEST else Console(width=NARROWEST)
     for cell, each in cells.items():
         console.print(table(cell, each))
+        if cell in bounds:
+            console.print(f"optimum: the best known action; none is below {bounds[cell]:.1f} in the mean\n")
         if any(seed < KEPT_OUT for seed in cell.seeds):
             console.print(f"seeds below {KEPT_OUT} are for training and tuning; these figures are not kept-out ones")
     if len(cells) > 1:

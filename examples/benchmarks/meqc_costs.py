@@ -26,6 +26,7 @@ from policies.envs.meqc.instance import WEIGHTS
 from policies.envs.meqc.render import draw_costs, draw_profiles, title
 from policies.envs.meqc.scores import Around, Overall, Row, document, overall, rows_of
 from policies.envs.meqc.world import Setting
+from policies.evaluate import bounds_of
 
 SIZES = (10, 20, 30)
 SEED = 1_000_000
@@ -133,6 +134,9 @@ def main() -> None:
     found = overall(rows)
     reading = f"{said.mode}{', economic' if said.economic else ''}"
     about = f"{reading}; {said.slots} paired kept-out slots from seed {SEED}; ± is half of the 95 % interval."
+    if bounds := bounds_of(everybody):
+        low = ", ".join(f"{title(cell)}: {bound:.1f}" for cell, bound in bounds.items())
+        about += f" What is called optimum is the best known action. None goes below: {low}."
     write(said.name, rows, f"slots: {SEED}; of training: see the checkpoints")
     tell(said.name, rows, found, about)
     draw_costs(rows, RESULTS / f"{said.name}.png")

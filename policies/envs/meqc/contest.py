@@ -53,6 +53,12 @@ class Cell:
         return self.setting.delay_weight, self.setting.energy_weight
 
     @property
+    def is_exact(self) -> bool:
+        """Whether optima are proven, and not only bracketed."""
+        exact: bool = self.setting.model.is_linear
+        return exact
+
+    @property
     def num_worlds(self) -> int:
         """Worlds side by side: so many that all of a sequential world's episodes are played to their end."""
         episode_slots = getattr(self.setting, "episode_slots", None)

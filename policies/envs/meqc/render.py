@@ -18,6 +18,8 @@ from policies.pictures import TONES, picture
 
 NEAREST = 1e-3
 """Left end of the axes of distances to the optimum."""
+ROOM = 8.0
+"""Right of the longest bar, for its number."""
 
 
 def title(cell: Cell) -> str:
@@ -105,7 +107,7 @@ def draw_costs(rows: Sequence[Row], path: Path) -> None:
             axis.set_yticks(range(len(policies)), list(reversed(policies)) if first else [""] * len(policies))
             axis.set_title(title(cell), fontsize=9)
             axis.set_xscale("log")
-            axis.set_xlim(NEAREST, None)
+            axis.set_xlim(NEAREST, ROOM * max(row.above_optimum.high for row in rows if row.above_optimum))
             axis.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         figure.supxlabel("mean cost above the optimum, with 95 % intervals over slots and runs", fontsize=10)
 
@@ -132,7 +134,7 @@ def draw_profiles(played: Mapping[Cell, Played], path: Path) -> None:
                     within = 1.0 - performance_profile(each / costs[OPTIMUM] - 1.0, thresholds)
                     axis.plot(thresholds, within, color=tones[policy], label=policy, linewidth=1.6)
             axis.set_xscale("log")
-            axis.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+            axis.set_xticks([1e-3, 1e-1, 1e1], ["0.1 %", "10 %", "1000 %"])
             axis.set_title(title(cell), fontsize=9)
             axis.grid(color="#e6e6e6", linewidth=0.6)
         lines, names = axes[0][0].get_legend_handles_labels()
