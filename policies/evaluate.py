@@ -20,7 +20,7 @@ import typer
 
 from circuits.errors import InvalidParameter
 from policies.train import KEPT_OUT, setting_from
-from policies.words import errors_in_words, number
+from policies.words import errors_in_words, number, weights_pair
 
 if TYPE_CHECKING:
     from policies.envs.meqc.contest import Cell, Played
@@ -59,14 +59,22 @@ def main(
         if not 1 <= slots <= MOST_SLOTS:
             raise InvalidParameter(f"slots: wanted an integer in [1, {MOST_SLOTS}], got {slots}")
         asked = [{"users": each, "servers": its, "mode": mode, "reward": "own"} for each, its in _sizes(users, servers)]
-        settings = [setting_from(env, one, pair, override, world) for one in asked for pair in weights.split(",")]
+        pairs = [pair for pair in weights.split(",") if weights_pair(pair)]
+        settings = [setting_from(env, one, pair, override, world) for one in asked for pair in pairs]
         cells = [Cell(env, setting, _seeds(seeds), slots) for setting in settings]
         playing = entrants(policies.split(","))
         played: dict[Cell, Played] = {}
         with told(quiet=as_json) as tell:
             for cell in cells:
                 played[cell] = contest(cell, playing, tell)
+                _note_absent(cell, [one.name for one in playing if one.name not in played[cell]])
         _answer(played, out, bounds_of(played), as_json=as_json)
+
+
+def _note_absent(cell: Cell, names: Sequence[str]) -> None:
+    if names:
+        size = f"{cell.setting.users} users and {cell.setting.servers} servers"
+        typer.echo(f"not made for {size}: {', '.join(names)}", err=True)
 
 
 def _sizes(users: str, servers: str | None) -> list[tuple[int, int]]:

@@ -26,13 +26,10 @@ from evidence import RESULTS, results
 from meqc_curves import draw_figure as draw_curves
 
 from circuits.errors import CircuitError
-from policies.envs.meqc.baselines import BASELINES
-from policies.envs.meqc.batch import Action, Slots, settle
-from policies.envs.meqc.contest import OPTIMUM, Entrant, entrants
+from policies.envs.meqc.batch import Slots, settle
+from policies.envs.meqc.contest import OPTIMUM, Cell, Entrant, entrants, players
 from policies.envs.meqc.document import model_of
-from policies.envs.meqc.known_optima import best_actions
 from policies.envs.meqc.model import Model
-from policies.envs.meqc.observation import Observation, observe
 from policies.envs.meqc.render import colours
 from policies.envs.meqc.scores import Around
 from policies.envs.meqc.world import Setting, World
@@ -41,6 +38,7 @@ from policies.pictures import picture, plain_log
 
 SEED = 1_000_000
 NUM_SLOTS = 300
+SETTING = Setting()
 COLUMNS = "figure,panel,x,policy,num_runs,cost,low,high"
 RULES = ("local", "random_offload", "random_partition", "best_channel", "quantum_blind", "selfish", "bidding", "greedy")
 
@@ -116,30 +114,25 @@ OPEN = {
 }
 
 
-def costs(model: Model, slots: Slots, entrant: Entrant, setting: Setting) -> Floats:
+def costs(model: Model, slots: Slots, entrant: Entrant) -> Floats:
     """What each slot costs all users under each run of an entrant; (num_runs, num_slots)."""
-    if entrant.name == OPTIMUM:
-        return np.asarray(best_actions(model, slots).total.numpy()[None])
-    if not entrant.runs:
-        actions = [BASELINES[entrant.name](model, slots, torch.Generator().manual_seed(SEED))]
-    else:
-        seen = observe(slots)
-        near = Observation(seen.user.float(), seen.pair.float())
-        actions = [run.actor().act(near) for run in entrant.fitting(setting)]
-    each = [settle(model, slots, Action(one.servers, one.shares.double())).cost.sum(-1).numpy() for one in actions]
-    return np.stack(each)
+    num_slots = slots.shape[0]
+    cell = Cell("MEQC-v1", replace(SETTING, model=model), (SEED,), num_slots)
+    world = World(cell.setting, num_slots, SEED, dtype=torch.float64)
+    world.slots = slots
+    actions = [player(world, torch.Generator().manual_seed(SEED)) for player in players(cell, entrant)]
+    return np.stack([settle(model, slots, action).cost.sum(-1).numpy() for action in actions])
 
 
 def swept(panel: Panel, playing: Sequence[Entrant], num_slots: int) -> dict[str, Points]:
     """Of every policy: x, runs, and mean cost with its interval."""
-    setting = Setting()
-    drawn = World(setting, num_slots, SEED, dtype=torch.float64).slots
+    drawn = World(SETTING, num_slots, SEED, dtype=torch.float64).slots
     found: dict[str, Points] = {one.name: [] for one in playing}
     for x in panel.points:
         begun_s = time.monotonic()
         model, slots = panel.at(drawn, x)
         with torch.no_grad():
-            played = {one.name: costs(model, slots, one, setting) for one in playing}
+            played = {one.name: costs(model, slots, one) for one in playing}
         value, draws = resampled(played, num_resamples=1000)
         for name, each in played.items():
             found[name].append((x, len(each), Around(value[name], *interval(draws[name]))))

@@ -67,6 +67,8 @@ def test_rules_alone_need_no_optimum() -> None:
         (("--users", "2,3", "--servers", "1,2,3"), "servers: wanted one number, or 2"),
         (("--weights", "0.5:2"), "Setting.energy_weight: wanted"),
         (("--weights", "nan:1"), "Setting.delay_weight: wanted"),
+        (("--weights", "drawn"), "weights: wanted DELAY:ENERGY"),
+        (("--policies", "local,"), "or a folder of a checkpoint, got"),
         (("--slots", "0"), "slots: wanted an integer in [1, "),
         (("--seeds", "1,1"), "seeds: wanted different integers"),
         (("--policies", "teacher"), "policies: wanted local"),

@@ -97,7 +97,7 @@ def entrants(words: Sequence[str]) -> list[Entrant]:
     """
     rules: list[Entrant] = []
     learned: dict[tuple[str, str], list[checkpoint.Checkpoint]] = {}
-    for word in words:
+    for word in map(str.strip, words):
         if word in BASELINES or word == OPTIMUM:
             rules.append(Entrant(word))
             continue
@@ -117,7 +117,7 @@ def entrants(words: Sequence[str]) -> list[Entrant]:
 
 
 def _checkpoints(folder: Path) -> list[checkpoint.Checkpoint]:
-    if not folder.is_dir():
+    if not folder.name or not folder.is_dir():
         raise InvalidParameter(
             f"policies: wanted {', '.join(BASELINES)}, {OPTIMUM} or a folder of a checkpoint, got {short(str(folder))}"
         )
@@ -177,20 +177,31 @@ def learned(actor: Actor) -> Player:
     return act
 
 
-def play(cell: Cell, entrant: Entrant, tell: Tell | None = None) -> Floats | None:
-    """Costs of all of an entrant's runs, (num_runs, num_slots); None if it was not made for so many users."""
+def players(cell: Cell, entrant: Entrant, tell: Tell | None = None) -> list[Player]:
+    """One for each run of an entrant that is for this cell.
+
+    Raises:
+        InvalidParameter: a checkpoint's weights are not those of its learner, or there is no optimum to play.
+    """
     if not entrant.runs:
-        return costs(cell, rule(cell, entrant.name, tell))[None]
-    found = []
-    for run in entrant.fitting(cell.setting):
-        try:
-            found.append(costs(cell, learned(run.actor())))
-        except (RuntimeError, IndexError):  # layers of another width
-            trained = run.run.setting
-            if (trained.users, trained.servers) == (cell.setting.users, cell.setting.servers):
-                raise
+        return [rule(cell, entrant.name, tell)]
+    return [learned(run.actor()) for run in entrant.fitting(cell.setting)]
+
+
+def play(cell: Cell, entrant: Entrant, tell: Tell | None = None) -> Floats | None:
+    """Costs of all of an entrant's runs, (num_runs, num_slots); None if it was made for other sizes.
+
+    Raises:
+        InvalidParameter: see :func:`players`; or a checkpoint of this size cannot act here.
+    """
+    able = players(cell, entrant, tell)
+    try:
+        return np.stack([costs(cell, player) for player in able])
+    except (RuntimeError, IndexError, InvalidParameter) as error:  # layers of another width, or so many words
+        sizes = {(run.run.setting.users, run.run.setting.servers) for run in entrant.fitting(cell.setting)}
+        if entrant.runs and (cell.setting.users, cell.setting.servers) not in sizes:
             return None
-    return np.stack(found)
+        raise InvalidParameter(f"policies: {entrant.name} cannot act in {cell.env}: {error}") from error
 
 
 def lower_bound(cell: Cell) -> float:

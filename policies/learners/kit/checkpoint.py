@@ -23,7 +23,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -159,9 +159,9 @@ def save(root: Path, run: Run, learner: Learner, curve: Sequence[Progress], time
     name = name_of(held)
     held[TIMES] = _table([{"epoch": one.epoch, "wall_s": wall_s} for one, wall_s in zip(curve, times_s, strict=True)])
     before = _latest(root)
-    if before != name:
+    if before != name or not (root / name).is_dir():
         _put(root, name, held)
-        for old in (*root.glob(".*.part"), *([root / before] if before else [])):
+        for old in (*root.glob(".*.part"), *([root / before] if before not in (None, name) else [])):
             shutil.rmtree(old, ignore_errors=True)
     return root / name
 
@@ -270,7 +270,10 @@ def _run(content: bytes) -> tuple[Run, int]:
     for name, kind in wanted.items():
         if not isinstance(document[name], kind) or isinstance(document[name], bool):
             raise InvalidParameter(f"config.json: {name}: wanted {kind.__name__}, got {short(document[name])}")
-    config = construct(learner_type(document["learner"]).config_type, document["config"])
+    kind = learner_type(document["learner"]).config_type
+    named = {item.name for item in fields(kind)}
+    check_keys("config.json: config", document["config"], required=named, known=named)
+    config = construct(kind, document["config"])
     setting = read_setting(document["env"], document["setting"])
     return Run(document["learner"], document["env"], document["seed"], config, setting), document["epochs"]
 
