@@ -234,11 +234,11 @@ def _told(epochs: int, before: Checkpoint | None) -> Iterator[Tell]:
     )
     with bars.Progress(*columns, bars.TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=epochs, completed=len(before.curve) if before else 0)
-        yield lambda now, wall_s: bar.update(task, completed=now.epoch, description=_words(now, wall_s))
+        yield lambda now, wall_s: bar.update(task, completed=now.epoch, description=_words(now, wall_s, 1))
 
 
-def _words(now: Progress, wall_s: float) -> str:
-    figures = "  ".join(f"{name} {value:.3g}" for name, value in list(now.figures.items())[:4])
+def _words(now: Progress, wall_s: float, num_figures: int = 4) -> str:
+    figures = "  ".join(f"{name} {value:.3g}" for name, value in list(now.figures.items())[:num_figures])
     return f"cost {now.cost:.1f}  {now.slots} slots  {now.slots / max(wall_s, 1e-9):.0f}/s  {figures}".rstrip()
 
 
