@@ -8,15 +8,23 @@ from typing import Any
 
 import typer
 
-from circuits.errors import CircuitError, InvalidParameter
+from circuits.errors import CircuitError, DependencyNotInstalled, InvalidParameter
 from circuits.parameters import domains, short
+
+LEARN = ("torch", "safetensors")
+"""Packages of the extra ``learn`` that commands import when they run."""
 
 
 @contextmanager
 def errors_in_words() -> Iterator[None]:
-    """What is wrong with the input, in one line and with status 2."""
+    """What is wrong with the input, or not installed, in one line and with status 2."""
     try:
         yield
+    except ModuleNotFoundError as error:
+        if error.name not in LEARN:
+            raise
+        typer.echo(f"error: {DependencyNotInstalled('this command', error.name, 'learn')}", err=True)
+        raise typer.Exit(2) from error
     except (CircuitError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error

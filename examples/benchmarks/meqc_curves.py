@@ -128,7 +128,7 @@ def references(figure: int, pair: tuple[float, float]) -> dict[str, float]:
 
 
 def _write(figure: int, lines: Sequence[Line]) -> None:
-    told = f"{min(line.num_seeds for line in lines)} or more of training; reference slots from {SEED}"
+    told = f"of training: as many as num_seeds; reference slots: {SEED}"
     with results(f"meqc_figure_{figure}", COLUMNS.split(","), seeds=told, packages=("torch", "numpy")) as table:
         for line in lines:
             figures = zip(line.slots, line.cost, line.low, line.high, line.wall_s, strict=True)
