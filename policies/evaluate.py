@@ -72,6 +72,7 @@ def main(
 
 
 def _note_absent(cell: Cell, names: Sequence[str]) -> None:
+    """Say who was left out."""
     if names:
         size = f"{cell.setting.users} users and {cell.setting.servers} servers"
         typer.echo(f"not made for {size}: {', '.join(names)}", err=True)

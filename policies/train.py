@@ -136,7 +136,8 @@ def main(
 
         from policies.learners.kit.checkpoint import Run, learner_type
 
-        kind = learner_type(algo).config_type
+        learner = learner_type(algo)
+        kind = learner.config_type
         if describe:
             _describe(kind, as_json=as_json)
             return
@@ -144,6 +145,9 @@ def main(
         config = construct(kind, fitting(kind, named("set", settings)))
         asked = {"users": users, "servers": servers, "reward": reward, "mode": mode}
         setting = setting_from(env, asked, weights, override, world)
+        able = getattr(learner, "envs", ("MEQC-v1",))
+        if env not in able:
+            raise InvalidParameter(f"env: wanted {' or '.join(able)}, which {algo} plays, got {env}")
         run = Run(algo, env, seed, config, setting)
         root = out or Path("runs") / f"{algo}-{env}-{users}x{servers}-{weights.replace(':', '-')}-seed{seed}"
         before = _before(root, run, epochs, resume=resume)

@@ -42,6 +42,7 @@ class Learner(Protocol):
 
     ``config`` is a frozen dataclass of numbers, strings and bools, declared with :mod:`circuits.parameters`, so that it
     is checked, shown as options and written as JSON. The same config, setting and seed give the same curve on a CPU.
+    One that plays other worlds than ``MEQC-v1`` names all that it plays in a class attribute ``envs``.
     """
 
     config: Any

@@ -100,6 +100,7 @@ def test_a_world_is_set_from_the_command_line(tmp_path: Path) -> None:
         (("--set", "stride=1"), "Config has no parameter 'stride'"),
         (("--world", "colour=red"), "'colour'"),
         (("--env", "Chess-v1"), "no world is called 'Chess-v1'"),
+        (("--env", "MEQC-v2"), "env: wanted MEQC-v1, which toy plays, got MEQC-v2"),
         (("--seed", KEPT_OUT), "seed: wanted an integer in [0, 999999]"),
         (("--seed", -1), "seed: wanted"),
         (("--epochs", 0), "epochs: wanted"),

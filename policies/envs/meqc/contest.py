@@ -102,6 +102,8 @@ def entrants(words: Sequence[str]) -> list[Entrant]:
             rules.append(Entrant(word))
             continue
         name, equals, folder = word.partition("=")
+        if equals and (name in BASELINES or name == OPTIMUM):
+            raise InvalidParameter(f"policies: wanted a name of its own for {folder}, got {name}, which is a rule's")
         for each in _checkpoints(Path(folder if equals else word)):
             document = each.run.document()
             kind = {"config": document["config"], "reward": document["setting"].get("reward")}
@@ -221,10 +223,13 @@ Played = Mapping[str, Floats]
 def contest(
     cell: Cell, playing: Sequence[Entrant], tell: Callable[[str, int, int], object] | None = None
 ) -> dict[str, Floats]:
-    """Everybody plays a cell; who cannot is left out.
+    """Everybody plays a cell; who was made for other sizes is left out.
 
     Args:
         tell: is told who plays, how many slots are done, and of how many.
+
+    Raises:
+        InvalidParameter: nobody is left; or see :func:`play`.
     """
     found = {}
     for entrant in playing:
@@ -234,4 +239,7 @@ def contest(
         result = play(cell, entrant, partial(tell, name) if tell else None)
         if result is not None:
             found[name] = result
+    if not found:
+        sizes = f"{cell.setting.users} users and {cell.setting.servers} servers"
+        raise InvalidParameter(f"policies: wanted one that was made for {sizes}, got none")
     return found

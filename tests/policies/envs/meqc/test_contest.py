@@ -14,6 +14,7 @@ from policies.envs.meqc.batch import settle
 from policies.envs.meqc.contest import Cell, Entrant, contest, costs, entrants, lower_bound, rule
 from policies.envs.meqc.model import MODES
 from policies.envs.meqc.scores import overall, rows_of
+from policies.envs.meqc.sequential import SequentialSetting
 from policies.envs.meqc.world import Setting, World
 from policies.learners.kit.checkpoint import Run
 from policies.train import train
@@ -95,6 +96,10 @@ def test_runs_of_one_learner_are_one_policy_and_play_where_they_fit(tmp_path: Pa
     assert played["toy"].shape == (2, 200)
     elsewhere = Cell("MEQC-v1", Setting(users=3, servers=4), (1_000_000,), 100)
     assert set(contest(elsewhere, found)) == {"local"}  # the toy was made for three servers
+    with pytest.raises(InvalidParameter, match="made for 3 users and 4 servers, got none"):
+        contest(elsewhere, found[1:])
+    with pytest.raises(InvalidParameter, match="toy cannot act in MEQC-v2"):
+        contest(Cell("MEQC-v2", SequentialSetting(users=3, servers=3), (1_000_000,), 64), found[1:2])
 
 
 @pytest.mark.usefixtures("toy")
@@ -111,5 +116,7 @@ def test_runs_made_for_just_this_cell_go_first(tmp_path: Path) -> None:
 def test_what_is_neither_rule_nor_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameter, match=r"policies: wanted local, .*, optimum or a folder"):
         entrants(["teacher"])
+    with pytest.raises(InvalidParameter, match="wanted a name of its own"):
+        entrants([f"optimum={tmp_path}"])
     with pytest.raises(InvalidParameter, match="which has none"):
         entrants([str(tmp_path)])
