@@ -143,7 +143,7 @@ def _answer(played: dict[Cell, Played], out: Path | None, bounds: dict[Cell, flo
             console.print(f"optimum: the best known action; none is below {bounds[cell]:.1f} in the mean\n")
         if any(seed < KEPT_OUT for seed in cell.seeds):
             console.print(f"seeds below {KEPT_OUT} are for training and tuning; these figures are not kept-out ones")
-    if len(cells) > 1:
+    if found and len(cells) > 1:
         console.print(overall_table(found))
 
 
