@@ -183,7 +183,8 @@ def setting_from(
     pair = drawn if weights == "drawn" else dict(zip(WEIGHTS, weights_pair(weights), strict=True))
     overrides = {name: plain(word) for name, word in named("override", override).items()}
     more = fitting(kind, named("world", world))
-    return setting_of({**asked, **pair, **more, "overrides": overrides}, kind)
+    setting: Setting = setting_of({**asked, **pair, **more, "overrides": overrides}, kind)
+    return setting
 
 
 def _before(root: Path, run: Run, epochs: int, *, resume: bool) -> Checkpoint | None:

@@ -19,7 +19,7 @@ from evidence import RESULTS
 from rich.console import Console
 from rich.table import Table
 
-from workers.compare.picture import STYLE, TONES
+from policies.pictures import TONES, picture
 
 Row = dict[str, str]
 SHOWN = ("scoring", "mappo", "dagger", "bidding", "selfish (rule)", "bidding (rule)", "greedy (rule)")
@@ -67,16 +67,11 @@ def show(found: dict[Cell, list[float]], mode: str, weights: Sequence[str]) -> N
 
 def draw(found: dict[Cell, list[float]], curves: Sequence[Row], weights: Sequence[str], path: Path) -> None:
     """The picture, of the calibrated mode."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     tones = dict(zip(SHOWN, TONES, strict=False))
     here = {cell[1:]: values for cell, values in found.items() if cell[0] == "calibrated"}
     names = [name for name in SHOWN if (name, TRAINED_AT, "0.5") in here]
-    with mpl.rc_context(STYLE):
-        figure, (left, middle, right) = plt.subplots(1, 3, figsize=(15, 4.6), layout="constrained")
+    with picture(path, 1, 3, (15, 4.6)) as (figure, axes):
+        left, middle, right = axes[0]
         for name in names:
             if name.endswith("(rule)"):
                 left.axhline(fmean(here[name, TRAINED_AT, "0.5"]), color=tones[name], lw=1.2, ls=":")
@@ -103,8 +98,6 @@ def draw(found: dict[Cell, list[float]], curves: Sequence[Row], weights: Sequenc
         right.set_xticks([10, 20, 30, 100], ["10", "20", "30", "100"])
         right.minorticks_off()
         figure.legend(*middle.get_legend_handles_labels(), loc="outside lower center", ncols=len(names), frameon=False)
-        figure.savefig(path, dpi=130)
-        plt.close(figure)
 
 
 def main() -> None:
