@@ -2,9 +2,9 @@
 
     python examples/benchmarks/cost_curves.py [BACKEND …]
 
-One thread. Each row of ``results/cost_curves.csv``, or of ``cost_curves_BACKEND.csv`` for those named, is the median,
-the fastest and the slowest of up to seven runs of layered circuits (rotations and nearest-neighbour CX; H and CX where
-only Clifford circuits run). The fit is printed with its median and worst factor; see ``backends.curves``.
+One thread. Each row of ``results/cost_curves_BACKEND.csv`` is the median, the fastest and the slowest of up to seven
+runs of layered circuits (rotations and nearest-neighbour CX; H and CX where only Clifford circuits run). The fit is
+printed with its median and worst factor; see ``backends.curves``.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from workers.node import devices_here
 def main() -> None:
     """Measure, write, fit, print."""
     header = ["backend", "qubits", "gates", "shots", "median_run_s", "fastest_run_s", "slowest_run_s"]
-    names = sys.argv[1:]
-    with results("_".join(["cost_curves", *names]), header, seeds="run number 0..6") as table:
-        for name in devices_here(names):
-            backend = load(name)
+    for name in devices_here(sys.argv[1:]):
+        backend = load(name)
+        with results(f"cost_curves_{name}", header, seeds="run number 0..6") as table:
             for number, sweep in enumerate(sweeps_of(backend.device())):
                 if number == 0:
                     backend.warm_up()

@@ -39,7 +39,7 @@ def test_a_curve_is_what_its_rows_give(name: str) -> None:
     (sweep,) = sweeps_of(device)
     measured = [
         Row(int(row["qubits"]), int(row["gates"]), int(row["shots"]), float(row["median_run_s"]), 0.0, 0.0)
-        for row in rows("cost_curves_sparse" if name == "sparse" else "cost_curves", name)
+        for row in rows(f"cost_curves_{name}", name)
     ]
     found = fit(sweep, measured).curve
     for constant in ("overhead_s", "shot_s", "fixed_gate_s", "gate_s", "shot_gate_s", "shot_qubit_s"):
