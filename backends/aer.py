@@ -254,7 +254,7 @@ statevector = partial(
     method="statevector",
     num_qubits=24,
     basis_gates=f"{_ONE_AND_TWO_QUBIT} {_CONTROLLED}",
-    cost_curve=CostCurve(overhead_s=6.2e-4, shot_s=1.3e-7, fixed_gate_s=1.9e-5, gate_s=2e-9, qubit_exponent=1.0),
+    cost_curve=CostCurve(overhead_s=6.2e-4, shot_s=1.7e-7, fixed_gate_s=2e-5, gate_s=1.7e-9, qubit_exponent=1.0),
 )
 density_matrix = partial(
     Aer,
@@ -262,7 +262,7 @@ density_matrix = partial(
     method="density_matrix",
     num_qubits=11,
     basis_gates=f"{_ONE_AND_TWO_QUBIT} ccx",
-    cost_curve=CostCurve(overhead_s=7.4e-4, shot_s=5e-8, fixed_gate_s=2.2e-5, gate_s=3.95e-9, qubit_exponent=2.0),
+    cost_curve=CostCurve(overhead_s=5.2e-4, shot_s=4.1e-8, fixed_gate_s=1.2e-5, gate_s=3.8e-9, qubit_exponent=2.0),
 )
 mps = partial(
     Aer,
@@ -288,6 +288,6 @@ stabilizer = partial(
     num_qubits=60,
     basis_gates=_CLIFFORD,
     cost_curve=CostCurve(
-        overhead_s=4.8e-4, shot_s=0.0, fixed_gate_s=1.2e-5, gate_s=1.2e-6, qubit_exponent=0.02, shot_qubit_s=6e-7
+        overhead_s=6.4e-4, shot_s=0.0, fixed_gate_s=7.6e-6, gate_s=7.7e-7, qubit_exponent=0.05, shot_qubit_s=5.1e-7
     ),
 )
