@@ -8,8 +8,9 @@ from backends.pricing import cost_usd
 from orchestrator.job import Estimate, Interval, Times
 from orchestrator.preparation import Fit
 
-PREPARE_S, PREPARE_GATE_S = 8e-4, 1e-5
-"""Seconds to read and transpile a program with a reused pass manager, in all and for each gate (ours, measured)."""
+PREPARE_S, PREPARE_GATE_S, ROUTED_GATE_S = 8e-4, 2e-5, 1.3e-4
+"""Seconds to read and transpile a program with a reused pass manager: in all, for each gate, and for each gate of a
+device whose qubits are not all coupled (ours, measured)."""
 
 CONVERSATION_S, OUTCOME_S, COUNT_S = 9e-4, 2.5e-6, 3e-6
 """Seconds of messages to and from the child and of judging: in all, for each outcome of the ideal, and for each one
@@ -53,7 +54,7 @@ def prior(device: Device, fit: Fit, shots: int, times: Times = Times.WALL, *, nu
     device_s = shots * (fit.duration_s + REPETITION_S)
     curve = device.cost_curve
     run_s = device_s if curve is None else curve.run_s(fit.num_qubits, fit.num_gates, shots, fit.bonds)
-    prepare_s = PREPARE_S + PREPARE_GATE_S * fit.num_gates
+    prepare_s = PREPARE_S + (PREPARE_GATE_S if device.coupling is None else ROUTED_GATE_S) * fit.num_gates
     judge_s = CONVERSATION_S + OUTCOME_S * num_outcomes + COUNT_S * min(shots, num_outcomes)
     service_s = prepare_s + run_s + judge_s
     emulated = times is Times.EMULATED and device.kind == "emulated_qpu"
