@@ -20,12 +20,15 @@ TIMEOUT_S = 120.0
 def test_five_identical_jobs_move_away_from_a_device_that_promised_too_much(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The noisy device announces that it takes no time; after it was measured, nobody believes it any more."""
+    """The noisy device announces that it takes no time, the other one a second; measured, nobody believes them."""
 
     def boastful(names: Sequence[str]) -> dict[str, Device]:
         devices = {name: replace(device, warm_up_s=0.0) for name, device in devices_here(names).items()}
-        boast = replace(devices["fake_guadalupe"], cost_curve=CostCurve(0.0, 0.0, 0.0, 0.0))
-        return devices | {"fake_guadalupe": boast}
+        promised_s = {"fake_guadalupe": 0.0, "cirq_simulator": 1.0}
+        return {
+            name: replace(device, cost_curve=CostCurve(promised_s[name], 0.0, 0.0, 0.0))
+            for name, device in devices.items()
+        }
 
     monkeypatch.setattr(workers.local, "devices_here", boastful)
     fleet = settings.model_copy(update={"backends": ("cirq_simulator", "fake_guadalupe")})
