@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,19 +54,6 @@ def process(folder: Path, *words: str, **environment: str) -> subprocess.Complet
     """The command line as a process of its own."""
     variables = os.environ | {"QORCH_DATA_DIR": str(folder / "data")} | environment
     return subprocess.run([*QORCH, *words], env=variables, capture_output=True, text=True, timeout=120, cwd=folder)
-
-
-def interrupted(waiting: subprocess.Popen[str]) -> str:
-    """What it says when somebody presses Ctrl-C; again, as people do: Python drops one that meets a destructor."""
-    try:
-        for _ in range(6):
-            waiting.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                return waiting.communicate(timeout=10)[1]
-        raise AssertionError("it does not end")
-    finally:
-        waiting.kill()
-        waiting.wait()
 
 
 def inside(folder: Path, *words: str, text: str | bytes | None = None) -> Any:
@@ -186,10 +173,12 @@ class TestJobs:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
+                preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # ignored behind a shell's "&"
             )
             assert submitted.wait(60)
             (found,) = document(tmp_path, "jobs")
-            words = interrupted(waiting)
+            waiting.send_signal(signal.SIGINT)
+            _, words = waiting.communicate(timeout=60)
             bus.close()
         assert waiting.returncode == 130
         assert "Traceback" not in words
