@@ -76,7 +76,7 @@ def tell(name: str, rows: Sequence[Row], found: Sequence[Overall], about: str) -
     def table(title: str, cell_of: object, policies: Sequence[str] = order) -> None:
         lines.extend(["", f"## {title}", "", f"| policy | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"])
         for policy in policies:
-            words = [cell_of(at[cell, policy]) if (cell, policy) in at else "" for cell in every]  # type: ignore[operator]
+            words = [cell_of(at[cell, policy]) if (cell, policy) in at else "" for cell in every]
             lines.append(f"| {policy} | {' | '.join(words)} |")
 
     table("Mean system cost of a slot (U = E: weights of delay, energy)", lambda row: f"{row.cost.value:.1f}")

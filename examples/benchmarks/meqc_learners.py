@@ -29,14 +29,13 @@ import torch
 from evidence import RESULTS, results
 
 from policies.envs.meqc.baselines import BASELINES
-from policies.envs.meqc.batch import Action, Slots, settle
+from policies.envs.meqc.batch import Action, Slots, settle, unstacked
 from policies.envs.meqc.draw import draw_slots
 from policies.envs.meqc.model import MODES, Model
 from policies.envs.meqc.observation import observe
 from policies.envs.meqc.optimum import assignment, optimum, prices
 from policies.envs.meqc.world import Setting
 from policies.learners import LEARNERS
-from policies.learners.dagger import instance_of
 
 WEIGHTS = ((1.0, 0.0), (0.8, 0.2), (0.5, 0.5), (0.2, 0.8))
 SIZES = {10: 2000, 20: 2000, 30: 2000, 100: 100}
@@ -102,7 +101,7 @@ def parts(slots: Slots) -> list[Slots]:
 
 def reference(model: Model, slots: Slots) -> tuple[str, np.ndarray]:
     """What costs are measured by, and its kind."""
-    every = (instance_of(slots, number) for number in range(slots.shape[0]))
+    every = unstacked(slots)
     if not model.is_linear:
         return "best known", np.array([optimum(model, one).total for one in every])
     if slots.shape[1] <= TRAIN_SIZE:

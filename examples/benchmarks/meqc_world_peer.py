@@ -30,7 +30,7 @@ from policies.envs.meqc.parallel_env import CentralMEQC
 ROLLOUT = 128
 
 
-class Boxed(gymnasium.ActionWrapper):  # type: ignore[misc]
+class Boxed(gymnasium.ActionWrapper):
     """Actions as one box: servers, then shares, all in [0, 1]."""
 
     def __init__(self, env: gymnasium.Env) -> None:

@@ -16,15 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from circuits.parameters import choice, integer, real, validate
-from policies.envs.meqc.batch import Action, Slots, settle
-from policies.envs.meqc.instance import Instance
+from policies.envs.meqc.batch import Action, Slots, settle, unstacked
 from policies.envs.meqc.model import Model
 from policies.envs.meqc.observation import observe
 from policies.envs.meqc.optimum import optimum
@@ -135,11 +134,6 @@ def _labels(plan: Action, label: Tensor, play: Play) -> Tensor:
 
 def solved(model: Model, slots: Slots) -> Action:
     """The expert's plan for every slot."""
-    plans = [optimum(model, instance_of(slots, number)) for number in range(slots.shape[0])]
+    plans = [optimum(model, each) for each in unstacked(slots)]
     servers = torch.tensor([plan.servers for plan in plans])
     return Action(servers, torch.tensor([plan.shares for plan in plans], dtype=slots.gain.dtype))
-
-
-def instance_of(slots: Slots, number: int) -> Instance:
-    """One slot of a batch."""
-    return Instance(**{item.name: getattr(slots, item.name)[number].double().numpy() for item in fields(Instance)})

@@ -35,6 +35,7 @@ from policies.learners.kit.gae import advantages
 from policies.learners.kit.heads import HEADS, Head, draw_server, judge_servers
 from policies.learners.kit.networks import NETWORKS
 from policies.learners.kit.ppo import clip_gradients, clipped_surrogate, divergence, normalised
+from policies.learners.kit.snapshot import resume, snapshot
 from policies.learners.learner import Progress
 
 REMEMBERED = 0.9
@@ -254,31 +255,9 @@ class HMADRL:
             }
 
     def state(self) -> dict[str, Tensor]:
-        moments = self._optimiser.state_dict()["state"]
-        return {
-            **{f"modules.{name}": value.clone() for name, value in self._modules.state_dict().items()},
-            **{
-                f"adam.{number}.{name}": value.clone()
-                for number, each in moments.items()
-                for name, value in each.items()
-            },
-            "chance": self._chance.get_state(),
-            "epoch": torch.tensor(self._epoch),
-            "return_mean": self._return_mean.clone(),
-            "return_square": self._return_square.clone(),
-        }
+        kept = snapshot(self._modules, self._optimiser, self._chance, self._epoch)
+        return kept | {"return_mean": self._return_mean.clone(), "return_square": self._return_square.clone()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        prefix = "modules."
-        weights = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-        self._modules.load_state_dict(weights)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in state.items():
-            if name.startswith("adam."):
-                _, number, moment = name.split(".")
-                moments.setdefault(int(number), {})[moment] = value.clone()
-        groups = self._optimiser.state_dict()["param_groups"]
-        self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
-        self._chance.set_state(state["chance"])
-        self._epoch = int(state["epoch"])
+        self._epoch = resume(state, self._modules, self._optimiser, self._chance)
         self._return_mean, self._return_square = state["return_mean"].clone(), state["return_square"].clone()

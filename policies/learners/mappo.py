@@ -24,6 +24,7 @@ from policies.envs.meqc.observation import observe
 from policies.envs.meqc.world import Setting, rewards
 from policies.learners.kit.draws import drawn, seeded
 from policies.learners.kit.features import NUM_PAIR, NUM_USER, Features, features, scale
+from policies.learners.kit.ppo import clipped_surrogate, normalised
 from policies.learners.kit.schedule import slow_down
 from policies.learners.kit.scorer import Play, Scorer, chosen
 from policies.learners.kit.snapshot import resume, snapshot
@@ -136,7 +137,7 @@ class Mappo:
     def _play(self) -> tuple[Played, Tensor]:
         slots = drawn(self.setting, self.chance, self.config.slots)
         with torch.no_grad():
-            play = self.actor()(features(self.setting.model, observe(slots)))
+            play = self.networks["actor"](features(self.setting.model, observe(slots)))
         choices = chosen(play.logits, self.chance)
         kept = play.kept if self.setting.model.is_linear else _drawn_shares(play, self.chance)
         action = play.action(choices, kept)
@@ -161,13 +162,10 @@ class Mappo:
         """Clipped surrogate, squared error of the critic, entropy."""
         known = features(self.setting.model, observe(played.slots))
         value = self.networks["critic"](known)
-        advantage = (played.reward - value).detach()
-        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        log_chance, entropy = self._log_chance(self.actor()(known), played.choices, played.shares)
-        ratio = (log_chance - played.log_chance).exp()
-        clipped = ratio.clamp(1.0 - self.config.clip, 1.0 + self.config.clip)
-        surrogate = torch.minimum(ratio * advantage, clipped * advantage).mean()
-        return torch.stack([-surrogate, ((played.reward - value) ** 2).mean(), entropy.mean()])
+        advantage = normalised((played.reward - value).detach().flatten()).view_as(value)
+        log_chance, entropy = self._log_chance(self.networks["actor"](known), played.choices, played.shares)
+        gain = clipped_surrogate(log_chance - played.log_chance, advantage, self.config.clip)
+        return torch.stack([-gain.mean(), ((played.reward - value) ** 2).mean(), entropy.mean()])
 
     def actor(self) -> Scorer:
         """What has been learned so far."""

@@ -108,3 +108,10 @@ def test_its_config_is_json_and_checked(learner_type: Any) -> None:
         wrong = math.nan if domain.kind is float else -(10**9) if domain.kind is int else "?"
         with pytest.raises(InvalidParameter, match=name):
             learner_type.config_type(**{name: wrong})
+
+
+def test_what_acts_is_what_is_trained(learner_type: Any) -> None:
+    learner = new(learner_type)
+    before = {name: value.clone() for name, value in learner.actor().state_dict().items()}
+    learner.epoch()
+    assert not same(before, learner.actor().state_dict())

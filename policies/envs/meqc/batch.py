@@ -17,7 +17,7 @@ import numpy as np
 from circuits.concatenation import QUBITS_PER_LEVEL
 from circuits.errors import DependencyNotInstalled
 from policies.envs.meqc.hardware import hardware
-from policies.envs.meqc.instance import Instance
+from policies.envs.meqc.instance import WHOLE, Instance
 from policies.envs.meqc.model import LEVELS, Model
 
 try:
@@ -71,6 +71,13 @@ def stacked(instances: Sequence[Instance], dtype: Any = torch.float64) -> Slots:
             for item in fields(Instance)
         }
     )
+
+
+def unstacked(slots: Slots) -> list[Instance]:
+    """Each slot of a batch by itself; the reverse of :func:`stacked`."""
+    arrays = {item.name: getattr(slots, item.name).cpu().double().numpy() for item in fields(Instance)}
+    whole = {name: value.astype(np.int64) if name in WHOLE else value for name, value in arrays.items()}
+    return [Instance(**{name: value[row] for name, value in whole.items()}) for row in range(slots.shape[0])]
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,8 @@ def model_of(mode: object, overrides: object) -> Model:
     cold = {_CRYOGENICS[key]: _cold(key, value) for key, value in overrides.items() if key in _CRYOGENICS}
     changed = {_MODEL[key]: _translated(key, value) for key, value in overrides.items() if key in _MODEL}
     known = {name: getattr(base, name) for name in base.__dataclass_fields__}
-    return construct(Model, {**known, **changed, "cryogenics": replace(base.cryogenics, **cold)})  # type: ignore[no-any-return]
+    model: Model = construct(Model, {**known, **changed, "cryogenics": replace(base.cryogenics, **cold)})
+    return model
 
 
 def written_model(model: Model, base: Model) -> dict[str, Any]:

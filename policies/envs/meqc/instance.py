@@ -128,6 +128,9 @@ _RULES: dict[str, _Rule] = {
     "delay_weight": _Rule("lam_d", "U", 0, 1, open_low=False),
     "energy_weight": _Rule("lam_e", "U", 0, 1, open_low=False),
 }
+WHOLE = frozenset(name for name, rule in _RULES.items() if rule.whole)
+"""Fields whose numbers are integers."""
+
 _UNUSED = {"pb"}
 """Keys of a file that say how it was made: Q, D and n follow from pb."""
 

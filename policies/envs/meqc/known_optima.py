@@ -19,7 +19,7 @@ import torch
 from platformdirs import user_cache_path
 from torch import Tensor
 
-from policies.envs.meqc.batch import Action, Slots, settle
+from policies.envs.meqc.batch import Action, Slots, settle, unstacked
 from policies.envs.meqc.instance import Instance
 from policies.envs.meqc.model import Model
 from policies.envs.meqc.optimum import optimum
@@ -31,7 +31,6 @@ AT_ONCE = 50
 """Slots of one file."""
 
 TOLERANCE = 1e-9
-_WHOLE = ("num_qubits", "depth", "level", "qubits")
 
 Tell = Callable[[int, int], object]
 """Called with how many slots are done, of how many."""
@@ -53,18 +52,6 @@ class Best:
     exact: Tensor
 
 
-def unstacked(slots: Slots) -> list[Instance]:
-    """Each slot of a batch by itself."""
-    arrays = {item.name: getattr(slots, item.name).cpu().double().numpy() for item in fields(Instance)}
-    whole = {name: value.astype(np.int64) if name in _WHOLE else value for name, value in arrays.items()}
-    return [Instance(**{name: value[row] for name, value in whole.items()}) for row in range(slots.shape[0])]
-
-
-def rows(slots: Slots, begin: int, end: int) -> Slots:
-    """Some of the slots."""
-    return Slots(**{name: value if value is None else value[begin:end] for name, value in vars(slots).items()})
-
-
 def best_actions(model: Model, slots: Slots, folder: Path | None = None, tell: Tell | None = None) -> Best:
     """The best action that is known of every slot.
 
@@ -76,7 +63,7 @@ def best_actions(model: Model, slots: Slots, folder: Path | None = None, tell: T
     num_slots = slots.shape[0]
     parts = []
     for begin in range(0, num_slots, AT_ONCE):
-        parts.append(_part(model, rows(slots, begin, begin + AT_ONCE), folder))
+        parts.append(_part(model, slots.at(slice(begin, begin + AT_ONCE)), folder))
         if tell:
             tell(min(begin + AT_ONCE, num_slots), num_slots)
     joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

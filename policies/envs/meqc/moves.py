@@ -51,6 +51,19 @@ def _kept(model: Model, slots: Slots, now: Action, user: int, kinds: int) -> Ten
     return torch.stack(kept, dim=-1).reshape(num_slots, -1)
 
 
+def balanced(model: Model, slots: Slots, remote_s: Tensor, remote_j: Tensor) -> tuple[Tensor, Tensor]:
+    """Share with which device and server end together, and the cost of the better of that and of sending everything.
+
+    Args:
+        remote_s, remote_j: of all of a task at a server, the way there included, (B, U, E).
+    """
+    local_s, local_j = (whole.unsqueeze(-1) for whole in local(model, slots))
+    delay, energy = slots.delay_weight.unsqueeze(-1), slots.energy_weight.unsqueeze(-1)
+    share = remote_s / (remote_s + local_s)
+    together = delay * share * local_s + energy * (share * local_j + (1.0 - share) * remote_j)
+    return share, torch.minimum(together, delay * remote_s + energy * remote_j)
+
+
 def repeated(slots: Slots, times: int) -> Slots:
     """Every slot so many times, one after the other."""
     known = {name: values for name, values in vars(slots).items() if values is not None}

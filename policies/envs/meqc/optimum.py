@@ -26,11 +26,12 @@ from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
 from scipy.sparse import csr_array
 
 from circuits.errors import InvalidParameter
-from policies.envs.meqc.batch import Action, local, remote, settle, stacked
+from policies.envs.meqc.baselines import priced
+from policies.envs.meqc.batch import Action, remote, settle, stacked
 from policies.envs.meqc.cost import evaluate
 from policies.envs.meqc.instance import Instance
 from policies.envs.meqc.model import Model
-from policies.envs.meqc.moves import best_move, repeated
+from policies.envs.meqc.moves import balanced, best_move, repeated
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -79,27 +80,17 @@ class Prices:
 def prices(model: Model, instance: Instance) -> Prices:
     """Prices of a slot, each user alone; in a linear model they are exact and the best action follows from them."""
     slots = stacked([instance])
-    there = remote(model, slots)
-    delay, energy = slots.delay_weight[0, :, None], slots.energy_weight[0, :, None]
-    local_s, local_j = (whole[0, :, None] for whole in local(model, slots))
-
-    def best(run_s: torch.Tensor, run_j: torch.Tensor) -> Floats:
-        """All of it on the server, or the share with which device and server end together if that is cheaper."""
-        remote_s, remote_j = there.upload_s[0] + run_s, there.upload_j[0] + run_j
-        whole = delay * remote_s + energy * remote_j
-        if model.overlap == "max":
-            share = remote_s / (remote_s + local_s)
-            together = delay * share * local_s + energy * (share * local_j + (1.0 - share) * remote_j)
-            whole = torch.minimum(whole, together)
-        return np.asarray(whole.numpy(), dtype=np.float64)
-
-    cpu, qpu = best(there.cpu_s[0], there.cpu_j[0]), best(there.qpu_s[0], there.qpu_j[0])
-    fits = np.asarray(there.fits[0].numpy(), dtype=np.bool_)
-    takes = fits & (qpu < cpu) if model.qpu_use == "economic" else fits
-    order = qpu - cpu if model.qpu_admission == "max_saving" else np.zeros_like(cpu)
+    known = priced(model, slots)
+    cpu, qpu, fits = known.cpu, known.qpu, known.takes
+    if model.overlap == "max":
+        there = remote(model, slots)
+        cpu = balanced(model, slots, there.upload_s + there.cpu_s, there.upload_j + there.cpu_j)[1]
+        qpu = balanced(model, slots, there.upload_s + there.qpu_s, there.upload_j + there.qpu_j)[1]
+        fits = there.fits & (qpu < cpu) if model.qpu_use == "economic" else there.fits
+    alone, processor, quantum = (np.asarray(each[0].numpy()) for each in (known.local, cpu, qpu))
+    order = quantum - processor if model.qpu_admission == "max_saving" else np.zeros_like(processor)
     rank = np.argsort(np.argsort(order, axis=0, kind="stable"), axis=0)
-    alone = (delay * local_s + energy * local_j)[:, 0].numpy()
-    return Prices(np.asarray(alone, dtype=np.float64), cpu, qpu, takes, rank)
+    return Prices(alone, processor, quantum, np.asarray(fits[0].numpy()), rank)
 
 
 def optimum(model: Model, instance: Instance, time_limit_s: float = 60.0) -> Optimum:
@@ -126,11 +117,22 @@ def assignment(known: Prices) -> tuple[Ints, float]:
     """
     otherwise = np.minimum(known.local, known.cpu.min(axis=1))
     gain = np.where(known.takes, np.maximum(otherwise[:, None] - known.qpu, 0.0), 0.0)
+    matched = matching(gain)
+    got = matched >= 0
+    return matched, float(otherwise.sum() - gain[got, matched[got]].sum())
+
+
+def matching(gain: Floats) -> Ints:
+    """For each user the server whose QPU it gets, or -1, so that the gains add up to most.
+
+    Args:
+        gain: at least 0, (U, E).
+    """
     users, servers = linear_sum_assignment(gain, maximize=True)
     paid = gain[users, servers] > 0.0
-    matched = np.full(len(otherwise), -1, dtype=np.int64)
+    matched = np.full(len(gain), -1, dtype=np.int64)
     matched[users[paid]] = servers[paid]
-    return matched, float(otherwise.sum() - gain[users, servers].sum())
+    return matched
 
 
 def open_processors(known: Prices, matched: Ints) -> Bools:

@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from policies.envs.meqc.baselines import priced
 from policies.envs.meqc.batch import Action, local
+from policies.envs.meqc.optimum import matching
 from policies.envs.meqc.sequential import SequentialSetting, SequentialWorld, affordable
 
 
@@ -70,20 +70,11 @@ def central(world: SequentialWorld, prices: Prices = MYOPIC) -> Action:
     ways = _ways(world, prices, knows_quality=True)
     otherwise = torch.minimum(ways.own, ways.cpu.amin(-1))
     gain = (otherwise.unsqueeze(-1) - ways.qpu).clamp(min=0.0).double().cpu().numpy()
-    holder = torch.tensor(np.stack([_matched(each) for each in gain]), device=ways.own.device)
+    holder = torch.tensor(np.stack([matching(each) for each in gain]), device=ways.own.device)
     asks = holder >= 0
     servers = torch.where(asks, holder, ways.cpu.argmin(-1))
     stays = ~asks & (ways.own <= ways.cpu.amin(-1))
     return Action(servers, torch.where(stays, ways.share, 0.0), asks)
-
-
-def _matched(gain: NDArray[np.float64]) -> NDArray[np.int64]:
-    """For each user the server whose QPU it gets, or -1."""
-    users, servers = linear_sum_assignment(gain, maximize=True)
-    holder = np.full(len(gain), -1, dtype=np.int64)
-    paid = gain[users, servers] > 0.0
-    holder[users[paid]] = servers[paid]
-    return holder
 
 
 def selfish(world: SequentialWorld, prices: Prices = MYOPIC) -> Action:

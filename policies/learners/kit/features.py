@@ -26,8 +26,9 @@ import torch
 from torch import Tensor
 
 from policies.envs.meqc.baselines import Priced, priced
-from policies.envs.meqc.batch import Remote, Slots, local, remote
+from policies.envs.meqc.batch import Slots, local, remote
 from policies.envs.meqc.model import LEVELS, Model
+from policies.envs.meqc.moves import balanced
 from policies.envs.meqc.observation import NUM_USER_FEATURES, Observation
 from policies.learners.kit.marginals import NOBODY, Told, joined
 
@@ -98,7 +99,8 @@ def features(model: Model, seen: Observation, told: Told | None = None) -> Featu
     num_users, num_servers = known.cpu.shape[1:]
     rival = torch.full_like(known.cpu, NOBODY) if told is None else told.rival
     crowd = 1.0 if told is None or model.bandwidth == "full" else 1.0 + told.others
-    share, together = _balanced(model, slots, there, crowd)
+    upload_s, upload_j = there.upload_s * crowd, there.upload_j * crowd
+    share, together = balanced(model, slots, upload_s + there.cpu_s, upload_j + there.cpu_j)
     way = joined(known, rival) if model.overlap == "sum" else together
     saving = (known.cpu - known.qpu) / unit
     levels = torch.stack([slots.level == level for level in LEVELS], dim=-1).to(way.dtype)  # (B, E, 3)
@@ -134,20 +136,6 @@ def features(model: Model, seen: Observation, told: Told | None = None) -> Featu
         known,
         share,
     )
-
-
-def _balanced(model: Model, slots: Slots, there: Remote, crowd: Tensor | float) -> tuple[Tensor, Tensor]:
-    """Share with which device and server's processor end together, and the cost of the better of it and of no share.
-
-    Args:
-        crowd: how many users send to the server.
-    """
-    local_s, local_j = (whole.unsqueeze(-1) for whole in local(model, slots))
-    delay, energy = slots.delay_weight.unsqueeze(-1), slots.energy_weight.unsqueeze(-1)
-    remote_s, remote_j = there.upload_s * crowd + there.cpu_s, there.upload_j * crowd + there.cpu_j
-    share = remote_s / (remote_s + local_s)
-    together = delay * share * local_s + energy * (share * local_j + (1.0 - share) * remote_j)
-    return share, torch.minimum(together, delay * remote_s + energy * remote_j)
 
 
 def _compressed(savings: Tensor) -> Tensor:

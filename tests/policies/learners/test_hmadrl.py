@@ -39,7 +39,7 @@ def test_every_choice_trains(change: dict[str, Any]) -> None:
     progress = learner.epoch()
     after = learner.state()
     assert progress.slots == SMALL.steps
-    trained = [name for name in before if name.startswith("modules.")]
+    trained = [name for name in before if name.startswith("weights.")]
     assert all(bool(torch.isfinite(after[name]).all()) for name in trained)
     assert all(not torch.equal(before[name], after[name]) for name in trained)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from policies.envs.meqc.batch import Slots, settle, stacked
-from policies.envs.meqc.known_optima import best_actions, unstacked
+from policies.envs.meqc.batch import Slots, settle, stacked, unstacked
+from policies.envs.meqc.known_optima import best_actions
 from policies.envs.meqc.model import MODES
 from policies.envs.meqc.optimum import optimum
 from policies.envs.meqc.world import Setting, World
