@@ -25,7 +25,7 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
 
-from policies.envs.meqc.batch import Action
+from policies.envs.contract import Action
 from policies.envs.meqc.world import Setting, World
 
 USERS = SERVERS = 10

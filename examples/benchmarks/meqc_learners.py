@@ -28,8 +28,9 @@ import numpy as np
 import torch
 from evidence import RESULTS, results
 
+from policies.envs.contract import Action
 from policies.envs.meqc.baselines import BASELINES
-from policies.envs.meqc.batch import Action, Slots, settle, unstacked
+from policies.envs.meqc.batch import Slots, settle, unstacked
 from policies.envs.meqc.draw import draw_slots
 from policies.envs.meqc.model import MODES, Model
 from policies.envs.meqc.observation import observe

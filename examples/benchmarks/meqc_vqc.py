@@ -24,7 +24,8 @@ from evidence import RESULTS, results
 from meqc_hmadrl import summarise
 from meqc_training import Plan, done, kept_out, train_all
 
-from policies.envs.meqc.observation import Observation, observe
+from policies.envs.contract import Observation
+from policies.envs.meqc.observation import observe
 from policies.envs.meqc.world import Setting
 from policies.learners.hmadrl import HMADRL, Config
 from policies.learners.hmadrl_vqc import HmadrlVqc

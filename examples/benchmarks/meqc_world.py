@@ -29,7 +29,7 @@ from rich.progress import track
 from rich.table import Table
 
 from policies.envs import load
-from policies.envs.meqc.batch import Action
+from policies.envs.contract import Action
 from policies.envs.meqc.cost import evaluate
 from policies.envs.meqc.instance import draw
 from policies.envs.meqc.model import Model

@@ -19,3 +19,15 @@ def load(name: str) -> Any:
         InvalidParameter: no world has that name; the message lists those that exist.
     """
     return resolve(ENVS, name, kind="world", error=InvalidParameter)
+
+
+def of(setting: Any) -> Any:
+    """The world's class that a setting is of.
+
+    Raises:
+        InvalidParameter: it is of none.
+    """
+    for name in ENVS:
+        if type(setting) is (kind := load(name)).setting_type:
+            return kind
+    raise InvalidParameter(f"setting: wanted that of a world ({', '.join(ENVS)}), got {type(setting).__name__}")

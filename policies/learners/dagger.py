@@ -23,7 +23,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from circuits.parameters import choice, integer, real, validate
-from policies.envs.meqc.batch import Action, Slots, settle, unstacked
+from policies.envs.contract import Action
+from policies.envs.meqc.batch import Slots, settle, unstacked
 from policies.envs.meqc.model import Model
 from policies.envs.meqc.observation import observe
 from policies.envs.meqc.optimum import optimum

@@ -27,9 +27,10 @@ from torch.nn import Module, ModuleDict
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import choice, integer, real, validate
-from policies.envs.meqc.batch import Action, settle
+from policies.envs.contract import Action, Observation
+from policies.envs.meqc.batch import settle
 from policies.envs.meqc.draw import draw_slots
-from policies.envs.meqc.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES, Observation, observe
+from policies.envs.meqc.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES, observe
 from policies.envs.meqc.world import Setting, rewards
 from policies.learners.kit.gae import advantages
 from policies.learners.kit.heads import HEADS, Head, draw_server, judge_servers

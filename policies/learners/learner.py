@@ -9,8 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from policies.envs.meqc.batch import Action
-from policies.envs.meqc.observation import Observation
+from policies.envs.contract import Action, Observation
 from policies.envs.meqc.world import Setting
 
 

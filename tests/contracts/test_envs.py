@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from policies.envs import ENVS, load
-from policies.envs.meqc.batch import Action
+from policies.envs.contract import Action
 from policies.envs.meqc.world import setting_of
 
 pytest.importorskip("pettingzoo", reason="pip install 'qorch[learn]'")

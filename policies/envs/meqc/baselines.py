@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from policies.envs.meqc.batch import Action, Slots, local, remote
+from policies.envs.contract import Action
+from policies.envs.meqc.batch import Slots, local, remote
 from policies.envs.meqc.model import Model
 from policies.envs.meqc.moves import best_move
 

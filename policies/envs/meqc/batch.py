@@ -16,6 +16,7 @@ import numpy as np
 
 from circuits.concatenation import QUBITS_PER_LEVEL
 from circuits.errors import DependencyNotInstalled
+from policies.envs.contract import Action
 from policies.envs.meqc.hardware import hardware
 from policies.envs.meqc.instance import WHOLE, Instance
 from policies.envs.meqc.model import LEVELS, Model
@@ -96,21 +97,6 @@ class Remote:
     qpu_s: Tensor
     qpu_j: Tensor
     fits: Tensor
-
-
-@dataclass(frozen=True)
-class Action:
-    """What all users do.
-
-    Attributes:
-        servers: a, int64 (B, U).   shares: phi, what each user processes itself, in [0, 1], (B, U).
-        asks: whether the user would have the QPU, bool (B, U); None: all would, as in the paper, which has no such
-            choice (ours).
-    """
-
-    servers: Tensor
-    shares: Tensor
-    asks: Tensor | None = None
 
 
 @dataclass(frozen=True)

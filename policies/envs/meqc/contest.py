@@ -21,10 +21,10 @@ from torch import Tensor
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
 from policies.envs import load
+from policies.envs.contract import Action, Observation
 from policies.envs.meqc.baselines import BASELINES
-from policies.envs.meqc.batch import Action, Slots
+from policies.envs.meqc.batch import Slots
 from policies.envs.meqc.known_optima import Tell, best_actions
-from policies.envs.meqc.observation import Observation
 from policies.envs.meqc.world import Setting
 from policies.learners.kit import checkpoint
 from policies.learners.learner import Actor

@@ -19,7 +19,8 @@ import torch
 from platformdirs import user_cache_path
 from torch import Tensor
 
-from policies.envs.meqc.batch import Action, Slots, settle, unstacked
+from policies.envs.contract import Action
+from policies.envs.meqc.batch import Slots, settle, unstacked
 from policies.envs.meqc.instance import Instance
 from policies.envs.meqc.model import Model
 from policies.envs.meqc.optimum import optimum

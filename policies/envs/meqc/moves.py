@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from policies.envs.meqc.batch import Action, Slots, local, remote, settle
+from policies.envs.contract import Action
+from policies.envs.meqc.batch import Slots, local, remote, settle
 from policies.envs.meqc.model import Model
 
 

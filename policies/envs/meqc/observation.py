@@ -13,31 +13,17 @@ Pair features, by index:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
-from torch import Tensor
 
+from policies.envs.contract import Observation
 from policies.envs.meqc.batch import Slots
 
 NUM_USER_FEATURES = 9
 NUM_PAIR_FEATURES = 3
 
 
-@dataclass(frozen=True)
-class Observation:
-    """What all agents see: ``user`` (B, U, 9), ``pair`` (B, U, E, 3), both of the world's dtype."""
-
-    user: Tensor
-    pair: Tensor
-
-    def flat(self) -> Tensor:
-        """One vector an agent, (B, U, 9 + 3 E): user features, then all gains, all levels, all qubits."""
-        return torch.cat([self.user, self.pair.transpose(-1, -2).flatten(-2)], dim=-1)
-
-
 def observe(slots: Slots, deepest: float = 6460.0) -> Observation:
-    """What the agents of each slot see.
+    """What the agents of each slot see, (B, U, 9) and (B, U, E, 3).
 
     Args:
         deepest: depth that is seen as 1.

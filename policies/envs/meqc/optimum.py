@@ -26,8 +26,9 @@ from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
 from scipy.sparse import csr_array
 
 from circuits.errors import InvalidParameter
+from policies.envs.contract import Action
 from policies.envs.meqc.baselines import priced
-from policies.envs.meqc.batch import Action, remote, settle, stacked
+from policies.envs.meqc.batch import remote, settle, stacked
 from policies.envs.meqc.cost import evaluate
 from policies.envs.meqc.instance import Instance
 from policies.envs.meqc.model import Model

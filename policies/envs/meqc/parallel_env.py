@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from circuits.errors import DependencyNotInstalled, InvalidParameter
 from circuits.parameters import short
 from policies.envs import load
-from policies.envs.meqc.batch import Action
-from policies.envs.meqc.world import Setting, Step
+from policies.envs.contract import Action, Step
+from policies.envs.meqc.world import Setting
 
 try:
     import gymnasium

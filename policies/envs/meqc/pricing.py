@@ -20,8 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from policies.envs.contract import Action
 from policies.envs.meqc.baselines import priced
-from policies.envs.meqc.batch import Action, local
+from policies.envs.meqc.batch import local
 from policies.envs.meqc.optimum import matching
 from policies.envs.meqc.sequential import SequentialSetting, SequentialWorld, affordable
 

@@ -28,10 +28,11 @@ import torch
 from torch import Tensor
 
 from circuits.parameters import integer, real
-from policies.envs.meqc.batch import Action, Slots, local, settle
+from policies.envs.contract import Action, Observation, Step
+from policies.envs.meqc.batch import Slots, local, settle
 from policies.envs.meqc.model import Model
-from policies.envs.meqc.observation import Observation
-from policies.envs.meqc.world import Setting, Step, World, rewards
+from policies.envs.meqc.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES
+from policies.envs.meqc.world import Setting, World, rewards
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class SequentialWorld(World):
 
     setting: SequentialSetting
     setting_type = SequentialSetting
+    num_features = (NUM_USER_FEATURES + 3, NUM_PAIR_FEATURES + 1)
     may_decline = True
 
     def _begin(self) -> None:

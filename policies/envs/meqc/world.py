@@ -16,13 +16,14 @@ from torch import Tensor
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import choice, construct, integer, real, short, validate
-from policies.envs.meqc.batch import Action, Outcome, Slots, settle
+from policies.envs.contract import Action, Observation, Step
+from policies.envs.meqc.batch import Outcome, Slots, settle
 from policies.envs.meqc.document import model_of
 from policies.envs.meqc.draw import draw_slots
 from policies.envs.meqc.instance import CIRCUITS
 from policies.envs.meqc.model import Model
 from policies.envs.meqc.moves import repeated
-from policies.envs.meqc.observation import Observation, observe
+from policies.envs.meqc.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES, observe
 
 
 @dataclass(frozen=True)
@@ -92,20 +93,6 @@ def setting_of(asked: Mapping[str, Any], kind: type[AnySetting] = Setting) -> An
     return setting
 
 
-@dataclass(frozen=True)
-class Step:
-    """What came of an action.
-
-    Attributes:
-        reward: (B, U).   outcome: costs behind it.
-        terminated: whether the episode is over; what comes next belongs to another one.
-    """
-
-    reward: Tensor
-    outcome: Outcome
-    terminated: bool = False
-
-
 class World:
     """B worlds at once; the same seed gives the same slots, whatever is done in them.
 
@@ -117,6 +104,7 @@ class World:
     """
 
     setting_type: ClassVar[type[Setting]] = Setting
+    num_features: ClassVar[tuple[int, int]] = (NUM_USER_FEATURES, NUM_PAIR_FEATURES)
     may_decline: ClassVar[bool] = False
     """Whether users can refuse a QPU, by ``Action.asks``."""
 

@@ -25,11 +25,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from policies.envs.contract import Observation
 from policies.envs.meqc.baselines import Priced, priced
 from policies.envs.meqc.batch import Slots, local, remote
 from policies.envs.meqc.model import LEVELS, Model
 from policies.envs.meqc.moves import balanced
-from policies.envs.meqc.observation import NUM_USER_FEATURES, Observation
+from policies.envs.meqc.observation import NUM_USER_FEATURES
 from policies.learners.kit.marginals import NOBODY, Told, joined
 
 NUM_PAIR = 14

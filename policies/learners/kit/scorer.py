@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from policies.envs.contract import Action, Observation
 from policies.envs.meqc.baselines import priced
-from policies.envs.meqc.batch import Action
 from policies.envs.meqc.model import Model
-from policies.envs.meqc.observation import Observation
 from policies.learners.kit.features import NUM_PAIR, NUM_TOLD, NUM_USER, Features, features, slots_of
 from policies.learners.kit.marginals import told
 

@@ -8,8 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason='pip install "qorch[learn]"')
 
+from policies.envs.contract import Action  # noqa: E402
 from policies.envs.meqc.baselines import bidding, selfish  # noqa: E402
-from policies.envs.meqc.batch import Action, Slots, settle, unstacked  # noqa: E402
+from policies.envs.meqc.batch import Slots, settle, unstacked  # noqa: E402
 from policies.envs.meqc.draw import draw_slots  # noqa: E402
 from policies.envs.meqc.instance import Instance  # noqa: E402
 from policies.envs.meqc.model import MODES, Model  # noqa: E402

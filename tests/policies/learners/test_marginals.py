@@ -9,8 +9,9 @@ torch = pytest.importorskip("torch", reason='pip install "qorch[learn]"')
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
+from policies.envs.contract import Action  # noqa: E402
 from policies.envs.meqc.baselines import priced  # noqa: E402
-from policies.envs.meqc.batch import Action, Slots, settle  # noqa: E402
+from policies.envs.meqc.batch import Slots, settle  # noqa: E402
 from policies.envs.meqc.draw import draw_slots  # noqa: E402
 from policies.envs.meqc.model import MODES, Model  # noqa: E402
 from policies.envs.meqc.observation import observe  # noqa: E402

@@ -11,11 +11,12 @@ import pytest
 torch = pytest.importorskip("torch", reason='pip install "qorch[learn]"')
 
 from circuits.errors import InvalidParameter  # noqa: E402
+from policies.envs.contract import Observation  # noqa: E402
 from policies.envs.meqc.baselines import BASELINES  # noqa: E402
 from policies.envs.meqc.batch import Slots, settle  # noqa: E402
 from policies.envs.meqc.draw import draw_slots  # noqa: E402
 from policies.envs.meqc.model import MODES  # noqa: E402
-from policies.envs.meqc.observation import Observation, observe  # noqa: E402
+from policies.envs.meqc.observation import observe  # noqa: E402
 from policies.envs.meqc.world import Setting  # noqa: E402
 from policies.learners import LEARNERS  # noqa: E402
 from policies.learners.kit.draws import drawn  # noqa: E402

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from circuits.parameters import choice, integer, real, validate
-from policies.envs.meqc.batch import Action, settle
+from policies.envs.contract import Action, Observation
+from policies.envs.meqc.batch import settle
 from policies.envs.meqc.draw import draw_slots
-from policies.envs.meqc.observation import NUM_USER_FEATURES, Observation, observe
+from policies.envs.meqc.observation import NUM_USER_FEATURES, observe
 from policies.envs.meqc.world import Setting
 from policies.learners.learner import Progress
 

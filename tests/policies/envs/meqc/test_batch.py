@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.envs.meqc.batch import Action, remote, settle, stacked
+from policies.envs.contract import Action
+from policies.envs.meqc.batch import remote, settle, stacked
 from policies.envs.meqc.cost import evaluate
 from policies.envs.meqc.instance import Instance
 from policies.envs.meqc.model import Model

@@ -8,7 +8,7 @@ import torch
 
 from circuits.errors import InvalidParameter
 from policies.envs import ENVS, load
-from policies.envs.meqc.batch import Action
+from policies.envs.contract import Action
 from policies.envs.meqc.sequential import SequentialSetting
 from policies.envs.meqc.world import Setting
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from circuits.errors import InvalidParameter
-from policies.envs.meqc.batch import Action, local
+from policies.envs.contract import Action
+from policies.envs.meqc.batch import local
 from policies.envs.meqc.hindsight import hindsight
 from policies.envs.meqc.model import MODES
 from policies.envs.meqc.pricing import MYOPIC, PLAYS, Prices, best_prices, central, episode_costs, selfish

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from policies.envs.meqc.batch import Action, settle, stacked
+from policies.envs.contract import Action
+from policies.envs.meqc.batch import settle, stacked
 from policies.envs.meqc.cost import LETTERS, evaluate
 from policies.envs.meqc.document import Case
 from policies.envs.meqc.hardware import hardware

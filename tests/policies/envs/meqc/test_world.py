@@ -11,7 +11,8 @@ import torch
 
 from circuits.errors import InvalidParameter
 from policies.envs import ENVS, load
-from policies.envs.meqc.batch import Action, Slots, settle
+from policies.envs.contract import Action
+from policies.envs.meqc.batch import Slots, settle
 from policies.envs.meqc.compiled import COMPILED, measured
 from policies.envs.meqc.draw import draw_slots
 from policies.envs.meqc.instance import CIRCUITS, draw, num_qubits

@@ -1,0 +1,108 @@
+"""What every batched world is: B of them side by side, agents that observe and act, and what it costs them.
+
+An agent (a mobile user) chooses one of E places (servers, nodes, backends) for its task and the share of it that it
+keeps. Learners, evaluation and checkpoints know worlds by these types alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from circuits.errors import DependencyNotInstalled
+
+try:
+    import torch
+    from torch import Tensor
+except ImportError as error:
+    raise DependencyNotInstalled("a batched world", "torch", "learn") from error
+
+
+@dataclass(frozen=True)
+class Action:
+    """What all users do.
+
+    Attributes:
+        servers: a, int64 (B, U).   shares: phi, what each user processes itself, in [0, 1], (B, U).
+        asks: whether the user would have the QPU, bool (B, U); None: all would, as in MEQC, which has no such choice
+            (ours).
+    """
+
+    servers: Tensor
+    shares: Tensor
+    asks: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What all agents see: ``user`` (B, U, F), and of each place ``pair`` (B, U, E, G), both of the world's dtype."""
+
+    user: Tensor
+    pair: Tensor
+
+    def flat(self) -> Tensor:
+        """One vector an agent, (B, U, F + G E): user features, then each pair feature of all places."""
+        return torch.cat([self.user, self.pair.transpose(-1, -2).flatten(-2)], dim=-1)
+
+
+class Outcome(Protocol):
+    """What an action led to, with whatever else a world knows of it."""
+
+    @property
+    def cost(self) -> Tensor:
+        """Of each user, (B, U)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What came of an action.
+
+    Attributes:
+        reward: (B, U).   outcome: costs behind it; each world has more in it.
+        terminated: whether the episode is over; what comes next belongs to another one.
+    """
+
+    reward: Tensor
+    outcome: Any
+    terminated: bool = False
+
+
+class Setting(Protocol):
+    """Of a world: a frozen dataclass declared with :mod:`circuits.parameters`, checked as it is made."""
+
+    @property
+    def users(self) -> int:
+        """U, agents."""
+
+    @property
+    def servers(self) -> int:
+        """E, places to go to."""
+
+
+class World(Protocol):
+    """B worlds at once, in step; the same seed gives the same tasks, whatever is done in them.
+
+    Attributes:
+        num_features: F of a user and G of a pair, see :class:`Observation`.
+        may_decline: whether users can refuse a QPU, by ``Action.asks``.
+    """
+
+    setting_type: ClassVar[type[Any]]
+    num_features: ClassVar[tuple[int, int]]
+    may_decline: ClassVar[bool]
+    setting: Any
+    num_worlds: int
+
+    def observe(self) -> Observation:
+        """What the agents see now."""
+
+    def step(self, action: Action) -> Step:
+        """Take an action and go on."""
+
+
+Rule = Callable[[Any, torch.Generator], Action]
+"""What everybody does in a world, with chance for those who draw."""
+
+Rules = Mapping[str, Rule]
+"""By name."""
