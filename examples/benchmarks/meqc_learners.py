@@ -1,7 +1,7 @@
 """Learned policies of MEQC-v1 beside rules and the optimum, on slots that no training has seen.
 
     python examples/benchmarks/meqc_learners.py [--seeds 1,2,3] [--learners scoring,bidding,mappo,dagger]
-        [--mode calibrated] [--quick]
+        [--mode calibrated] [--quick] [--runs runs/meqc]
 
 Every learner is trained once a seed, at U = E = 10 with weights drawn anew for each slot, and the one policy that comes
 of it is asked at all sizes and weights. Rows are cells: a policy, a seed, a size and a pair of weights, over the same
@@ -10,8 +10,9 @@ slots for everybody (world seed 1000000 + U; training seeds are below 1000000, a
 U = 20 and 30, so that distances are overstated by at most so much; in `physical` the best that a descent knows.
 Intervals are of the ratio of means over slots, 95 %. A second table holds the curves, on slots of the tuning seed.
 
-Cells that are in the table already are not done again: it may be interrupted, and run again with more seeds. Learned on
-one thread; `train_s` is wall time with whatever else the machine did.
+Cells that are in the table already are not done again, and each epoch leaves a checkpoint: it may be interrupted, and
+run again with more seeds; meqc_costs.py and meqc_figures.py take the checkpoints by --learned. Learned on one thread;
+`train_s` is wall time with whatever else the machine did.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import argparse
 import csv
 import time
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from evidence import RESULTS, results
 
-from policies.envs.contract import Action
+from policies.envs.contract import Action, Observation
 from policies.envs.meqc.baselines import BASELINES
 from policies.envs.meqc.batch import Slots, settle, unstacked
 from policies.envs.meqc.draw import draw_slots
@@ -36,7 +36,7 @@ from policies.envs.meqc.model import MODES, Model
 from policies.envs.meqc.observation import observe
 from policies.envs.meqc.optimum import assignment, optimum, prices
 from policies.envs.meqc.world import Setting
-from policies.learners import LEARNERS
+from policies.learners.kit import checkpoint
 
 WEIGHTS = ((1.0, 0.0), (0.8, 0.2), (0.5, 0.5), (0.2, 0.8))
 SIZES = {10: 2000, 20: 2000, 30: 2000, 100: 100}
@@ -69,6 +69,8 @@ COLUMNS = [
 ]
 CURVE = ["mode", "policy", "seed", "epoch", "train_slots", "train_s", "above_percent"]
 Row = dict[str, Any]
+Reference = tuple[Slots, np.ndarray]
+ABOVE = "above_percent"
 
 
 def table(name: str, folder: Path) -> list[Row]:
@@ -97,7 +99,7 @@ def parts(slots: Slots) -> list[Slots]:
     """Slots in pieces that fit into memory."""
     each = max(1, MOST_PAIRS // (slots.shape[1] * slots.shape[2]))
     pieces = range(0, slots.shape[0], each)
-    return [replace(slots, **{name: value[at : at + each] for name, value in vars(slots).items()}) for at in pieces]
+    return [slots.at(slice(at, at + each)) for at in pieces]
 
 
 def reference(model: Model, slots: Slots) -> tuple[str, np.ndarray]:
@@ -115,8 +117,8 @@ def cost_of(policy: Any, model: Model, slots: Slots) -> np.ndarray:
     chance, costs = torch.Generator().manual_seed(SEED_OF_RULES), []
     for piece in parts(slots):
         if callable(getattr(policy, "act", None)):
-            single = replace(piece, **{name: value.float() for name, value in vars(piece).items()})
-            action = policy.act(observe(single))
+            seen = observe(piece)
+            action = policy.act(Observation(seen.user.float(), seen.pair.float()))
             action = Action(action.servers, action.shares.double())
         else:
             action = policy(model, piece, chance)
@@ -160,27 +162,38 @@ class Cells:
         return found
 
 
-def trained(name: str, seed: int, model: Model, quick: bool, tuning: tuple[Slots, np.ndarray]) -> tuple[Any, list[Row]]:
-    """An actor and its curve."""
-    module, kind = LEARNERS[name].split(":")
-    learner_type = getattr(import_module(module), kind)
+def trained(name: str, seed: int, model: Model, quick: bool, tuning: Reference, runs: Path) -> tuple[Any, list[Row]]:
+    """An actor and its curve; from the checkpoint of an earlier run if there is one."""
+    learner_type = checkpoint.learner_type(name)
     config = learner_type.config_type()
     if quick:
         config = replace(config, epochs=2, **({"labelled": 64} if name == "dagger" else {}))
     elif not model.is_linear:
         config = replace(config, slots=32, epochs=25)
     setting = Setting(TRAIN_SIZE, TRAIN_SIZE, weights="drawn", reward=REWARD.get(name, "global"), model=model)
-    learner, spent_s, curve = learner_type(config, setting, seed), 0.0, []
-    for epoch in range(config.epochs):
+    run = checkpoint.Run(name, "MEQC-v1", seed, config, setting)
+    root = runs / f"{name}-{model.mode}-{seed}"
+    begun = checkpoint.load(root) if checkpoint.exists(root) else None
+    learner = run.begin() if begun is None else begun.learner()
+    progress, times_s, above_percent = [], [], []
+    if begun is not None:
+        progress, times_s = list(begun.curve), list(begun.times_s)
+        above_percent = [one.figures[ABOVE] for one in progress]
+    while len(progress) < config.epochs:
         began = time.perf_counter()
-        progress = learner.epoch()
-        spent_s += time.perf_counter() - began
-        percent = above(cost_of(learner.actor(), model, tuning[0]), tuning[1])[0]
-        row = (model.mode, name, seed, epoch + 1, progress.slots, f"{spent_s:.2f}", f"{percent:.3f}")
-        curve.append(dict(zip(CURVE, row, strict=True)))
-        print(f"\r{name} seed {seed}: epoch {epoch + 1} of {config.epochs}, {percent:.2f} % above", end="", flush=True)
+        now = learner.epoch()
+        times_s.append((times_s[-1] if times_s else 0.0) + time.perf_counter() - began)
+        above_percent.append(above(cost_of(learner.actor(), model, tuning[0]), tuning[1])[0])
+        progress.append(replace(now, figures={**now.figures, ABOVE: above_percent[-1]}))
+        checkpoint.save(root, run, learner, progress, times_s)
+        told = f"{name} seed {seed}: epoch {now.epoch} of {config.epochs}, {above_percent[-1]:.2f} % above"
+        print(f"\r{told}", end="", flush=True)
     print()
-    return learner.actor(), curve
+    curve = [
+        (model.mode, name, seed, one.epoch, one.slots, f"{wall_s:.2f}", f"{percent:.3f}")
+        for one, wall_s, percent in zip(progress, times_s, above_percent, strict=True)
+    ]
+    return learner.actor(), [dict(zip(CURVE, row, strict=True)) for row in curve]
 
 
 def main() -> None:
@@ -191,6 +204,7 @@ def main() -> None:
     asked.add_argument("--mode", default="calibrated", choices=list(MODES))
     asked.add_argument("--quick", action="store_true", help="a minute, into a folder of its own")
     asked.add_argument("--folder", type=Path, default=RESULTS)
+    asked.add_argument("--runs", type=Path, default=Path("runs") / "meqc", help="folder of the checkpoints")
     args = asked.parse_args()
     torch.set_num_threads(1)
     model, folder = MODES[args.mode], args.folder / "quick" if args.quick else args.folder
@@ -210,7 +224,8 @@ def main() -> None:
         for name in filter(None, args.learners.split(",")):
             if (args.mode, name, "yes", seed) in done:
                 continue
-            actor, curve = trained(name, int(seed), model, args.quick, tuning)
+            runs = args.runs / "quick" if args.quick else args.runs
+            actor, curve = trained(name, int(seed), model, args.quick, tuning, runs)
             head = {"mode": args.mode, "policy": name, "learned": "yes", "seed": int(seed)}
             rows += cells.rows(head | {key: curve[-1][key] for key in ("train_slots", "train_s")}, actor)
             curves += curve

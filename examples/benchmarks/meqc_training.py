@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,7 @@ from evidence import RESULTS
 from rich.progress import Progress
 
 from policies.envs.meqc.baselines import BASELINES
-from policies.envs.meqc.batch import Slots, settle
-from policies.envs.meqc.instance import Instance
+from policies.envs.meqc.batch import Slots, settle, unstacked
 from policies.envs.meqc.observation import observe
 from policies.envs.meqc.optimum import optimum
 from policies.envs.meqc.world import Setting, World
@@ -34,7 +33,6 @@ KEPT_OUT = 2000
 EPOCHS_A_POINT = 5
 """Epochs whose mean is one point of a curve."""
 
-WHOLE = {"num_qubits", "depth", "level", "qubits"}
 COLUMNS = (
     *("variant", "seed", "epochs", "slots", "weights", "wall_s", "process_s"),
     *("cost", "cost_half", "explored", "above_optimum", "below_local", "commit", "curve"),
@@ -58,20 +56,11 @@ def kept_out(users: int = 10, servers: int = 10) -> Slots:
     return World(Setting(users=users, servers=servers), KEPT_OUT, KEPT_OUT_SEED).slots
 
 
-def instances(slots: Slots) -> list[Instance]:
-    """The same slots one by one, for the optimum."""
-    arrays = {
-        item.name: getattr(slots, item.name).numpy().astype(np.int64 if item.name in WHOLE else np.float64)
-        for item in fields(Slots)
-    }
-    return [Instance(**{name: array[number] for name, array in arrays.items()}) for number in range(slots.shape[0])]
-
-
 @cache
 def references() -> dict[str, float]:
     """Mean system cost of the optimum and of the rules that need no training, on the slots kept out."""
     model, slots = Setting().model, kept_out()
-    found = {"optimum": float(np.mean([optimum(model, one).total for one in instances(slots)]))}
+    found = {"optimum": float(np.mean([optimum(model, one).total for one in unstacked(slots)]))}
     for name, rule in BASELINES.items():
         action = rule(model, slots, torch.Generator().manual_seed(KEPT_OUT_SEED))
         found[name] = float(settle(model, slots, action).cost.sum(-1).mean())
