@@ -6,6 +6,7 @@ LEARNERS: dict[str, str] = {
     "scoring": "policies.learners.scoring:Scoring",  # Ciosek and Whiteson 2020, expected policy gradients; ours
     "bidding": "policies.learners.bidding:Bidding",  # Bertsekas 1988, auctions; ours
     "mappo": "policies.learners.mappo:Mappo",  # Yu et al. 2022, MAPPO
+    "ppo": "policies.learners.ppo:PPO",  # Schulman et al. 2017, PPO, for any world
     "dagger": "policies.learners.dagger:Dagger",  # Ross, Gordon and Bagnell 2011, DAgger
 }
 """By name, as ``"module:Class"``, with the paper beside it."""
