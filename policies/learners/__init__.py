@@ -7,6 +7,12 @@ LEARNERS: dict[str, str] = {
     "bidding": "policies.learners.bidding:Bidding",  # Bertsekas 1988, auctions; ours
     "mappo": "policies.learners.mappo:Mappo",  # Yu et al. 2022, MAPPO
     "ppo": "policies.learners.ppo:PPO",  # Schulman et al. 2017, PPO, for any world
+    "dqn": "policies.learners.dqn:DQN",  # Mnih et al. 2015, DQN
+    "ddpg": "policies.learners.ddpg:DDPG",  # Lillicrap et al. 2016, DDPG
+    "pdqn": "policies.learners.pdqn:PDQN",  # Xiong et al. 2018, P-DQN; Bester et al. 2019
+    "vqc_q": "policies.learners.vqc_q:VqcQ",  # Skolik et al. 2022, Lockwood and Si 2020, Q-learning on circuits
+    "vqc_pg": "policies.learners.vqc_pg:VqcPG",  # Jerbi et al. 2021, softmax-VQC
+    "quantum_rl": "policies.learners.quantum_rl:QuantumRL",  # Dong et al. 2008, amplified amplitudes
     "dagger": "policies.learners.dagger:Dagger",  # Ross, Gordon and Bagnell 2011, DAgger
 }
 """By name, as ``"module:Class"``, with the paper beside it."""

@@ -101,7 +101,8 @@ class SetActor(PlaceNetwork):
 
     def act(self, observation: Observation, chance: torch.Generator | None = None) -> Action:
         """What everybody does."""
-        return action_of(*self.draw(observation, chance), self.requests)
+        way, share = self.draw(observation, chance)
+        return action_of(way, share, self.requests)
 
 
 class Rollout(NamedTuple):
@@ -168,20 +169,17 @@ class PPO:
     def _play(self) -> tuple[Rollout, float]:
         """An episode of every world, and the mean cost of its slots."""
         world = self._world(self.setting, self._num_worlds, int(torch.randint(2**62, (1,), generator=self._chance)))
-        seen, ways, shares, rewards, costs = [], [], [], [], []
+        slots: list[tuple[Tensor, ...]] = []
         for _ in range(self._length):
-            seen.append(world.observe())
-            way, share = self._actor.draw(seen[-1], self._chance)
+            seen = world.observe()
+            way, share = self._actor.draw(seen, self._chance)
             step = world.step(action_of(way, share, self._actor.requests))
-            for kept, new in zip(
-                (ways, shares, rewards, costs), (way, share, step.reward, step.outcome.cost), strict=True
-            ):
-                kept.append(new)
-        every = Observation(torch.cat([each.user for each in seen]), torch.cat([each.pair for each in seen]))
-        way, share = torch.cat(ways), torch.cat(shares)
-        advantage, target = self._judged(every, torch.stack(rewards, dim=-1))
+            slots.append((seen.user, seen.pair, way, share, step.reward, step.outcome.cost))
+        user, pair, way, share, reward, cost = (torch.cat(each) for each in zip(*slots, strict=True))
+        every = Observation(user, pair)
+        advantage, target = self._judged(every, reward.unflatten(0, (self._length, -1)).movedim(0, -1))
         rollout = Rollout(every, way, share, self._actor.judge(every, way, share)[0], advantage, target)
-        return rollout, float(torch.stack(costs).sum(-1).mean())
+        return rollout, float(cost.sum(-1).mean())
 
     def _judged(self, seen: Observation, reward: Tensor) -> tuple[Tensor, Tensor]:
         """Advantages and targets of the critic, (T B, U); ``reward`` is (B, U, T)."""

@@ -51,7 +51,7 @@ def action_of(way: Tensor, share: Tensor, requests: int, num_kinds: int | None =
 
     Args:
         way: int64 (B, U).   share: kept by those who go, (B, U).   requests: of :func:`num_requests`.
-        num_kinds: of ways to a place, a multiple of ``requests`` (the default); requests are what changes first.
+        num_kinds: of ways to a place, a multiple of ``requests``, which is the default; requests change first.
     """
     num = num_kinds or requests
     goes = way > 0

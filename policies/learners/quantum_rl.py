@@ -1,0 +1,183 @@
+"""Quantum-inspired reinforcement learning: amplitudes of actions, amplified by Grover iterations when they turn out well.
+
+Source: Dong, Chen, Li and Tarn, "Quantum reinforcement learning", IEEE Trans. SMC-B 38(5), 2008 (arXiv 0810.3828), of which
+we read abstract, captions and, second-hand, implementations. The paper's: each state has a superposition of actions,
+which collapses to one when it is measured; V(s) += alpha (r + gamma V(s') - V(s)); after action a, L = int(k (r + V(s')))
+Grover iterations turn the state by 2 theta each, so that a's probability sin^2(theta) becomes sin^2((2 L + 1) theta).
+Simulated exactly, without a quantum computer: the amplitudes are the table.
+
+Ours: theta is that of a's amplitude now, i.e. iterations reflect about the state's own superposition (amplitude
+amplification, Brassard et al. 2002) and not about the even one, which would turn an uneven superposition out of the
+plane; L stops where a is most likely, at pi / (4 theta) - 1/2; L = int(k (r + gamma V(s') - V(s))), since whatever is good
+about the state itself should not make its actions sure; the reward is minus the mean cost of all users, less its running
+mean and over its deviation. One agent acts for all users of a small world, and states are the signs of random projections of what all see (Charikar 2002).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from circuits.errors import InvalidParameter
+from circuits.parameters import integer, real, validate
+from policies.envs import ENVS, of
+from policies.envs.contract import Action, Observation
+from policies.learners.kit.heads import draw_server
+from policies.learners.kit.joint import joint_action, num_joint
+from policies.learners.kit.running import Running
+from policies.learners.kit.ways import horizon, num_requests
+from policies.learners.learner import Progress
+
+
+@dataclass(frozen=True)
+class Config:
+    """How to train.
+
+    Attributes:
+        bits: of a state: 2^bits of them.   worlds: played at once.   steps: of an epoch, rounded up to whole episodes.
+        gain: k, iterations for a reward that is a deviation better than expected.
+    """
+
+    bits: int = integer(5, low=0, high=16, doc="bits of a state")
+    worlds: int = integer(32, low=1, high=1_000_000, doc="worlds played at once")
+    steps: int = integer(32, low=1, high=1_000_000, doc="steps of an epoch, at least an episode")
+    gain: float = real(1.0, low=0.0, high=1e6, doc="k, Grover iterations for a unit of reward")
+    learning_rate: float = real(0.05, low=1e-8, high=1.0, doc="alpha, of the values of states")
+    discount: float = real(0.9, low=0.0, high=1.0, doc="gamma, within an episode")
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+def amplified(amplitudes: Tensor, action: int, num_iterations: int) -> Tensor:
+    """Real amplitudes (A,) after Grover iterations G = (2|s><s| - 1)(1 - 2|a><a|) on s, as many as are asked for and useful.
+
+    G^L |s> = sin((2L + 1) theta) |a> + cos((2L + 1) theta) |rest>,  sin(theta) = <a|s>
+    """
+    theta = math.asin(min(1.0, float(amplitudes[action])))
+    if theta <= 0.0 or math.cos(theta) < 1e-9:
+        return amplitudes
+    turns = max(0, min(num_iterations, math.floor(math.pi / (4.0 * theta) - 0.5)))
+    angle = (2 * turns + 1) * theta
+    turned = amplitudes * (math.cos(angle) / math.cos(theta))
+    turned[action] = math.sin(angle)
+    return turned
+
+
+class Superpositions(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
+    """A superposition of joint actions for every state.
+
+    Args:
+        size: U and E.   num_features: F and G.   num_joint: A.   bits: of a state.   seed: of the projections.
+    """
+
+    def __init__(
+        self, size: tuple[int, int], num_features: tuple[int, int], num_joint: int, requests: int, bits: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.size, self.requests = size, requests
+        num_inputs = size[0] * (num_features[0] + size[1] * num_features[1])
+        chance = torch.Generator().manual_seed(seed)
+        self.register_buffer("planes", torch.randn(num_inputs, bits, generator=chance))
+        self.register_buffer("middle", torch.full((num_inputs,), 0.5))
+        self.register_buffer("amplitudes", torch.full((2**bits, num_joint), num_joint**-0.5))
+
+    def states(self, seen: Observation) -> Tensor:
+        """Number of each slot's state, int64 (B,).
+
+        Raises:
+            InvalidParameter: it was made for another number of users or places.
+        """
+        if tuple(seen.pair.shape[1:3]) != self.size:
+            wanted, got = (f"{users} users and {places} places" for users, places in (self.size, seen.pair.shape[1:3]))
+            raise InvalidParameter(f"observation: wanted {wanted}, as in training, got {got}")
+        signs = (seen.flat().flatten(1) - self.middle) @ self.planes > 0
+        return (signs * 2 ** torch.arange(self.planes.shape[1])).sum(-1)
+
+    def measured(self, seen: Observation, chance: torch.Generator | None) -> Tensor:
+        """Joint actions that superpositions collapse to, or the most likely ones without ``chance``; (B,)."""
+        return draw_server(self.amplitudes[self.states(seen)].square().log(), chance)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def act(self, observation: Observation, chance: torch.Generator | None = None) -> Action:
+        """What everybody does."""
+        return joint_action(self.measured(observation, chance), observation, self.requests)
+
+
+class QuantumRL:
+    """Trains :class:`Superpositions`."""
+
+    config_type = Config
+    envs = tuple(ENVS)
+
+    def __init__(self, config: Config, setting: Any, seed: int) -> None:
+        self.config, self.setting, self._world = config, setting, of(setting)
+        self._chance = torch.Generator().manual_seed(seed)
+        size, requests = (setting.users, setting.servers), num_requests(setting)
+        self._actor = Superpositions(size, self._world.num_features, num_joint(setting), requests, config.bits, seed)
+        world = self._world(setting, 4096, int(torch.randint(2**62, (1,), generator=self._chance)))
+        self._actor.middle.copy_(world.observe().flat().flatten(1).mean(0))  # so that signs are about even
+        self._values = torch.zeros(2**config.bits)
+        self._rewards = Running()
+        self._length = horizon(setting)
+        self._epoch = 0
+
+    def actor(self) -> Superpositions:
+        """What has been learned so far."""
+        return deepcopy(self._actor)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def epoch(self) -> Progress:
+        """Play and amplify."""
+        config = self.config
+        world = self._world(self.setting, config.worlds, int(torch.randint(2**62, (1,), generator=self._chance)))
+        steps = -(-config.steps // self._length) * self._length
+        cost, iterations = 0.0, 0
+        for _ in range(steps):
+            seen = world.observe()
+            joint = self._actor.measured(seen, self._chance)
+            step = world.step(joint_action(joint, seen, self._actor.requests))
+            goes_on = self._length > 1 and not step.terminated
+            after = self._actor.states(world.observe()) if goes_on else None
+            iterations += self._learn(self._actor.states(seen), joint, -step.outcome.cost.mean(-1), after)
+            cost += float(step.outcome.cost.sum(-1).mean()) / steps
+        self._epoch += 1
+        likely = float(self._actor.amplitudes.square().amax(-1).mean())
+        figures = {"iterations": iterations / (steps * config.worlds), "sureness": likely}
+        return Progress(self._epoch, self._epoch * steps * config.worlds, cost, figures)
+
+    def _learn(self, states: Tensor, joint: Tensor, reward: Tensor, after: Tensor | None) -> int:
+        """One slot after the other; how many iterations there were."""
+        self._rewards.add(reward)
+        scaled = (reward - self._rewards.mean) / self._rewards.deviation
+        aims = scaled if after is None else scaled + self.config.discount * self._values[after]
+        amplitudes, total = self._actor.amplitudes, 0
+        for state, action, aim in zip(states.tolist(), joint.tolist(), aims.tolist(), strict=True):
+            surprise = aim - float(self._values[state])
+            self._values[state] += self.config.learning_rate * surprise
+            if (num := int(self.config.gain * surprise)) > 0:
+                amplitudes[state] = amplified(amplitudes[state], action, num)
+                total += num
+        return total
+
+    def state(self) -> dict[str, Tensor]:
+        """Superpositions, values, scale, chance and epochs."""
+        parts = {"actor": self._actor.state_dict(), "rewards": self._rewards.state_dict()}
+        kept = {f"{part}.{name}": value.clone() for part, each in parts.items() for name, value in each.items()}
+        mine = {"values": self._values.clone(), "chance": self._chance.get_state(), "epoch": torch.tensor(self._epoch)}
+        return kept | mine
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from :meth:`state`."""
+        for part, module in {"actor": self._actor, "rewards": self._rewards}.items():
+            names = [name for name in state if name.startswith(f"{part}.")]
+            module.load_state_dict({name.removeprefix(f"{part}."): state[name] for name in names})
+        self._values.copy_(state["values"])
+        self._chance.set_state(state["chance"])
+        self._epoch = int(state["epoch"])
