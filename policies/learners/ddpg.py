@@ -2,7 +2,7 @@
 
 Source: Lillicrap et al., "Continuous control with deep reinforcement learning", arXiv 1509.02971. It has no discrete
 actions: a way is a vector of weights that sum to one, the softmax of the actor's scores, and the largest is played
-(after Hausknecht and Stone, arXiv 1511.04143, who relax without a softmax). Ours: the critic is linear in these weights,
+(after Hausknecht and Stone, arXiv 1511.04143, who relax without a softmax). Ours: the critic is linear in the weights,
 so that at the corners it is the value of what was played, and between them of a draw; exploration is a random way and
 share now and then, as theirs, in the place of the paper's Ornstein-Uhlenbeck noise, which is for inert bodies; networks
 are of any size and shared by all agents. See :mod:`policies.learners.kit.off_policy`.
@@ -44,7 +44,7 @@ class RelaxedActor(Chooser):
         return way, at_place(kept, way, self.requests).squeeze(-1)
 
     def num_ways(self, seen: Observation) -> int:
-        return 1 + seen.pair.shape[-2] * self.requests
+        return int(1 + seen.pair.shape[-2] * self.requests)
 
     def action(self, seen: Observation, way: Tensor, share: Tensor) -> Action:
         return action_of(way, share, self.requests)

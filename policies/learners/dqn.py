@@ -1,9 +1,9 @@
 """DQN: the value of every way and of a few shares, learned from what was met; each agent by its own observation.
 
-Source: Mnih et al., "Human-level control through deep reinforcement learning", Nature 518, 2015; what comes next is chosen
-by one network and judged by its target: van Hasselt, Guez and Silver, "Deep reinforcement learning with double
-Q-learning", AAAI 2016. Ours: the network, which is of any size and shared by all agents; shares of 0, 1/n, … of n levels.
-See :mod:`policies.learners.kit.off_policy`.
+Source: Mnih et al., "Human-level control through deep reinforcement learning", Nature 518, 2015; what comes next is
+chosen by one network and judged by its target: van Hasselt, Guez and Silver, "Deep reinforcement learning with double
+Q-learning", AAAI 2016. Ours: the network, which is of any size and shared by all agents; shares of 0, 1/n, … of n
+levels. See :mod:`policies.learners.kit.off_policy`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class LevelActor(Chooser):
         return way, torch.zeros_like(way, dtype=seen.user.dtype)
 
     def num_ways(self, seen: Observation) -> int:
-        return 1 + seen.pair.shape[-2] * self.requests * self.levels
+        return int(1 + seen.pair.shape[-2] * self.requests * self.levels)
 
     def action(self, seen: Observation, way: Tensor, share: Tensor) -> Action:
         """Shares are those of the ways."""

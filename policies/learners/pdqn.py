@@ -1,10 +1,10 @@
 """P-DQN: the value of every way with the share that an actor would keep there; each agent by its own observation.
 
-Source: Xiong et al., "Parametrized deep Q-networks learning", arXiv 1810.06394: Q(s, k, x) over discrete k with continuous
-x_k, whose actor x(s) climbs the sum of Q over k. Bester, James and Konidaris, "Multi-pass Q-networks", arXiv 1905.04388:
-no Q_k may depend on the x of another k, for which they pass the network once a k. Here a place's share enters behind the
-pooling of places, so that one pass has the same property (ours), as are the networks, of any size and shared by all
-agents. See :mod:`policies.learners.kit.off_policy`.
+Source: Xiong et al., "Parametrized deep Q-networks learning", arXiv 1810.06394: Q(s, k, x) over discrete k with
+continuous x_k, whose actor x(s) climbs the sum of Q over k. Bester, James and Konidaris, "Multi-pass Q-networks", arXiv
+1905.04388: no Q_k may depend on the x of another k, for which they pass the network once a k. Here a place's share
+enters behind the pooling of places, so that one pass has the same property (ours), as are the networks, of any size and
+shared by all agents. See :mod:`policies.learners.kit.off_policy`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ShareActor(Chooser):
         return way, at_place(kept, way, self.requests).squeeze(-1)
 
     def num_ways(self, seen: Observation) -> int:
-        return 1 + seen.pair.shape[-2] * self.requests
+        return int(1 + seen.pair.shape[-2] * self.requests)
 
     def action(self, seen: Observation, way: Tensor, share: Tensor) -> Action:
         return action_of(way, share, self.requests)

@@ -1,16 +1,18 @@
-"""Quantum-inspired reinforcement learning: amplitudes of actions, amplified by Grover iterations when they turn out well.
+"""Quantum-inspired reinforcement learning: amplitudes of actions, amplified when they turn out well.
 
-Source: Dong, Chen, Li and Tarn, "Quantum reinforcement learning", IEEE Trans. SMC-B 38(5), 2008 (arXiv 0810.3828), of which
-we read abstract, captions and, second-hand, implementations. The paper's: each state has a superposition of actions,
-which collapses to one when it is measured; V(s) += alpha (r + gamma V(s') - V(s)); after action a, L = int(k (r + V(s')))
-Grover iterations turn the state by 2 theta each, so that a's probability sin^2(theta) becomes sin^2((2 L + 1) theta).
+Source: Dong, Chen, Li and Tarn, "Quantum reinforcement learning", IEEE Trans. SMC-B 38(5), 2008 (arXiv 0810.3828): we
+have read abstract and captions, and others' implementations (second-hand). Each state has a superposition of actions,
+which collapses to one when it is measured; V(s) += alpha (r + gamma V(s') - V(s)). After action a, L = int(k (r +
+V(s'))) Grover iterations turn the state by 2 theta each: a's probability sin^2(theta) becomes sin^2((2 L + 1) theta).
 Simulated exactly, without a quantum computer: the amplitudes are the table.
 
-Ours: theta is that of a's amplitude now, i.e. iterations reflect about the state's own superposition (amplitude
-amplification, Brassard et al. 2002) and not about the even one, which would turn an uneven superposition out of the
-plane; L stops where a is most likely, at pi / (4 theta) - 1/2; L = int(k (r + gamma V(s') - V(s))), since whatever is good
-about the state itself should not make its actions sure; the reward is minus the mean cost of all users, less its running
-mean and over its deviation. One agent acts for all users of a small world, and states are the signs of random projections of what all see (Charikar 2002).
+Ours: theta is that of a's amplitude now: iterations reflect about the state's own superposition (Brassard et al. 2002,
+amplitude amplification) and not about the even one, which would turn an uneven superposition out of the plane, and stop
+where a is most likely. L is int(k (r + gamma V(s') - V(s))), since what is good about the state itself should not make
+its actions sure. The reward is minus the mean cost of all users, less its running mean and
+over its deviation, compressed by asinh. One agent acts for all users of a small world; states are the signs of random
+projections of what all see (Charikar 2002). Nothing is ever made less likely but by another's amplification, as in the
+paper: where chance decides what an action costs, a lucky one can win.
 """
 
 from __future__ import annotations
@@ -40,14 +42,14 @@ class Config:
     """How to train.
 
     Attributes:
-        bits: of a state: 2^bits of them.   worlds: played at once.   steps: of an epoch, rounded up to whole episodes.
+        bits: of a state.   worlds: played at once.   steps: of an epoch, rounded up to whole episodes.
         gain: k, iterations for a reward that is a deviation better than expected.
     """
 
     bits: int = integer(5, low=0, high=16, doc="bits of a state")
     worlds: int = integer(32, low=1, high=1_000_000, doc="worlds played at once")
     steps: int = integer(32, low=1, high=1_000_000, doc="steps of an epoch, at least an episode")
-    gain: float = real(1.0, low=0.0, high=1e6, doc="k, Grover iterations for a unit of reward")
+    gain: float = real(3.0, low=0.0, high=1e6, doc="k, Grover iterations for a unit of reward")
     learning_rate: float = real(0.05, low=1e-8, high=1.0, doc="alpha, of the values of states")
     discount: float = real(0.9, low=0.0, high=1.0, doc="gamma, within an episode")
 
@@ -55,16 +57,24 @@ class Config:
         validate(self)
 
 
+BEND = 5.0
+"""Rewards r are learned as asinh(5 r) / 5: a few that are a hundred times worse would hide all others (ours)."""
+
+MOST_ANGLE = math.asin(math.sqrt(0.99))
+
+
 def amplified(amplitudes: Tensor, action: int, num_iterations: int) -> Tensor:
-    """Real amplitudes (A,) after Grover iterations G = (2|s><s| - 1)(1 - 2|a><a|) on s, as many as are asked for and useful.
+    """Real amplitudes (A,) after Grover iterations G = (2|s><s| - 1)(1 - 2|a><a|) on |s>.
 
     G^L |s> = sin((2L + 1) theta) |a> + cos((2L + 1) theta) |rest>,  sin(theta) = <a|s>
+
+    The iteration that would pass the most likely state turns so far as to reach it, with phases other than -1 (Long,
+    Physical Review A 64, 022307, 2001), and a hundredth is left for the rest (ours).
     """
     theta = math.asin(min(1.0, float(amplitudes[action])))
-    if theta <= 0.0 or math.cos(theta) < 1e-9:
+    angle = min((2 * num_iterations + 1) * theta, MOST_ANGLE)
+    if theta <= 0.0 or angle <= theta:
         return amplitudes
-    turns = max(0, min(num_iterations, math.floor(math.pi / (4.0 * theta) - 0.5)))
-    angle = (2 * turns + 1) * theta
     turned = amplitudes * (math.cos(angle) / math.cos(theta))
     turned[action] = math.sin(angle)
     return turned
@@ -155,7 +165,7 @@ class QuantumRL:
     def _learn(self, states: Tensor, joint: Tensor, reward: Tensor, after: Tensor | None) -> int:
         """One slot after the other; how many iterations there were."""
         self._rewards.add(reward)
-        scaled = (reward - self._rewards.mean) / self._rewards.deviation
+        scaled = torch.asinh(BEND * (reward - self._rewards.mean) / self._rewards.deviation) / BEND
         aims = scaled if after is None else scaled + self.config.discount * self._values[after]
         amplitudes, total = self._actor.amplitudes, 0
         for state, action, aim in zip(states.tolist(), joint.tolist(), aims.tolist(), strict=True):
@@ -168,16 +178,15 @@ class QuantumRL:
 
     def state(self) -> dict[str, Tensor]:
         """Superpositions, values, scale, chance and epochs."""
-        parts = {"actor": self._actor.state_dict(), "rewards": self._rewards.state_dict()}
-        kept = {f"{part}.{name}": value.clone() for part, each in parts.items() for name, value in each.items()}
+        modules = nn.ModuleDict({"actor": self._actor, "rewards": self._rewards})
+        kept = {name: value.clone() for name, value in modules.state_dict().items()}
         mine = {"values": self._values.clone(), "chance": self._chance.get_state(), "epoch": torch.tensor(self._epoch)}
         return kept | mine
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from :meth:`state`."""
-        for part, module in {"actor": self._actor, "rewards": self._rewards}.items():
-            names = [name for name in state if name.startswith(f"{part}.")]
-            module.load_state_dict({name.removeprefix(f"{part}."): state[name] for name in names})
+        modules = nn.ModuleDict({"actor": self._actor, "rewards": self._rewards})
+        modules.load_state_dict({name: state[name] for name in modules.state_dict()})
         self._values.copy_(state["values"])
         self._chance.set_state(state["chance"])
         self._epoch = int(state["epoch"])

@@ -1,10 +1,10 @@
 """Policy gradient on variational circuits: one agent for all users of a small world draws joint actions by a softmax.
 
 Source: Jerbi, Gyurik, Marshall, Briegel and Dunjko, "Parametrized quantum policies for reinforcement learning", NeurIPS
-2021: softmax-VQC, pi(a|s) = exp(beta <O_a>) / sum, with observables that are weighted sums, and REINFORCE with a baseline
-that is a value function. Ours: the baseline is linear in what is seen; beta is part of the observables' weights; many
-worlds at once; the reward is minus the mean cost of all users, less its running mean and over its deviation. The circuit, how it differs from the paper's,
-and its classical twins (``network``): :mod:`policies.learners.kit.joint`.
+2021: softmax-VQC, pi(a|s) = exp(beta <O_a>) / sum, with observables that are weighted sums, and REINFORCE with a value
+function as its baseline. Ours: the baseline is linear in what is seen; beta is part of the observables' weights; many
+worlds at once; the reward is minus the mean cost of all users, less its running mean and over its deviation. The
+circuit, how it differs from the paper's, and its classical twins (``network``): :mod:`policies.learners.kit.joint`.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class VqcPG:
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _play(self) -> tuple[Observation, Tensor, Tensor, Tensor]:
-        """An episode of every world: what was seen, joint actions, rewards (B, T), mean cost; slots in order of time."""
+        """An episode of every world: what was seen, joint actions, rewards (B, T), mean cost."""
         world = self._world(self.setting, self._num_worlds, int(torch.randint(2**62, (1,), generator=self._chance)))
         slots: list[tuple[Tensor, ...]] = []
         for _ in range(self._length):

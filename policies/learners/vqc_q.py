@@ -47,10 +47,10 @@ class JointValues(Chooser):
         way = self(seen).argmax(-1)
         return way, torch.zeros_like(way, dtype=seen.user.dtype)
 
-    def num_ways(self, seen: Observation) -> int:  # noqa: ARG002 (of any observation of its size)
+    def num_ways(self, seen: Observation) -> int:
         return self.joint
 
-    def action(self, seen: Observation, way: Tensor, share: Tensor) -> Action:  # noqa: ARG002 (who goes keeps nothing)
+    def action(self, seen: Observation, way: Tensor, share: Tensor) -> Action:
         return joint_action(way, seen, self.requests)
 
 

@@ -1,13 +1,13 @@
 """One agent for all users of a small world: what all see in, a number for each joint action out.
 
-Sources: circuits as layers between a linear map of what is seen, which is the embedding's input scaling, and a linear map
-of <Z>, which is the observables' weights: Skolik, Jerbi and Dunjko, "Quantum agents in the Gym", Quantum 6, 2022; Jerbi
-et al., "Parametrized quantum policies for reinforcement learning", NeurIPS 2021. Deviations: the circuit is the one of
-four qubits of :mod:`policies.learners.kit.vqc`, several side by side, without the papers' re-uploading and with an
+Sources: circuits as layers between a linear map of what is seen, which is the embedding's input scaling, and a linear
+map of <Z>, which is the observables' weights: Skolik, Jerbi and Dunjko, "Quantum agents in the Gym", Quantum 6, 2022;
+Jerbi et al., "Parametrized quantum policies for reinforcement learning", NeurIPS 2021. Deviations: the circuit is that
+of four qubits of :mod:`policies.learners.kit.vqc`, several side by side, without the papers' re-uploading and with an
 input map that mixes all features (ours), since worlds have more features than such circuits have qubits.
 
-The twins have as many weights, with the same maps around: ``waves`` has the circuit's eight weights on sine and cosine of
-each of the four angles, ``tanh`` on four tanh units, a scale and a shift each.
+The twins have as many weights, with the same maps around: ``waves`` has the circuit's eight weights on sine and cosine
+of each of the four angles, ``tanh`` on four tanh units, a scale and a shift each.
 """
 
 from __future__ import annotations

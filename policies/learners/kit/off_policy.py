@@ -149,7 +149,7 @@ class OffPolicy(ABC):
 
     def _exploration(self) -> float:
         left = 1.0 - 2.0 * self._epoch / self.config.epochs
-        return max(self.config.exploration * left, min(LAST_EXPLORATION, self.config.exploration))
+        return float(max(self.config.exploration * left, min(LAST_EXPLORATION, self.config.exploration)))
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _step(self, world: Any) -> Tensor:
