@@ -11,7 +11,8 @@ stays within 5 % of the last one. Decisions are timed for all users of a slot, i
 time, the least of 30 repetitions; --again measures nothing but these. Learned on one thread; wall time is with whatever
 else the machine did.
 
-Rows that are in the table already are not done again, and trainings go on from their checkpoints: it may be interrupted.
+Rows that are in the table already are not done again, and trainings go on from their checkpoints: an interrupted run is
+taken up where it was.
 """
 
 from __future__ import annotations
@@ -37,23 +38,10 @@ from policies.envs.meqc.contest import OPTIMUM, Cell, costs, learned, rule
 from policies.learners.kit import checkpoint
 
 NAME = "learners_table"
-COLUMNS = [
-    "world",
-    "users",
-    "servers",
-    "policy",
-    "seed",
-    "parameters",
-    "train_slots",
-    "slots_within",
-    "train_cpu_s",
-    "train_wall_s",
-    "cost",
-    "cost_low",
-    "cost_high",
-    "us_batch_1",
-    "us_batch_128",
-]
+COLUMNS = (
+    *("world", "users", "servers", "policy", "seed", "parameters", "train_slots", "slots_within"),
+    *("train_cpu_s", "train_wall_s", "cost", "cost_low", "cost_high", "us_batch_1", "us_batch_128"),
+)
 ENTRIES: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in ("ppo", "dqn", "ddpg", "pdqn", "vqc_q", "vqc_pg", "quantum_rl", "hmadrl", "mappo")},
     "vqc_q/tanh": ("vqc_q", {"network": "tanh"}),
@@ -78,9 +66,8 @@ def world_of(word: str) -> tuple[str, Any]:
     """Name and setting of a world on the command line."""
     name, _, size = word.partition(":")
     users, _, servers = (size or "10x10").partition("x")
-    return name, construct(
-        load(name).setting_type, {"users": int(users), "servers": int(servers), "reward": "difference"}
-    )
+    asked = {"users": int(users), "servers": int(servers), "reward": "difference"}
+    return name, construct(load(name).setting_type, asked)
 
 
 def interval(cost: np.ndarray) -> Row:
@@ -102,7 +89,7 @@ def run_of(entry: str, env: str, setting: Any, seed: int, num_slots: int) -> tup
 
 
 def trained(run: checkpoint.Run, epochs: int, root: Path) -> checkpoint.Checkpoint:
-    """A training, from its checkpoint on; every epoch's figures have the cost on tuning slots and the CPU time so far."""
+    """A training, from its checkpoint on; figures of epochs have the cost on tuning slots and the CPU time so far."""
     before = checkpoint.load(root) if checkpoint.exists(root) else None
     learner = before.learner() if before else run.begin()
     curve, times = (list(before.curve), list(before.times_s)) if before else ([], [])
