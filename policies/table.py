@@ -84,9 +84,19 @@ class Table:
         return self.read(attrgetter("num_observations"))
 
     @cached_property
+    def widths(self) -> Array:
+        """Width of the elapsed time's interval, ln(bad / good), (num_jobs, num_backends); 0 where none is known."""
+
+        def width(one: Estimate) -> float:
+            ends = one.intervals and one.intervals.elapsed_s
+            return math.log(ends.high / ends.low) if ends and 0.0 < ends.low <= ends.high < math.inf else 0.0
+
+        return self.read(width)
+
+    @cached_property
     def elapsed_s(self) -> Array:
         """Seconds from start to result by each job's caution, (num_jobs, num_backends)."""
-        return self._figure("elapsed_s")
+        return self.figure("elapsed_s")
 
     @cached_property
     def ends_s(self) -> Array:
@@ -96,7 +106,7 @@ class Table:
     @cached_property
     def rest(self) -> Array:
         """Cost of everything but time, (num_jobs, num_backends); infinite where a job may not go."""
-        return np.where(self.feasible, self.priced(self._figure), np.inf)
+        return np.where(self.feasible, self.priced(self.figure), np.inf)
 
     def priced(self, figure: Callable[[str], Array]) -> Array:
         """Cost of everything but time, (num_jobs, num_backends), by the jobs' own weights.
@@ -157,7 +167,8 @@ class Table:
         """A number for every candidate, row by row, as (num_jobs, num_backends)."""
         return np.fromiter(values, np.float64, len(self.candidates)).reshape(self.feasible.shape)
 
-    def _figure(self, name: str) -> Array:
+    def figure(self, name: str) -> Array:
+        """A figure of every estimate by each job's caution, by its name in :class:`orchestrator.placement.Figures`."""
         cautions, bad = self.weights("caution").ravel(), -HUGE if name == "fidelity" else HUGE
         if not cautions.any():
             return self.read(attrgetter(name), bad)

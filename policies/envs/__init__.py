@@ -8,6 +8,7 @@ from circuits.registry import resolve
 ENVS: dict[str, str] = {
     "MEQC-v1": "policies.envs.meqc.world:World",  # Xu et al., MEQC: independent slots, as in the paper
     "MEQC-v2": "policies.envs.meqc.sequential:SequentialWorld",  # ours: held QPUs, hidden drift, batteries
+    "Measured-v1": "policies.envs.measured.world:World",  # ours: jobs and errors as they were measured
 }
 """Batched worlds by name; a version changes when a world does."""
 

@@ -14,5 +14,6 @@ LEARNERS: dict[str, str] = {
     "vqc_pg": "policies.learners.vqc_pg:VqcPG",  # Jerbi et al. 2021, softmax-VQC
     "quantum_rl": "policies.learners.quantum_rl:QuantumRL",  # Dong et al. 2008, amplified amplitudes
     "dagger": "policies.learners.dagger:Dagger",  # Ross, Gordon and Bagnell 2011, DAgger
+    "placing": "policies.learners.placing:Placing",  # Salimans et al. 2017, evolution strategies
 }
 """By name, as ``"module:Class"``, with the paper beside it."""

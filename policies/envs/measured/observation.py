@@ -1,0 +1,119 @@
+"""What a policy sees of a job and its places: written once, for the world it is trained in and for the live trip.
+
+Source: ours. Times, costs and prices are logarithms, so that a millisecond and an hour look alike; everything can be
+read back (:func:`quantities`), so that an actor can work out what each place is expected to cost.
+
+User features, by index: 0 cost of a second of this job's waiting · 1 priority · 2 how long it has waited · 3 urgency of
+its deadline, 1 / (1 + slack) · 4 log(1 + jobs of its batch behind it).
+Pair features: 0 whether the job may go there · 1 cost of everything but time · 2 elapsed · 3 service · 4 wait ·
+5 expected loss of fidelity · 6 log(1 + measurements behind it) · 7 width of its interval, logarithm of bad / good ·
+8 log of the places that share its workers · 9 cost of energy · 10 price.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from policies.envs.contract import Observation
+
+NUM_USER, NUM_PAIR = 5, 11
+
+LEAST, UNIT = 1e-6, 5.0
+"""What nothing is coded as, and how many e-foldings make one of a feature (ours)."""
+
+PRIORITY = 4.5
+"""Middle of the priorities 0 to 9."""
+
+WIDEST = 6.0
+"""Widths of intervals are cut off here: e^6."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What is known of jobs, (B, U), and of their places, (B, U, E). Costs are in the units of the objective.
+
+    Attributes:
+        per_s: cost of a second of waiting.   slack_s: until its deadline; infinite without one.
+        left: jobs of its batch that are decided after it.
+        rest: cost of everything but time; ``energy`` and ``price`` are parts of it.   mates: places on its workers.
+        loss: of fidelity, expected.   width: of the interval of the elapsed time, ln(bad / good).
+    """
+
+    per_s: Tensor
+    priority: Tensor
+    waited_s: Tensor
+    slack_s: Tensor
+    left: Tensor
+    feasible: Tensor
+    rest: Tensor
+    elapsed_s: Tensor
+    service_s: Tensor
+    wait_s: Tensor
+    loss: Tensor
+    num_observations: Tensor
+    width: Tensor
+    mates: Tensor
+    energy: Tensor
+    price: Tensor
+
+
+def _coded(amount: Tensor) -> Tensor:
+    return torch.log(amount.clamp(min=0.0, max=1e12) + LEAST) / UNIT
+
+
+def _read(code: Tensor) -> Tensor:
+    return (torch.exp(code * UNIT) - LEAST).clamp(min=0.0)
+
+
+def observed(seen: Sight) -> Observation:
+    """As features; what does not count is 0."""
+    user = [
+        _coded(seen.per_s),
+        (seen.priority - PRIORITY) / PRIORITY,
+        _coded(seen.waited_s),
+        1.0 / (1.0 + seen.slack_s.clamp(min=0.0)),
+        torch.log1p(seen.left),
+    ]
+    pair = [
+        seen.feasible.to(seen.rest.dtype),
+        _coded(seen.rest),
+        _coded(seen.elapsed_s),
+        _coded(seen.service_s),
+        _coded(seen.wait_s),
+        seen.loss,
+        torch.log1p(seen.num_observations) / UNIT,
+        seen.width.clamp(0.0, WIDEST) / UNIT,
+        torch.log(seen.mates),
+        _coded(seen.energy),
+        _coded(seen.price),
+    ]
+    pairs = torch.stack([one.expand_as(seen.rest) for one in pair], dim=-1)
+    return Observation(torch.stack(user, dim=-1), torch.where(seen.feasible.unsqueeze(-1), pairs, 0.0))
+
+
+@dataclass(frozen=True)
+class Quantities:
+    """What an actor reads of an observation: as in :class:`Sight`."""
+
+    per_s: Tensor
+    feasible: Tensor
+    rest: Tensor
+    elapsed_s: Tensor
+    service_s: Tensor
+    wait_s: Tensor
+
+
+def quantities(seen: Observation) -> Quantities:
+    """The inverse of :func:`observed`, of what a price is made of."""
+    user, pair = seen.user.unsqueeze(-2).unbind(-1), seen.pair.unbind(-1)
+    return Quantities(
+        per_s=_read(user[0]),
+        feasible=pair[0] > 0.5,
+        rest=_read(pair[1]),
+        elapsed_s=_read(pair[2]),
+        service_s=_read(pair[3]),
+        wait_s=_read(pair[4]),
+    )

@@ -1,0 +1,336 @@
+"""A twin of what was measured: jobs as they were told to a policy, and how outcomes are spread around estimates.
+
+A job of the twin is a request of a decision log, with every candidate as it was. What comes of it on a backend:
+
+- where the same program and shots were measured on that backend, those measurements, with the spread of repeated runs;
+- elsewhere its estimate, off by what another estimate of that backend was off by (of all backends, where it has few).
+
+Both are ours. Errors are drawn as they were found: of time, fidelity and energy together. :func:`error` holds a twin
+against outcomes that it has not seen. The file is a safetensors file; nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as write_tensors
+from torch import Tensor
+
+from circuits.errors import InvalidParameter
+from circuits.parameters import short
+from orchestrator.job import Estimate
+from orchestrator.placement import Lane, Request, Scales
+from policies.envs.meqc.instance import check_keys
+from policies.table import HUGE, Table
+
+BUILT_IN = "recorded"
+"""The twin that comes with qorch: recorded runs of the mixed workload on nine simulators and six emulated QPUs."""
+
+FORMAT = 1
+POOL = 64
+"""Errors that are kept of a backend."""
+
+FEW = 8
+"""A backend with fewer measurements takes the errors of all."""
+
+MOST_BYTES = 2**28
+
+
+class Measured(NamedTuple):
+    """How one job ended on one backend; ``fidelity`` None where nobody could judge."""
+
+    work: tuple[str, int]
+    backend: str
+    estimate: Estimate
+    service_s: float
+    fidelity: float | None
+    energy_j: float
+
+
+@dataclass(frozen=True)
+class Twin:
+    """Jobs (R) and places (E); float32 but for ``feasible``.
+
+    Attributes:
+        backends, lanes: names, and the workers that serve them.   scales: of the cost.
+        weights: of latency, energy, fidelity, price, (R, 4).   priority, deadline_s: (R,).
+        feasible: bool (R, E).   elapsed_s, service_s, fidelity, energy_j, cost_usd, num_observations, width: as they
+            were told, by each job's caution, (R, E).
+        errors: what estimates were off by, (E, POOL, 3): ln of time, difference of fidelity, ln of energy.
+        own: the same of each job on each place where it was measured, else not a number, (R, E, 3).
+        repeats: standard deviation of repeated runs, (3,).
+    """
+
+    backends: tuple[str, ...]
+    lanes: tuple[Lane, ...]
+    scales: Scales
+    weights: Tensor
+    priority: Tensor
+    deadline_s: Tensor
+    feasible: Tensor
+    elapsed_s: Tensor
+    service_s: Tensor
+    fidelity: Tensor
+    energy_j: Tensor
+    cost_usd: Tensor
+    num_observations: Tensor
+    width: Tensor
+    errors: Tensor
+    own: Tensor
+    repeats: Tensor
+
+    @property
+    def lane(self) -> Tensor:
+        """Number of the first lane that serves each place, int64 (E,)."""
+        found = [next(n for n, lane in enumerate(self.lanes) if name in lane.backends) for name in self.backends]
+        return torch.tensor(found)
+
+    def taking(self, num_places: int) -> Twin:
+        """With the places alone that take most jobs.
+
+        Raises:
+            InvalidParameter: there are not so many.
+        """
+        if num_places > len(self.backends):
+            raise InvalidParameter(
+                f"servers: wanted at most {len(self.backends)}, which the twin has, got {num_places}"
+            )
+        most = torch.argsort(self.feasible.sum(0), descending=True, stable=True)[:num_places].sort().values
+        rows = self.feasible[:, most].any(1)
+        held = {name: getattr(self, name)[rows] for name in OF_JOBS}
+        held |= {name: getattr(self, name)[rows][:, most] for name in OF_PAIRS}
+        names = tuple(self.backends[place] for place in most.tolist())
+        return Twin(names, self.lanes, self.scales, **held, errors=self.errors[most], repeats=self.repeats)
+
+
+OF_JOBS = ("weights", "priority", "deadline_s")
+OF_PAIRS = (
+    "feasible",
+    "elapsed_s",
+    "service_s",
+    "fidelity",
+    "energy_j",
+    "cost_usd",
+    "num_observations",
+    "width",
+    "own",
+)
+HELD = (*OF_JOBS, *OF_PAIRS, "errors", "repeats")
+
+
+# ── fitted ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def work_of(request: Request) -> tuple[str, int]:
+    """What decides how a job runs, apart from its seed."""
+    return request.spec.program.content_hash(), request.spec.shots
+
+
+def fit(requests: Sequence[Request], lanes: Sequence[Lane], scales: Scales, measured: Sequence[Measured]) -> Twin:
+    """A twin of a log.
+
+    Args:
+        requests: as they were told to policies.   measured: whatever of them, or of others like them, has ended.
+
+    Raises:
+        InvalidParameter: there is no request, or nothing was measured.
+    """
+    if not requests or not measured:
+        raise InvalidParameter(
+            f"source: wanted decisions and measurements to make a twin of, got {len(requests)} and {len(measured)}; "
+            "run some jobs there first"
+        )
+    table = Table.of(requests, scales)
+    served = {name for lane in lanes for name in lane.backends}
+    lanes = (*lanes, *(Lane(name, 1, (name,)) for name in table.backends if name not in served))
+    pairs = _told(table) | {"own": _own(requests, table, measured)}
+    limits = [request.spec.limits.deadline_s for request in requests]
+    weights = [table.weights(name)[:, 0] for name in ("latency", "energy", "fidelity", "price")]
+    jobs = {
+        "weights": np.stack(weights, -1),
+        "priority": [request.spec.priority for request in requests],
+        "deadline_s": [math.inf if limit is None else limit for limit in limits],
+        "repeats": _repeats(measured),
+        "errors": _errors(table.backends, measured),
+    }
+    held = {
+        name: torch.as_tensor(np.asarray(value, dtype=np.float32 if name != "feasible" else np.bool_))
+        for name, value in {**pairs, **jobs}.items()
+    }
+    return Twin(table.backends, tuple(lanes), scales, **held)
+
+
+def _told(table: Table) -> dict[str, np.ndarray]:
+    """What is told of each candidate."""
+    told = {"feasible": table.feasible, "elapsed_s": table.elapsed_s, "service_s": table.service_s}
+    told |= {name: np.minimum(table.figure(name), HUGE) for name in ("fidelity", "energy_j", "cost_usd")}
+    told |= {"num_observations": table.num_observations, "width": table.widths}
+    return {name: np.clip(value, -1e30, 1e30) if name != "feasible" else value for name, value in told.items()}
+
+
+def _off(one: Measured, told_s: float, told_fidelity: float, told_j: float) -> list[float]:
+    """What an estimate was off by."""
+    lost = 0.0 if one.fidelity is None else one.fidelity - told_fidelity
+    return [_log_ratio(one.service_s, told_s), lost, _log_ratio(one.energy_j, told_j)]
+
+
+def _log_ratio(measured: float, told: float) -> float:
+    return math.log(measured / told) if measured > 0.0 and told > 0.0 else 0.0
+
+
+def _errors(backends: Sequence[str], measured: Sequence[Measured]) -> np.ndarray:
+    """A pool of each backend, (E, POOL, 3), evenly out of what was found, by time."""
+    found = [
+        (one.backend, _off(one, one.estimate.service_s, one.estimate.fidelity, one.estimate.energy_j))
+        for one in measured
+    ]
+    pools = []
+    for name in backends:
+        mine = [error for backend, error in found if backend == name]
+        mine = sorted(mine if len(mine) >= FEW else [error for _, error in found])
+        at = np.linspace(0.0, len(mine) - 1, POOL).round().astype(int)
+        pools.append([mine[place] for place in at])
+    return np.array(pools)
+
+
+def _own(requests: Sequence[Request], table: Table, measured: Sequence[Measured]) -> np.ndarray:
+    """What each job's estimates are off by where just that was measured, (R, E, 3); else not a number."""
+    known: dict[tuple[tuple[str, int], str], list[Measured]] = {}
+    for one in measured:
+        known.setdefault((one.work, one.backend), []).append(one)
+    own = np.full((*table.feasible.shape, 3), np.nan)
+    for row, request in enumerate(requests):
+        work = work_of(request)
+        for column, name in enumerate(table.backends):
+            estimate = table.candidates[row * len(table.backends) + column].estimate
+            offs = [
+                _off(one, estimate.service_s, estimate.fidelity, estimate.energy_j)
+                for one in known.get((work, name), ())
+            ]
+            if offs and table.feasible[row, column]:
+                own[row, column] = np.mean(offs, axis=0)
+    return own
+
+
+def _repeats(measured: Sequence[Measured]) -> np.ndarray:
+    """Standard deviation of runs of the same program and shots on the same backend, within pairs."""
+    groups: dict[tuple[tuple[str, int], str], list[list[float]]] = {}
+    for one in measured:
+        figures = [math.log(max(one.service_s, 1e-9)), one.fidelity or 0.0, math.log(max(one.energy_j, 1e-12))]
+        groups.setdefault((one.work, one.backend), []).append(figures)
+    spreads = [np.var(mine, axis=0, ddof=1) for mine in groups.values() if len({each[0] for each in mine}) > 1]
+    return np.sqrt(np.median(spreads, axis=0)) if spreads else np.zeros(3)
+
+
+# ── held against what it has not seen ─────────────────────────────────────────────────────────────────────────────────
+class Error(NamedTuple):
+    """How a twin foretells service times: of measurements that it has not seen, and the same of bare estimates.
+
+    Attributes:
+        ratio: median of measured / median drawn.   off: median of its logarithm, without sign.
+        coverage: share of the measurements inside of the 90 % of what is drawn.   estimates_off: of estimates alone.
+    """
+
+    num_measured: int
+    ratio: float
+    off: float
+    coverage: float
+    estimates_off: float
+
+
+def error(twin: Twin, unseen: Sequence[Measured], requests: Sequence[Request]) -> Error:
+    """Hold a twin against measurements of other runs; a job is taken to be known there as the twin's is."""
+    known = {}
+    for row, request in enumerate(requests):
+        known[work_of(request)] = row  # the last time that it was told is the best known
+    ratios, inside, bare = [], [], []
+    for one in unseen:
+        column = twin.backends.index(one.backend) if one.backend in twin.backends else None
+        row = known.get(one.work)
+        if column is None or row is None or one.estimate.service_s <= 0.0:
+            continue
+        own, told_s = twin.own[row, column, 0].item(), twin.service_s[row, column].item()
+        if math.isnan(own):
+            drawn = twin.errors[column, :, 0].numpy() + math.log(one.estimate.service_s)
+        else:
+            spread = max(twin.repeats[0].item(), 1e-6)
+            drawn = math.log(max(told_s, 1e-12)) + own + spread * np.linspace(-1.645, 1.645, POOL) / 0.9
+        found = math.log(one.service_s)
+        low, middle, high = np.quantile(drawn, [0.05, 0.5, 0.95])
+        ratios.append(found - middle)
+        inside.append(low <= found <= high)
+        bare.append(abs(found - math.log(one.estimate.service_s)))
+    if not ratios:
+        raise InvalidParameter("unseen: wanted measurements of the twin's jobs on its places, got none")
+    median = float(np.median(ratios))
+    off = float(np.median(np.abs(ratios)))
+    return Error(len(ratios), math.exp(median), off, float(np.mean(inside)), float(np.median(bare)))
+
+
+# ── on disk ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+def save(twin: Twin, path: Path) -> None:
+    """Write it down."""
+    scales = {item.name: getattr(twin.scales, item.name) for item in fields(Scales)}
+    lanes = [{"worker": lane.worker, "slots": lane.slots, "backends": list(lane.backends)} for lane in twin.lanes]
+    about = {"format": FORMAT, "backends": list(twin.backends), "lanes": lanes, "scales": scales}
+    held = {name: getattr(twin, name).contiguous() for name in HELD}
+    held["about"] = torch.tensor(list(json.dumps(about, sort_keys=True).encode()), dtype=torch.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(write_tensors(held))
+
+
+def load(source: str) -> Twin:
+    """The built-in twin, or one of a file.
+
+    Raises:
+        InvalidParameter: there is none, or it is none of ours.
+    """
+    path = (
+        Path(str(files("policies.envs.measured") / f"{BUILT_IN}.safetensors")) if source == BUILT_IN else Path(source)
+    )
+    try:
+        stamp = path.stat()
+    except OSError as problem:
+        raise InvalidParameter(
+            f"source: wanted {BUILT_IN!r}, or a file that `python -m policies.envs.measured fit` wrote, "
+            f"got {short(source)}: {problem.strerror}"
+        ) from problem
+    if stamp.st_size > MOST_BYTES:
+        raise InvalidParameter(f"{path}: wanted at most {MOST_BYTES} bytes, got {stamp.st_size}")
+    return _load(path, stamp.st_mtime_ns)
+
+
+@cache
+def _load(path: Path, _changed: int) -> Twin:
+    try:
+        held: Mapping[str, Tensor] = read_tensors(path.read_bytes())
+        about = json.loads(bytes(held["about"].tolist()))
+        if about["format"] != FORMAT:
+            raise InvalidParameter(f"{path}: format: wanted {FORMAT}, got {short(about['format'])}")
+        check_keys(str(path), held, required={*HELD, "about"}, known={*HELD, "about"})
+        lanes = tuple(Lane(one["worker"], one["slots"], tuple(one["backends"])) for one in about["lanes"])
+        twin = Twin(tuple(about["backends"]), lanes, Scales(**about["scales"]), **{n: held[n] for n in HELD})
+        _check_shapes(twin)
+        return twin
+    except (SafetensorError, ValueError, LookupError, TypeError, StopIteration) as problem:
+        raise InvalidParameter(f"{path}: wanted a twin as `fit` writes it, got something else: {problem}") from problem
+
+
+def _check_shapes(twin: Twin) -> None:
+    num_jobs, num_places = twin.feasible.shape
+    wanted = dict.fromkeys(OF_JOBS, (num_jobs,)) | dict.fromkeys(OF_PAIRS, (num_jobs, num_places))
+    wanted |= {"weights": (num_jobs, 4), "own": (num_jobs, num_places, 3)}
+    wanted |= {"errors": (len(twin.backends), POOL, 3), "repeats": (3,)}
+    for name, shape in wanted.items():
+        if tuple(getattr(twin, name).shape) != shape:
+            raise ValueError(f"{name}: wanted shape {shape}, got {tuple(getattr(twin, name).shape)}")
+    _ = twin.lane
