@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ MAX_NAME = 100
 """Characters of a tag; an idempotency key may have twice as many."""
 
 
-def check_batch(specs: Sequence[JobSpec], settings: Settings, policies: Sequence[str]) -> None:
+def check_batch(specs: Sequence[JobSpec], settings: Settings, policies: Collection[str]) -> None:
     """Refuse a batch that breaks a limit, before any of it is written.
 
     Raises:
@@ -61,7 +61,7 @@ def check_switch(switch: Switch, roll: Sequence[Announcement], switches: Sequenc
         _known(switch.name, sorted({*switched, *(one.worker for one in roll)}), "worker", UnknownWorker)
 
 
-def _check(spec: JobSpec, settings: Settings, policies: Sequence[str]) -> None:
+def _check(spec: JobSpec, settings: Settings, policies: Collection[str]) -> None:
     if spec.shots > settings.max_shots:
         raise InvalidJob(
             f"a job may have {settings.max_shots} shots; got {spec.shots}: use several jobs or raise QORCH_MAX_SHOTS"
@@ -100,9 +100,9 @@ def _check_record(spec: JobSpec) -> None:
         raise InvalidJob(f"a job must be plain JSON of the types that JobSpec names; got one where {error}") from error
 
 
-def _known(name: str, names: Sequence[str], kind: str, error: type[Exception]) -> None:
+def _known(name: str, names: Collection[str], kind: str, error: type[Exception]) -> None:
     if name not in names:
-        close = get_close_matches(name[:MAX_NAME], names, n=1)
+        close = get_close_matches(name[:MAX_NAME], list(names), n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         there = ", ".join(sorted(names)) or "none"
         raise error(f"no {kind} is called {short(name)}; there are: {there}.{hint}")

@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     patience_s: float = Field(default=10.0, ge=0, le=MAX_TIMEOUT_S)
     """A server that does not answer is asked again for so long, where asking twice does no harm."""
 
+    checkpoints: Path | None = None
+    """Folder of trained checkpoints that can place jobs (`qorch policies --add`); default: in ``data_dir``."""
     backends: Annotated[tuple[str, ...], NoDecode] = ()
     """Backends that this machine's workers announce, separated by commas; empty means all whose SDK is installed."""
     prices: Path | None = None

@@ -174,12 +174,12 @@ class StoreTransport:
 
     def submit(self, specs: Sequence[JobSpec]) -> list[Job]:
         self._open()
-        check_batch(specs, self._settings, list(self._policies))
+        check_batch(specs, self._settings, self._policies)
         return self._pipeline.submit(specs, project=self._project)
 
     def quote(self, spec: JobSpec) -> Quote:
         self._open()
-        check_batch([spec], self._settings, list(self._policies))
+        check_batch([spec], self._settings, self._policies)
         return self._pipeline.quoter.quote(spec, self._unattended)
 
     def _unattended(self) -> Sequence[Announcement]:

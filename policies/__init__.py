@@ -1,8 +1,12 @@
 """Who decides where jobs go."""
 
+from collections.abc import Iterator
+
+from circuits.errors import InvalidParameter
 from circuits.registry import Registry, resolve
 from orchestrator.errors import UnknownPolicy
 from orchestrator.placement import Policy
+from policies.shelf import entries, find, is_name
 
 _OWN: dict[str, str] = {
     "random": "policies.baselines:Random",
@@ -17,8 +21,35 @@ _OWN: dict[str, str] = {
     "nsga2": "policies.nsga2:NSGA2",  # Deb et al. 2002, by pymoo: the peer
     "split": "policies.split:Split",  # shots of one job shared by several backends
 }
-POLICIES = Registry("qorch.policies", _OWN)
-"""Ours, and those of installed packages: see :class:`circuits.registry.Registry`."""
+
+
+class _Policies(Registry):
+    """With checkpoints among its members, by names such as ``placing:3f0c``: see :mod:`policies.shelf`.
+
+    A checkpoint that is not there has no name here, but can be had: the guardrails say what decides in its place.
+    """
+
+    def __getitem__(self, name: str) -> str:
+        return f"policies.shelved:{name}" if is_name(name) else super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str) or not is_name(name):
+            return super().__contains__(name)
+        try:
+            return bool(find(name))
+        except InvalidParameter:
+            return False
+
+    def __iter__(self) -> Iterator[str]:
+        yield from super().__iter__()
+        yield from (entry.name for entry in entries())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+POLICIES = _Policies("qorch.policies", _OWN)
+"""Ours, those of installed packages (see :class:`circuits.registry.Registry`), and trained checkpoints."""
 
 
 def load(name: str) -> Policy:

@@ -27,7 +27,6 @@ from circuits.parameters import construct, domains, short
 from policies.words import errors_in_words, fitting, named, plain, weights_pair
 
 if TYPE_CHECKING:
-    from policies.envs.meqc.world import Setting
     from policies.learners.kit.checkpoint import Checkpoint, Run
     from policies.learners.learner import Progress
 
@@ -112,8 +111,8 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
 def main(
     algo: Annotated[str, typer.Argument(help="learner")],
     env: Annotated[str, typer.Option(help="world")] = "MEQC-v1",
-    users: Annotated[int, typer.Option(help="mobile users")] = 10,
-    servers: Annotated[int, typer.Option(help="edge servers")] = 10,
+    users: Annotated[int | None, typer.Option(help="mobile users, or jobs; the world's default if not said")] = None,
+    servers: Annotated[int | None, typer.Option(help="edge servers, or backends; likewise")] = None,
     weights: Annotated[
         str, typer.Option(help="of delay and energy, such as 0.8:0.2, or drawn in every slot")
     ] = "0.5:0.5",
@@ -149,7 +148,8 @@ def main(
         if env not in able:
             raise InvalidParameter(f"env: wanted {' or '.join(able)}, which {algo} plays, got {env}")
         run = Run(algo, env, seed, config, setting)
-        root = out or Path("runs") / f"{algo}-{env}-{users}x{servers}-{weights.replace(':', '-')}-seed{seed}"
+        size = f"{setting.users}x{setting.servers}"
+        root = out or Path("runs") / f"{algo}-{env}-{size}-{weights.replace(':', '-')}-seed{seed}"
         before = _before(root, run, epochs, resume=resume)
         torch.set_num_threads(threads)
         with _told(epochs, before) as tell:
@@ -168,23 +168,27 @@ def _check(seed: int, epochs: int) -> None:
 
 def setting_from(
     env: str, asked: dict[str, Any], weights: str, override: Sequence[str] | None, world: Sequence[str] | None
-) -> Setting:
+) -> Any:
     """The world's setting from the words of the command line.
 
     Args:
-        asked: what needs no reading.   weights: of delay and energy, or "drawn".
-        override, world: ``NAME=VALUE`` of the model and of other fields of the setting.
+        asked: what needs no reading; None is the world's default.   weights: of delay and energy, or "drawn".
+        override, world: ``NAME=VALUE`` of the model and of other fields of the setting. Of these, worlds that are none
+            of MEQC's have users, servers and ``world``.
     """
     from policies.envs import load
-    from policies.envs.meqc.world import setting_of
+    from policies.envs.meqc.world import Setting, setting_of
 
     kind = load(env).setting_type
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if not issubclass(kind, Setting):
+        sizes = {name: asked[name] for name in ("users", "servers") if name in asked}
+        return construct(kind, {**sizes, **fitting(kind, named("world", world))})
     drawn: dict[str, Any] = {"weights": "drawn"}
     pair = drawn if weights == "drawn" else dict(zip(WEIGHTS, weights_pair(weights), strict=True))
     overrides = {name: plain(word) for name, word in named("override", override).items()}
     more = fitting(kind, named("world", world))
-    setting: Setting = setting_of({**asked, **pair, **more, "overrides": overrides}, kind)
-    return setting
+    return setting_of({**asked, **pair, **more, "overrides": overrides}, kind)
 
 
 def _before(root: Path, run: Run, epochs: int, *, resume: bool) -> Checkpoint | None:

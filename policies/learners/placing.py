@@ -41,12 +41,12 @@ class PlacingConfig:
     """
 
     width: int = integer(16, low=1, high=1024, doc="width of the hidden layer")
-    worlds: int = integer(32, low=1, high=100_000, doc="worlds of a step")
+    worlds: int = integer(48, low=1, high=100_000, doc="worlds of a step")
     pairs: int = integer(16, low=1, high=10_000, doc="antithetic pairs of a step")
     updates: int = integer(5, low=1, high=100_000, doc="steps of an epoch")
-    epochs: int = integer(40, low=1, high=1_000_000, doc="epochs over which the step size falls")
+    epochs: int = integer(24, low=1, high=1_000_000, doc="epochs over which the step size falls")
     sigma: float = real(0.1, low=1e-6, high=10.0, doc="standard deviation of the noise on the weights")
-    learning_rate: float = real(0.03, low=1e-8, high=1.0, doc="first step size of Adam")
+    learning_rate: float = real(0.02, low=1e-8, high=1.0, doc="first step size of Adam")
 
     def __post_init__(self) -> None:
         validate(self)

@@ -21,6 +21,9 @@ from policies.envs.contract import Observation
 
 NUM_USER, NUM_PAIR = 5, 11
 
+WAIT = 4
+"""Index of the pair feature that changes while a batch is booked."""
+
 LEAST, UNIT = 1e-6, 5.0
 """What nothing is coded as, and how many e-foldings make one of a feature (ours)."""
 
@@ -60,7 +63,8 @@ class Sight:
     price: Tensor
 
 
-def _coded(amount: Tensor) -> Tensor:
+def coded(amount: Tensor) -> Tensor:
+    """As a feature: a logarithm that knows 0."""
     return torch.log(amount.clamp(min=0.0, max=1e12) + LEAST) / UNIT
 
 
@@ -71,24 +75,24 @@ def _read(code: Tensor) -> Tensor:
 def observed(seen: Sight) -> Observation:
     """As features; what does not count is 0."""
     user = [
-        _coded(seen.per_s),
+        coded(seen.per_s),
         (seen.priority - PRIORITY) / PRIORITY,
-        _coded(seen.waited_s),
+        coded(seen.waited_s),
         1.0 / (1.0 + seen.slack_s.clamp(min=0.0)),
         torch.log1p(seen.left),
     ]
     pair = [
         seen.feasible.to(seen.rest.dtype),
-        _coded(seen.rest),
-        _coded(seen.elapsed_s),
-        _coded(seen.service_s),
-        _coded(seen.wait_s),
+        coded(seen.rest),
+        coded(seen.elapsed_s),
+        coded(seen.service_s),
+        coded(seen.wait_s),
         seen.loss,
         torch.log1p(seen.num_observations) / UNIT,
         seen.width.clamp(0.0, WIDEST) / UNIT,
         torch.log(seen.mates),
-        _coded(seen.energy),
-        _coded(seen.price),
+        coded(seen.energy),
+        coded(seen.price),
     ]
     pairs = torch.stack([one.expand_as(seen.rest) for one in pair], dim=-1)
     return Observation(torch.stack(user, dim=-1), torch.where(seen.feasible.unsqueeze(-1), pairs, 0.0))
@@ -115,5 +119,28 @@ def quantities(seen: Observation) -> Quantities:
         rest=_read(pair[1]),
         elapsed_s=_read(pair[2]),
         service_s=_read(pair[3]),
-        wait_s=_read(pair[4]),
+        wait_s=_read(pair[WAIT]),
     )
+
+
+# ── what it was trained on ────────────────────────────────────────────────────────────────────────────────────────────
+GUARDED = ("num_feasible", "shortest_elapsed_s", "lowest_rest", "shortest_wait_s", "longest_wait_s")
+"""What is noted of jobs: keys in ``policies.guarded.FEATURES``."""
+
+
+def noted(seen: Observation) -> Tensor:
+    """The features of :data:`GUARDED`, (B, U, 5)."""
+    known = quantities(seen)
+
+    def least(of: Tensor) -> Tensor:
+        return torch.where(known.feasible, of, torch.inf).amin(-1)
+
+    longest_s = torch.where(known.feasible, known.wait_s, -torch.inf).amax(-1)
+    num = known.feasible.sum(-1).to(known.rest.dtype)
+    return torch.stack([num, least(known.elapsed_s), least(known.rest), least(known.wait_s), longest_s], dim=-1)
+
+
+def ranges(low: Tensor, high: Tensor) -> dict[str, tuple[float, float]]:
+    """By name; what lies at the least of what is coded reaches down to 0."""
+    pairs = zip(GUARDED, low.tolist(), high.tolist(), strict=True)
+    return {name: (0.0 if least <= LEAST else least, most) for name, least, most in pairs}

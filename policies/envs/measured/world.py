@@ -60,7 +60,7 @@ class MeasuredSetting:
     low_load: float = real(0.1, low=1e-3, high=100.0, doc="lowest load")
     high_load: float = real(2.0, low=1e-3, high=100.0, doc="highest load")
     burst: float = real(3.0, low=1.0, high=1000.0, doc="mean number of jobs that arrive together")
-    jobs: int = integer(120, low=1, high=1_000_000, doc="jobs of an episode")
+    jobs: int = integer(100, low=1, high=1_000_000, doc="jobs of an episode")
     fleets: str = choice("drawn", "drawn", "all", doc="which backends are there")
 
     def __post_init__(self) -> None:

@@ -5,9 +5,10 @@ Source: ours. The cost that is expected of a job on a place has three parts,
     rest + per_s (elapsed + wait exp(a)) + price service,        log-score = -log of it + c
 
 with a, price and c from a network that sees job, place, and how the places compare. Its last layer begins at zero: then
-the actor is the greedy rule. What there is to learn: ``a``, by how much a job really waits longer or shorter than the
-backlog says, since others overtake it or it overtakes them; ``price``, what a second of that place's time will be worth
-to those who wait or are still to come; ``c``, everything else, such as distrust of what was rarely measured.
+the actor is the greedy rule, with a small price on a place's time. What there is to learn: ``a``, by how much a job
+really waits longer or shorter than the backlog says, since others overtake it or it overtakes them; ``price``, what a
+second of that place's time will be worth to those who wait or are still to come; ``c``, everything else, such as
+distrust of what was rarely measured.
 """
 
 from __future__ import annotations
@@ -17,16 +18,22 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from policies.envs.contract import Action, Observation
-from policies.envs.measured.observation import NUM_PAIR, NUM_USER, Quantities, quantities
+from policies.envs.measured.observation import (
+    GUARDED,
+    NUM_PAIR,
+    NUM_USER,
+    WAIT,
+    Quantities,
+    noted,
+    quantities,
+    ranges,
+)
 
-FREE = -6.0
-"""Where the price of a second begins: softplus of it, 0.0025 of what a second of weight 1 costs (ours)."""
+FIRST_PRICE = -2.5
+"""Where the price of a second begins: softplus of it, 0.08 of what a second of weight 1 costs (ours)."""
 
 SHARPNESS = 10.0
 """Of choices that are drawn: a place that costs 10 % more is chosen 0.4 times as often (ours)."""
-
-GUARDED = ("num_feasible", "shortest_elapsed_s", "lowest_rest", "shortest_wait_s", "longest_wait_s")
-"""What is noted of the jobs that it is trained on: keys in ``policies.guarded.FEATURES``."""
 
 BAD = 1e30
 
@@ -56,7 +63,9 @@ class Placer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
         hidden = torch.tanh(self.hidden(_compared(user, pair, known)))
         longer, price, more = self.last(hidden).unbind(-1)
         waiting_s = known.wait_s * torch.exp(longer.clamp(-3.0, 3.0))
-        cost = known.rest + known.per_s * (known.elapsed_s + waiting_s) + softplus(price + FREE) * known.service_s
+        cost = (
+            known.rest + known.per_s * (known.elapsed_s + waiting_s) + softplus(price + FIRST_PRICE) * known.service_s
+        )
         return torch.where(known.feasible, more - torch.log(cost + 1e-9), -torch.inf)
 
     def act(self, observation: Observation, chance: torch.Generator | None = None) -> Action:
@@ -71,14 +80,12 @@ class Placer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
 
     def note(self, observation: Observation) -> None:
         """Widen the range of what it was trained on."""
-        found = noted(quantities(observation)).flatten(0, 1)
+        found = noted(observation).flatten(0, 1)
         self.low, self.high = torch.minimum(self.low, found.amin(0)), torch.maximum(self.high, found.amax(0))
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Lowest and highest of each feature that it was trained on."""
-        return {
-            name: (low, high) for name, low, high in zip(GUARDED, self.low.tolist(), self.high.tolist(), strict=True)
-        }
+        return ranges(self.low, self.high)
 
 
 def _compared(user: Tensor, pair: Tensor, known: Quantities) -> Tensor:
@@ -88,26 +95,8 @@ def _compared(user: Tensor, pair: Tensor, known: Quantities) -> Tensor:
     above = torch.log((expected + 1e-9) / (best.nan_to_num(posinf=1.0) + 1e-9)).clamp(-5.0, 5.0)
     there = known.feasible.to(pair.dtype)
     num = there.sum(-1, keepdim=True).clamp(min=1.0)
-    waits = pair[..., 4:5].squeeze(-1)
+    waits = pair[..., WAIT]
     mean_wait = (waits * there).sum(-1, keepdim=True) / num
     share = known.per_s * known.wait_s / (expected + 1e-9)
     beside = torch.stack([above, share, mean_wait.expand_as(above), torch.log(num).expand_as(above)], dim=-1)
     return torch.cat([user.unsqueeze(-2).expand(*pair.shape[:-1], user.shape[-1]), pair, beside], dim=-1)
-
-
-def noted(known: Quantities) -> Tensor:
-    """The features of :data:`GUARDED`, (B, U, 5)."""
-
-    def least(of: Tensor) -> Tensor:
-        return torch.where(known.feasible, of, torch.inf).amin(-1)
-
-    return torch.stack(
-        [
-            known.feasible.sum(-1).to(known.rest.dtype),
-            least(known.elapsed_s),
-            least(known.rest),
-            least(known.wait_s),
-            torch.where(known.feasible, known.wait_s, -torch.inf).amax(-1),
-        ],
-        dim=-1,
-    )

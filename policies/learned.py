@@ -1,0 +1,117 @@
+"""A trained checkpoint as a policy of the live orchestrator, behind :mod:`policies.guarded`.
+
+Jobs are decided one after the other, in the order in which they will be served, and each is booked before the next is
+looked at: so it was in training (``Measured-v1`` with one user), and no two jobs of a batch herd. What the actor sees
+is made by :func:`policies.envs.measured.observation.observed`, there as here. It acts by its best choice, on one thread
+and without chance, so that a decision can be taken again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from circuits.errors import InvalidParameter
+from orchestrator.placement import Backlog, Choice
+from policies.envs.contract import Observation
+from policies.envs.measured.observation import NUM_PAIR, NUM_USER, WAIT, Sight, coded, observed
+from policies.envs.measured.world import World
+from policies.learners.kit.checkpoint import Checkpoint
+from policies.learners.learner import Actor
+from policies.table import Array, Booking, Table
+
+TRIED_WORLDS = 16
+"""Worlds in which an actor that does not say what it was trained on is watched for an episode (ours)."""
+
+
+class Placed:
+    """Learned placement.
+
+    Raises:
+        InvalidParameter: it was trained in another world, or for a fixed number of backends alone.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        run = checkpoint.run
+        if not isinstance(run.setting, World.setting_type):
+            raise InvalidParameter(f"checkpoint {checkpoint.name}: wanted one of Measured-v1, got one of {run.env}")
+        self._actor = checkpoint.actor()
+        try:
+            self._actor.act(Observation(torch.zeros(1, 1, NUM_USER), torch.zeros(1, 1, 3, NUM_PAIR)))
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise InvalidParameter(
+                f"checkpoint {checkpoint.name}: wanted an actor for any number of backends, got one of {run.learner} "
+                f"for {run.setting.servers}: {error}"
+            ) from error
+        self.trained_on: Mapping[str, tuple[float, float]] = ranges_of(self._actor, run.setting)
+
+    def decide(self, table: Table, backlog: Backlog) -> list[Choice]:
+        """See :class:`policies.guarded.Learned`."""
+        booking, service_s = Booking(table.backends, backlog), table.service_s
+        seen = observed(sight_of(table, backlog))
+        choices: list[Choice] = [{}] * len(table.requests)
+        for row in table.order:
+            waits_s = torch.from_numpy(booking.waits_s).float()
+            pair = seen.pair[:, row : row + 1].clone()
+            pair[..., WAIT] = torch.where(torch.from_numpy(table.feasible[row]), coded(waits_s), 0.0)
+            action = self._actor.act(Observation(seen.user[:, row : row + 1], pair))
+            column = int(action.servers)
+            if not table.feasible[row, column]:
+                column = int(table.costs(row, booking.waits_s).argmin())
+            booking.add(column, service_s.item(row, column))
+            choices[row] = {table.backends[column]: 1.0}
+        return choices
+
+
+def sight_of(table: Table, backlog: Backlog) -> Sight:
+    """A batch as one world of as many users, waits apart: those are booked while it is decided."""
+    num_jobs = len(table.requests)
+    left = np.empty(num_jobs)
+    left[table.order] = np.arange(num_jobs)[::-1]
+    requests = [one.spec for one in table.requests]
+    slack_s = [np.inf if (limit := one.limits.deadline_s) is None else limit for one in requests]
+    waited_s = np.array([one.waited_s for one in table.requests])
+    energy = table.weights("energy") * table.figure("energy_j") / table.scales.energy_j
+    price = table.weights("price") * table.figure("cost_usd") / table.scales.price_usd
+    return Sight(
+        per_s=_one(table.weights("latency")[:, 0] / table.scales.latency_s),
+        priority=_one([one.priority for one in requests]),
+        waited_s=_one(waited_s),
+        slack_s=_one(np.array(slack_s) - waited_s),
+        left=_one(left),
+        feasible=torch.from_numpy(table.feasible).unsqueeze(0),
+        rest=_one(np.where(table.feasible, table.rest, 0.0)),
+        elapsed_s=_one(table.elapsed_s),
+        service_s=_one(table.service_s),
+        wait_s=_one(np.zeros(table.feasible.shape)),
+        loss=_one(1.0 - table.figure("fidelity")),
+        num_observations=_one(table.num_observations),
+        width=_one(table.widths),
+        mates=_one(_mates(table.backends, backlog))[0],
+        energy=_one(energy),
+        price=_one(price),
+    )
+
+
+def _one(figures: Array | list[int]) -> Tensor:
+    return torch.as_tensor(np.asarray(figures, dtype=np.float32)).unsqueeze(0)
+
+
+def _mates(backends: tuple[str, ...], backlog: Backlog) -> Array:
+    """How many of these backends the first worker of each serves."""
+    lanes = [next((lane.backends for lane in backlog.lanes if name in lane.backends), (name,)) for name in backends]
+    return np.array([sum(name in lane for name in backends) for lane in lanes], dtype=np.float64)
+
+
+def ranges_of(actor: Actor, setting: object) -> Mapping[str, tuple[float, float]]:
+    """What an actor was trained on, as it says; else what it meets in an episode of its world."""
+    told = getattr(actor, "ranges", None)
+    if told is None:
+        from policies.envs.measured.ranges import watched
+
+        return watched(actor, setting, TRIED_WORLDS)
+    found: Mapping[str, tuple[float, float]] = told()
+    return found
