@@ -147,6 +147,11 @@ class Settings(BaseSettings):
         )
 
     @property
+    def shelf(self) -> Path:
+        """Where trained checkpoints are looked for first."""
+        return self.checkpoints or self.data_dir / "checkpoints"
+
+    @property
     def rules(self) -> Rules:
         """How often something is tried."""
         return Rules(self.max_attempts, self.max_placements)

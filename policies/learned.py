@@ -8,6 +8,7 @@ and without chance, so that a decision can be taken again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,8 +18,9 @@ from torch import Tensor
 from circuits.errors import InvalidParameter
 from orchestrator.placement import Backlog, Choice
 from policies.envs.contract import Observation
-from policies.envs.measured.observation import NUM_PAIR, NUM_USER, WAIT, Sight, coded, observed
+from policies.envs.measured.observation import LEFT, NUM_PAIR, NUM_USER, WAIT, Sight, coded, observed
 from policies.envs.measured.world import World
+from policies.joint import Plan
 from policies.learners.kit.checkpoint import Checkpoint
 from policies.learners.learner import Actor
 from policies.table import Array, Booking, Table
@@ -50,15 +52,22 @@ class Placed:
 
     def decide(self, table: Table, backlog: Backlog) -> list[Choice]:
         """See :class:`policies.guarded.Learned`."""
-        booking, service_s = Booking(table.backends, backlog), table.service_s
         seen = observed(sight_of(table, backlog))
+        costs = getattr(self._actor, "costs", None)
+        if costs is None:
+            return self._one_by_one(table, backlog, seen)
+        return _together(table, backlog, np.asarray(costs(seen)[0], dtype=np.float64))
+
+    def _one_by_one(self, table: Table, backlog: Backlog, seen: Observation) -> list[Choice]:
+        """In order of service, each booked before the next is looked at."""
+        booking, service_s = Booking(table.backends, backlog), table.service_s
         choices: list[Choice] = [{}] * len(table.requests)
-        for row in table.order:
+        for left, row in zip(reversed(range(len(table.order))), table.order, strict=True):
+            user, pair = seen.user[:, row : row + 1].clone(), seen.pair[:, row : row + 1].clone()
+            user[..., LEFT] = math.log1p(left)
             waits_s = torch.from_numpy(booking.waits_s).float()
-            pair = seen.pair[:, row : row + 1].clone()
             pair[..., WAIT] = torch.where(torch.from_numpy(table.feasible[row]), coded(waits_s), 0.0)
-            action = self._actor.act(Observation(seen.user[:, row : row + 1], pair))
-            column = int(action.servers)
+            column = int(self._actor.act(Observation(user, pair)).servers)
             if not table.feasible[row, column]:
                 column = int(table.costs(row, booking.waits_s).argmin())
             booking.add(column, service_s.item(row, column))
@@ -66,11 +75,24 @@ class Placed:
         return choices
 
 
+def _together(table: Table, backlog: Backlog, costs: Array) -> list[Choice]:
+    """The plan of least total, as :mod:`policies.joint` finds it, where a job on a place costs what was learned.
+
+    What the jobs of the batch do to each other is worked out; what was learned stands for everything that comes after.
+    """
+    plan = Plan(table, backlog)
+    at = np.ix_(table.order, plan.columns)
+    expected = table.rest + table.timed(np.array([backlog.wait_s(name) for name in table.backends]) + table.elapsed_s)
+    with np.errstate(invalid="ignore"):
+        learned = plan.own + (costs - expected)[at]
+    plan.own = np.where(table.feasible[at], np.maximum(learned, 0.0), np.inf)
+    return plan.booked(plan.best(), backlog)
+
+
 def sight_of(table: Table, backlog: Backlog) -> Sight:
-    """A batch as one world of as many users, waits apart: those are booked while it is decided."""
+    """A batch as one world of as many users, each as if it were the last of its batch."""
     num_jobs = len(table.requests)
-    left = np.empty(num_jobs)
-    left[table.order] = np.arange(num_jobs)[::-1]
+    waits_s = np.array([backlog.wait_s(name) for name in table.backends])
     requests = [one.spec for one in table.requests]
     slack_s = [np.inf if (limit := one.limits.deadline_s) is None else limit for one in requests]
     waited_s = np.array([one.waited_s for one in table.requests])
@@ -81,12 +103,12 @@ def sight_of(table: Table, backlog: Backlog) -> Sight:
         priority=_one([one.priority for one in requests]),
         waited_s=_one(waited_s),
         slack_s=_one(np.array(slack_s) - waited_s),
-        left=_one(left),
+        left=_one(np.zeros(num_jobs)),
         feasible=torch.from_numpy(table.feasible).unsqueeze(0),
         rest=_one(np.where(table.feasible, table.rest, 0.0)),
         elapsed_s=_one(table.elapsed_s),
         service_s=_one(table.service_s),
-        wait_s=_one(np.zeros(table.feasible.shape)),
+        wait_s=_one(np.where(table.feasible, waits_s, 0.0)),
         loss=_one(1.0 - table.figure("fidelity")),
         num_observations=_one(table.num_observations),
         width=_one(table.widths),

@@ -54,8 +54,7 @@ class Entry:
 
 def shelves() -> tuple[Path, ...]:
     """Where checkpoints are looked for."""
-    settings = Settings()
-    return settings.checkpoints or settings.data_dir / "checkpoints", Path(str(files("policies") / "checkpoints"))
+    return Settings().shelf, Path(str(files("policies") / "checkpoints"))
 
 
 def is_name(name: str) -> bool:
@@ -105,8 +104,8 @@ def find(name: str) -> Entry:
     return found[0]
 
 
-def put(folder: Path, shelf: Path | None = None) -> Entry:
-    """Put a checkpoint, or the last one of a run's folder, on the user's shelf.
+def put(folder: Path, shelf: Path) -> Entry:
+    """Put a checkpoint, or the last one of a run's folder, on a shelf.
 
     Raises:
         InvalidParameter: it is damaged, or cannot place jobs; nothing was put there then.
@@ -117,8 +116,9 @@ def put(folder: Path, shelf: Path | None = None) -> Entry:
     checkpoint = load(folder)
     Placed(checkpoint)
     source = folder if folder.name == checkpoint.name else folder / checkpoint.name
-    target = (shelf or shelves()[0]) / checkpoint.name
+    target = shelf / checkpoint.name
     if not target.exists():
+        shelf.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{checkpoint.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(source, part)

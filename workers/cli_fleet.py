@@ -10,11 +10,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.cli_frame import connected, fleet_rendering, log_as_set, rendering, settings_of, show
+from workers.cli_frame import connected, fleet_rendering, log_as_set, note, rendering, settings_of, show
 from workers.cli_options import Common, names
 from workers.cli_server import require_server
 
@@ -76,8 +77,18 @@ def prices(common: Common) -> None:
     show(common, found, lambda: fleet_rendering().prices(found))
 
 
-def policies(common: Common) -> None:
-    """List the policies that can place a job."""
+def policies(
+    common: Common,
+    add: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A checkpoint, or a training's folder, to put on the shelf.")
+    ] = None,
+) -> None:
+    """List the policies that can place a job, trained checkpoints among them."""
+    if add is not None:
+        from policies.shelf import put
+
+        entry = put(add, settings_of(common).shelf)
+        note(f"added {entry.name}: {entry.folder}")
     with connected(common) as client:
         found = client.policies()
         show(common, found, lambda: rendering().policies(found))

@@ -70,7 +70,7 @@ class Placing:
         slow_down(self.optimiser, self.config.learning_rate, self.epochs, self.config.epochs)
         means = torch.stack([self._update() for _ in range(self.config.updates)]).mean(0).tolist()
         self.epochs += 1
-        jobs = self.epochs * self.config.updates * self.config.worlds * self.setting.jobs
+        jobs = self.epochs * self.config.updates * self.config.worlds * self.setting.episode_slots
         return Progress(self.epochs, jobs, means[0], {"against_greedy": means[1], "spread": means[2]})
 
     def _update(self) -> Tensor:
@@ -115,7 +115,7 @@ class Placing:
                 servers = score(weights, user, pair).flatten(0, 1).argmax(-1)
                 step = world.step(Action(servers, torch.zeros(servers.shape)))
                 total, done = total + step.outcome.cost.sum(-1), step.terminated
-        return total.unflatten(0, (len(actors), -1)) / self.setting.jobs
+        return total.unflatten(0, (len(actors), -1)) / (self.setting.episode_slots * self.setting.users)
 
     def actor(self) -> Placer:
         """What has been learned so far."""

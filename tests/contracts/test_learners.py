@@ -19,6 +19,8 @@ from policies.envs import load as world_of
 from policies.learners import LEARNERS
 
 SIZE = {"users": 3, "servers": 2}
+SHORT = {"jobs": 9}
+"""Of what worlds have beside it."""
 
 
 def class_of(name: str) -> Any:
@@ -46,8 +48,8 @@ def test_it_plays_worlds_that_there_are() -> None:
 
 def setting_of(world: Any) -> Any:
     """Of few users and, where slots hang together, short episodes."""
-    short = {"episode_slots": 4} if "episode_slots" in domains(world.setting_type) else {}
-    return world.setting_type(**SIZE, **short)
+    known = domains(world.setting_type)
+    return world.setting_type(**SIZE, **{name: value for name, value in SHORT.items() if name in known})
 
 
 def new(played: Any, seed: int = 1) -> Any:

@@ -21,8 +21,8 @@ from policies.envs.contract import Observation
 
 NUM_USER, NUM_PAIR = 5, 11
 
-WAIT = 4
-"""Index of the pair feature that changes while a batch is booked."""
+LEFT, WAIT = 4, 4
+"""Indices of the user feature and of the pair feature that change while a batch is booked."""
 
 LEAST, UNIT = 1e-6, 5.0
 """What nothing is coded as, and how many e-foldings make one of a feature (ours)."""

@@ -68,6 +68,11 @@ class MeasuredSetting:
         if self.low_load > self.high_load:
             raise InvalidParameter(f"low_load: wanted at most high_load {self.high_load:g}, got {self.low_load:g}")
 
+    @property
+    def episode_slots(self) -> int:
+        """Turns of an episode."""
+        return math.ceil(self.jobs / self.users)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -264,8 +269,8 @@ class World:
         outcomes = [self._place(user, action.servers[:, user]) for user in range(self.setting.users)]
         columns = zip(*outcomes, strict=True)
         outcome = Outcome(*(torch.stack(column, dim=-1) for column in columns))
-        self.turn += self.setting.users
-        ends = self.turn >= self.setting.jobs
+        self.turn += 1
+        ends = self.turn == self.setting.episode_slots
         if ends:
             self._begin()
         else:

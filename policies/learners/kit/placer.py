@@ -68,6 +68,11 @@ class Placer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
         )
         return torch.where(known.feasible, more - torch.log(cost + 1e-9), -torch.inf)
 
+    def costs(self, observation: Observation) -> Tensor:
+        """What each place is taken to cost, (B, U, E); infinite where a job may not go."""
+        with torch.no_grad():
+            return torch.exp(-self(observation.user, observation.pair))
+
     def act(self, observation: Observation, chance: torch.Generator | None = None) -> Action:
         """The best place of each job, or one drawn."""
         with torch.no_grad():
