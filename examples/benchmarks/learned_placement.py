@@ -1,22 +1,22 @@
 """Learned placement in the arena: against rules, search and hindsight, and after something has changed.
 
 ``python examples/benchmarks/learned_placement.py`` plays the worlds of ``placement.py`` (its recorded runs, its seeds 1
-to 5, its three fleets and loads) with a trained checkpoint, beside everybody who played there: those cells are kept in
-runs/placement/cells.jsonl, and one of each fleet is played again to see that worlds are the same. What it was trained on
-is the twin of ``measured_twin.py``, of seeds 200 to 209; nothing was chosen by the seeds that are reported.
+to 5, its three fleets and loads) with trained checkpoints, beside everybody who played there: those cells are kept in
+runs/placement/cells.jsonl, and one of each fleet is played again to see that worlds are the same. Checkpoints were
+trained on the twin of ``measured_twin.py``, of seeds 200 to 209; nothing was chosen by the seeds that are reported.
 
 ``split`` places whole jobs as ``greedy`` does, and no job of these worlds may be shared.
 
-Halfway, a backend breaks (none of the jobs that come after can go there) or begins to take four times as long, without a
-word: it is the one that most jobs of the first half went to under this policy. Told is the cost of the jobs that come
-then, over that of the same jobs in the same world without it, by thirds of what is left; and floors that were missed.
+Halfway, a backend breaks (none of the jobs that come after can go there) or begins to take four times as long, and
+nobody says so: the one that most jobs of the first half went to under this policy. Told is the cost of the jobs that
+come then, over that of the same jobs in the same world without it, by thirds of what is left; and floors missed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Annotated
 
@@ -166,9 +166,9 @@ def _events(learned: Sequence[str], work: Path, seeds: str, folder: Path) -> Non
                 rest = [sum(column) for column in zip(*(one[1] for one in played), strict=True)]
                 parts = [f"{part / len(played):.3f}" for part in rest[:2]]
                 table.writerow([fleet, event, policy, *shown, *parts, *rest[2:]])
-                console.print(
-                    f"{fleet}, {event}, {policy}: {', '.join(f'{one.value:.3f}' for one in over)}; missed {rest[3]} of {rest[2]}, without it {rest[4]}"
-                )
+                costs = ", ".join(f"{one.value:.3f}" for one in over)
+                missed = f"missed {rest[3]} of {rest[2]}, without it {rest[4]}"
+                console.print(f"{fleet}, {event}, {policy}: {costs}; {missed}")
 
 
 def _changed(setup: Setup, seed: int, policy: str, event: str) -> tuple[list[float], tuple[float, ...]]:
@@ -183,7 +183,7 @@ def _changed(setup: Setup, seed: int, policy: str, event: str) -> tuple[list[flo
     cuts = [half + (len(world.tasks) - half) * part // WINDOWS for part in range(WINDOWS + 1)]
     over = [
         sum(end.cost for end in after[low:high]) / sum(end.cost for end in before[low:high])
-        for low, high in zip(cuts, cuts[1:], strict=False)
+        for low, high in pairwise(cuts)
     ]
     (now,), (then,) = (
         scores(Played(seed, one, {policy: tuple(ends)})) for one, ends in ((other, after), (world, before))

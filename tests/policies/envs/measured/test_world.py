@@ -1,0 +1,106 @@
+"""The world made of measurements: what it shows, what it draws, and what its twin may be read from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from circuits.errors import InvalidParameter
+from policies.envs.contract import Action
+from policies.envs.measured import twin as twins
+from policies.envs.measured.observation import observed, quantities
+from policies.envs.measured.world import MeasuredSetting, World
+from policies.learners.kit.placer import Placer
+
+
+def greedy(world: World) -> Action:
+    seen = world.observe()
+    known = quantities(seen)
+    cost = known.rest + known.per_s * (known.elapsed_s + known.wait_s)
+    servers = torch.where(known.feasible, cost, torch.inf).argmin(-1)
+    return Action(servers, torch.zeros(servers.shape))
+
+
+def test_what_is_coded_can_be_read_back() -> None:
+    world = World(MeasuredSetting(), 8, 1)
+    for _ in range(5):
+        world.step(greedy(world))
+    sight, known = world.sight(), quantities(world.observe())
+    for name in ("rest", "elapsed_s", "service_s", "wait_s"):
+        told, read = (torch.where(sight.feasible, one, 0.0) for one in (getattr(sight, name), getattr(known, name)))
+        assert torch.allclose(told, read, rtol=1e-3, atol=1e-5), name
+    assert torch.equal(sight.feasible, known.feasible)
+    assert bool(observed(sight).pair.isfinite().all())
+
+
+def test_copies_meet_the_same_jobs_and_pay_for_what_they_do() -> None:
+    world = World(MeasuredSetting(jobs=20), 6, 1, copies=2)
+    totals = torch.zeros(12)
+    for turn in range(20):
+        seen = world.observe()
+        assert torch.equal(seen.user[:6], seen.user[6:])
+        servers = greedy(world).servers
+        servers[6:] = seen.pair[6:, ..., 0].argmax(-1)  # the first place where it may go, whatever it costs
+        step = world.step(Action(servers, torch.zeros(servers.shape)))
+        totals += step.outcome.cost.sum(-1)
+        assert step.terminated == (turn == 19)
+        assert bool((step.outcome.own <= step.outcome.cost + 1e-6).all())
+        assert bool((step.outcome.fidelity <= 1.0).all())
+    assert float(totals[:6].sum()) < 0.7 * float(totals[6:].sum())
+
+
+def test_busier_worlds_wait_longer() -> None:
+    waits = []
+    for load in (0.2, 1.5):
+        world = World(MeasuredSetting(low_load=load, high_load=load, fleets="all"), 32, 1)
+        for _ in range(60):
+            world.step(greedy(world))
+        waits.append(float(world.queues.waits_s().mean()))
+    assert waits[0] < 0.5 * waits[1]
+
+
+def test_an_untrained_actor_is_nearly_greedy() -> None:
+    world, placer = World(MeasuredSetting(), 64, 3), Placer()
+    same = []
+    for _ in range(10):
+        chosen = placer.act(world.observe()).servers
+        rule = greedy(world)
+        same.append((chosen == rule.servers).float().mean())
+        world.step(rule)
+    assert float(torch.stack(same).mean()) > 0.85
+
+
+def test_a_twin_is_read_as_it_was_written(tmp_path: Path) -> None:
+    twin = twins.load(twins.BUILT_IN)
+    twins.save(twin, tmp_path / "twin.safetensors")
+    again = twins.load(str(tmp_path / "twin.safetensors"))
+    assert (again.backends, again.lanes, again.scales) == (twin.backends, twin.lanes, twin.scales)
+    assert all(
+        torch.equal(getattr(twin, name).nan_to_num(9.0), getattr(again, name).nan_to_num(9.0)) for name in twins.HELD
+    )
+    few = twin.taking(3)
+    assert few.feasible.shape[1] == 3
+    assert bool(few.feasible.any(1).all())
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04.", b"{}", b"\x10" + b"\x00" * 7 + b'{"__metadata__":'])
+def test_what_is_no_twin_is_refused_in_words(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "twin.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(InvalidParameter, match="twin"):
+        twins.load(str(path))
+    with pytest.raises(InvalidParameter, match="source"):
+        twins.load(str(tmp_path / "none"))
+
+
+def test_settings_and_actions_are_checked() -> None:
+    with pytest.raises(InvalidParameter, match="low_load"):
+        MeasuredSetting(low_load=2.0, high_load=1.0)
+    with pytest.raises(InvalidParameter, match="servers"):
+        World(MeasuredSetting(servers=500))
+    world = World(MeasuredSetting(servers=4), 2)
+    with pytest.raises(InvalidParameter, match="asks"):
+        world.step(replace(greedy(world), asks=torch.ones(2, 1, dtype=torch.bool)))
