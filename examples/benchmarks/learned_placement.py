@@ -1,9 +1,11 @@
 """Learned placement in the arena: against rules, search and hindsight, and after something has changed.
 
 ``python examples/benchmarks/learned_placement.py`` plays the worlds of ``placement.py`` (its recorded runs, its seeds 1
-to 5, its three fleets and loads) with trained checkpoints, beside everybody who played there: those cells are kept in
-runs/placement/cells.jsonl, and one of each fleet is played again to see that worlds are the same. Checkpoints were
-trained on the twin of ``measured_twin.py``, of seeds 200 to 209; nothing was chosen by the seeds that are reported.
+to 5, its three fleets and loads) with trained checkpoints and their peers. The best schedules known are those of
+``placement.py`` (runs/placement/cells.jsonl), unless somebody does better here; that worlds are the same is seen by
+``random``, which has to cost the same. Checkpoints were trained on the twin of ``measured_twin.py``, of seeds 200 to
+209; nothing was chosen by the seeds that are reported. Cells are kept in runs/placement/learned_cells.jsonl: an
+interrupted run goes on, and what has changed is played anew with ``--again NAME``.
 
 ``split`` places whole jobs as ``greedy`` does, and no job of these worlds may be shared.
 
@@ -52,32 +54,28 @@ console = Console()
 
 
 def main(
-    policy: Annotated[
-        list[str] | None, typer.Option(help="LEARNER:HASH of checkpoints; default: all there are.")
-    ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Play checkpoints anew.")] = False,
+    policy: Annotated[list[str] | None, typer.Option(help="LEARNER:HASH; default: all checkpoints there are.")] = None,
+    start: Annotated[list[str] | None, typer.Option(help="What is known at the start; default: warm, cold.")] = None,
+    again: Annotated[list[str] | None, typer.Option(help="Policies to play anew.")] = None,
     work: Annotated[Path, typer.Option(help="Folder of the recording and of the cells.")] = Path("runs/placement"),
     results_folder: Annotated[Path, typer.Option("--results", help="Where tables go.")] = RESULTS,
 ) -> None:
     """Play what was not yet played, and report."""
     learned = tuple(policy or (one.name for one in entries()))
-    path = work / "learned_cells.jsonl"
-    mine = [] if again else placement._read(path)
-    for fleet in placement.FLEETS:
+    path, before = work / "learned_cells.jsonl", placement._read(work / "cells.jsonl")
+    mine = [cell for cell in placement._read(path) if cell.score.policy not in (again or ())]
+    path.write_text("".join(to_json(cell) + "\n" for cell in mine))
+    have = {(cell.group, cell.score.seed, cell.score.policy) for cell in mine}
+    for begun, fleet in product(start or ("warm", "cold"), placement.FLEETS):
         setup = Setup(fleet, work)
-        setup.check(placement._read(work / "cells.jsonl"))
-        cells = list(product(LOADS, placement.REPORTED, placement.STARTS, learned))
-        for load_name, seed, start, name in track(cells, description=fleet, console=console):
-            if not any(
-                (c.group, c.score.seed, c.score.policy) == ((fleet, start, load_name), seed, name) for c in mine
-            ):
-                mine.append(setup.cell(load_name, seed, start, name))
+        cells = list(product(LOADS, placement.REPORTED, (*PEERS, *learned)))
+        for load_name, seed, name in track(cells, description=f"{fleet}, {begun}", console=console):
+            if ((fleet, begun, load_name), seed, name) not in have:
+                mine.append(setup.cell(load_name, seed, begun, name, before))
                 with path.open("a") as file:
                     file.write(to_json(mine[-1]) + "\n")
-    kept = [cell for cell in placement._read(work / "cells.jsonl") if cell.score.policy in PEERS]
-    cells = consistent([cell for cell in (*kept, *mine) if cell.score.seed in placement.REPORTED])
     seeds = f"{placement.REPORTED}; {placement.NUM_JOBS} jobs a cell"
-    _report(cells, learned, seeds, results_folder)
+    _report(consistent(mine), learned, seeds, results_folder)
     _events(learned, work, seeds, results_folder)
 
 
@@ -97,24 +95,19 @@ class Setup:
         jobs = placement.NUM_JOBS
         return measured_twin.world_of(self.fleet, seed, load_name, self._devices, self._work, jobs)
 
-    def cell(self, load_name: str, seed: int, start: str, name: str) -> Cell:
-        """One play."""
+    def cell(self, load_name: str, seed: int, start: str, name: str, before: Sequence[Cell]) -> Cell:
+        """One play, with the best schedule known of its world."""
         world = self.world(load_name, seed)
         ends, _ = play(world, load(name), self.models[start])
         (score,) = scores(Played(seed, world, {name: tuple(ends)}))
-        return Cell(self.fleet, load_name, start, score)
-
-    def check(self, kept: Sequence[Cell]) -> None:
-        """Stop if worlds are not those that were played."""
-        (before,) = (
-            c for c in kept if (c.group, c.score.seed, c.score.policy) == ((self.fleet, "warm", "medium"), 1, "eft")
-        )
-        now = self.cell("medium", 1, "warm", "eft")
-        if abs(now.score.cost / before.score.cost - 1.0) > 1e-9:
-            raise SystemExit(
-                f"{self.fleet}: eft costs {now.score.cost:.6f} and cost {before.score.cost:.6f} before: "
-                "the recording or the code has changed; run placement.py anew"
+        known = [one for one in before if (one.fleet, one.load, one.score.seed) == (self.fleet, load_name, seed)]
+        then = {(one.start, one.score.policy): one.score.cost for one in known}
+        if name == "random" and abs(score.cost / then[start, name] - 1.0) > 1e-3:
+            console.print(
+                f"[yellow]{self.fleet}, {load_name}, {seed}: the recording has changed: run placement.py anew[/]"
             )
+        best = min((one.score.best for one in known if one.score.best is not None), default=None)
+        return Cell(self.fleet, load_name, start, replace(score, best=best))
 
 
 def _report(cells: Sequence[Cell], learned: Sequence[str], seeds: str, folder: Path) -> None:
