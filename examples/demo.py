@@ -21,6 +21,7 @@ from concurrent.futures import wait as wait_futures
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +36,7 @@ from orchestrator.job import JobState
 from orchestrator.placement import cost
 from orchestrator.records import to_plain
 from orchestrator.settings import Settings
+from policies.shelf import entries, shelves
 from workers.compare.workload import Arrival, mixed
 from workers.launch import running
 
@@ -64,18 +66,24 @@ FLEET = {
 BASELINES = ("random", "round_robin", "shortest_queue", "greedy", "eft")
 
 
+def playing() -> tuple[str, ...]:
+    """The baselines, and the learned policy that comes with qorch where torch is there to ask it."""
+    learned = [one.name for one in entries() if one.folder.parent == shelves()[1]] if find_spec("torch") else []
+    return (*BASELINES, *learned[:1])
+
+
 def main(
     jobs: Annotated[int, typer.Option(min=1, help="Jobs in the batch.")] = 72,
     seed: Annotated[int, typer.Option(min=0, help="Of programs, shots, objectives, arrivals and runs.")] = 7,
     horizon_s: Annotated[float, typer.Option(min=0.0, help="Seconds over which the jobs arrive.")] = 20.0,
     policy: Annotated[
-        list[str] | None, typer.Option(help="Policies to compare; the default are the baselines.")
+        list[str] | None, typer.Option(help="Policies to compare; default: baselines and the learned one.")
     ] = None,
     sampled: Annotated[int, typer.Option(min=1, help="Jobs that are run on every backend afterwards.")] = 10,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("runs"),
 ) -> None:
     """Compare the baseline policies on the same jobs."""
-    declaration = Declaration(tuple(policy or BASELINES), jobs, seed, horizon_s, sampled, FLEET)
+    declaration = Declaration(tuple(policy or playing()), jobs, seed, horizon_s, sampled, FLEET)
     folder = out / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-seed{seed}"
     folder.mkdir(parents=True)
     about = asdict(declaration) | _machine()
@@ -119,7 +127,7 @@ def _write(rows: Sequence[dict[str, Any]], folder: Path) -> None:
 def _under(policy: str, batch: Sequence[Arrival], folder: Path, progress: Progress) -> list[dict[str, Any]]:
     """Run the batch under one policy on a cluster of its own; one row a job."""
     bar = progress.add_task(policy, total=len(batch), note="starting Redis and workers")
-    settings = Settings(data_dir=folder / policy)
+    settings = Settings(data_dir=folder / policy.replace(":", "-"))
     with running(settings, FLEET, logs=settings.data_dir / "logs") as url, Client(url, settings=settings) as client:
         progress.reset(bar)
         progress.update(bar, note="")

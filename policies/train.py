@@ -182,7 +182,7 @@ def setting_from(
     kind = load(env).setting_type
     asked = {name: value for name, value in asked.items() if value is not None}
     if not issubclass(kind, Setting):
-        sizes = {name: asked[name] for name in ("users", "servers") if name in asked}
+        sizes: dict[str, Any] = {name: asked[name] for name in ("users", "servers") if name in asked}
         return construct(kind, {**sizes, **fitting(kind, named("world", world))})
     drawn: dict[str, Any] = {"weights": "drawn"}
     pair = drawn if weights == "drawn" else dict(zip(WEIGHTS, weights_pair(weights), strict=True))

@@ -84,6 +84,7 @@ class Setup:
 
     def __init__(self, fleet: str, work: Path) -> None:
         self.fleet, self._work = fleet, work
+        self._worlds: dict[tuple[str, int], World] = {}
         self._devices = measured_twin.devices_of(fleet)
         before = placement._arrivals(fleet, placement.LEARNING_SEED, placement.LEARNING_JOBS)
         known = placement._recorded([before], self._devices, work)
@@ -92,8 +93,10 @@ class Setup:
 
     def world(self, load_name: str, seed: int) -> World:
         """As ``placement.py`` has it."""
-        jobs = placement.NUM_JOBS
-        return measured_twin.world_of(self.fleet, seed, load_name, self._devices, self._work, jobs)
+        if (load_name, seed) not in self._worlds:
+            told = (self.fleet, seed, load_name, self._devices, self._work, placement.NUM_JOBS)
+            self._worlds[load_name, seed] = measured_twin.world_of(*told)
+        return self._worlds[load_name, seed]
 
     def cell(self, load_name: str, seed: int, start: str, name: str, before: Sequence[Cell]) -> Cell:
         """One play, with the best schedule known of its world."""

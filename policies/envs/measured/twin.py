@@ -249,15 +249,15 @@ class Error(NamedTuple):
 
 def error(twin: Twin, unseen: Sequence[Measured], requests: Sequence[Request]) -> Error:
     """Hold a twin against measurements of other runs; a job is taken to be known there as the twin's is."""
-    known = {}
-    for row, request in enumerate(requests):
-        known[work_of(request)] = row  # the last time that it was told is the best known
+    known: dict[tuple[str, int], int] = {}
+    for number, request in enumerate(requests):
+        known[work_of(request)] = number  # the last time that it was told is the best known
     ratios, inside, bare = [], [], []
     for one in unseen:
-        column = twin.backends.index(one.backend) if one.backend in twin.backends else None
         row = known.get(one.work)
-        if column is None or row is None or one.estimate.service_s <= 0.0:
+        if one.backend not in twin.backends or row is None or one.estimate.service_s <= 0.0:
             continue
+        column = twin.backends.index(one.backend)
         own, told_s = twin.own[row, column, 0].item(), twin.service_s[row, column].item()
         if math.isnan(own):
             drawn = twin.errors[column, :, 0].numpy() + math.log(one.estimate.service_s)
@@ -327,7 +327,8 @@ def _load(path: Path, _changed: int) -> Twin:
 
 def _check_shapes(twin: Twin) -> None:
     num_jobs, num_places = twin.feasible.shape
-    wanted = dict.fromkeys(OF_JOBS, (num_jobs,)) | dict.fromkeys(OF_PAIRS, (num_jobs, num_places))
+    wanted: dict[str, tuple[int, ...]] = dict.fromkeys(OF_JOBS, (num_jobs,))
+    wanted |= dict.fromkeys(OF_PAIRS, (num_jobs, num_places))
     wanted |= {"weights": (num_jobs, 4), "own": (num_jobs, num_places, 3)}
     wanted |= {"errors": (len(twin.backends), POOL, 3), "repeats": (3,)}
     for name, shape in wanted.items():

@@ -48,6 +48,9 @@ class Placer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
         low, high: of what it was trained on, in the order of :data:`GUARDED`.
     """
 
+    low: Tensor
+    high: Tensor
+
     def __init__(self, width: int = 16) -> None:
         super().__init__()
         self.hidden = nn.Linear(NUM_USER + NUM_PAIR + 4, width)
