@@ -109,7 +109,7 @@ def test_what_is_put_on_the_shelf_is_listed(shelf: Path) -> None:
     assert find(SHIPPED.name).folder.parent == shelf, "one's own comes first"
 
 
-@pytest.mark.parametrize("file", ["weights.safetensors", "config.json", "curve.csv"])
+@pytest.mark.parametrize("file", ["weights.safetensors", "curve.csv"])
 def test_a_damaged_one_is_refused_in_words_and_does_not_decide(shelf: Path, file: str) -> None:
     shutil.copytree(SHIPPED.folder, shelf / SHIPPED.folder.name)
     path = shelf / SHIPPED.folder.name / file
