@@ -87,5 +87,5 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def optima(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder of known optima that is no user's."""
-    monkeypatch.setattr("policies.envs.meqc.known_optima.user_cache_path", lambda _: tmp_path / "cache")
+    monkeypatch.setattr("policies.envs.known_optima.user_cache_path", lambda _: tmp_path / "cache")
     return tmp_path / "cache" / "meqc-optima"

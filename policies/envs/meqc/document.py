@@ -13,7 +13,8 @@ from typing import Any
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import construct, short
-from policies.envs.meqc.instance import Instance, check_keys, parse
+from policies.envs.documents import check_keys
+from policies.envs.meqc.instance import Instance, parse
 from policies.envs.meqc.model import MODES, Model
 
 _MODEL: dict[str, str] = {

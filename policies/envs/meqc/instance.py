@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
+from policies.envs.documents import Numbers, array, check_keys
 from policies.envs.meqc.compiled import COMPILED
 
 Floats = NDArray[np.float64]
@@ -97,36 +98,19 @@ class Instance:
         return len(self.level)
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """How an array is written in a file: its key, its axes, and what its numbers may be."""
-
-    key: str
-    axes: str
-    low: float
-    high: float = math.inf
-    whole: bool = False
-    open_low: bool = True
-
-    def wanted(self) -> str:
-        least = f"{'more than' if self.open_low else 'at least'} {self.low:g}"
-        most = "" if math.isinf(self.high) else f", at most {self.high:g}"
-        return f"{'integers' if self.whole else 'finite numbers'} {least}{most}"
-
-
-_RULES: dict[str, _Rule] = {
-    "local_hz": _Rule("f_l", "U", 0),
-    "edge_hz": _Rule("f_e", "U", 0),
-    "size_byte": _Rule("s", "U", 0),
-    "cycles_per_byte": _Rule("n", "U", 0),
-    "num_qubits": _Rule("Q", "U", 0, whole=True),
-    "depth": _Rule("D", "U", 0, whole=True),
-    "transmit_w": _Rule("p_tx", "U", 0),
-    "gain": _Rule("g", "UE", 0),
-    "level": _Rule("k", "E", 1, 3, whole=True, open_low=False),
-    "qubits": _Rule("Qcap", "E", 0, whole=True, open_low=False),
-    "delay_weight": _Rule("lam_d", "U", 0, 1, open_low=False),
-    "energy_weight": _Rule("lam_e", "U", 0, 1, open_low=False),
+_RULES: dict[str, Numbers] = {
+    "local_hz": Numbers("f_l", "U", 0),
+    "edge_hz": Numbers("f_e", "U", 0),
+    "size_byte": Numbers("s", "U", 0),
+    "cycles_per_byte": Numbers("n", "U", 0),
+    "num_qubits": Numbers("Q", "U", 0, whole=True),
+    "depth": Numbers("D", "U", 0, whole=True),
+    "transmit_w": Numbers("p_tx", "U", 0),
+    "gain": Numbers("g", "UE", 0),
+    "level": Numbers("k", "E", 1, 3, whole=True, open_low=False),
+    "qubits": Numbers("Qcap", "E", 0, whole=True, open_low=False),
+    "delay_weight": Numbers("lam_d", "U", 0, 1, open_low=False),
+    "energy_weight": Numbers("lam_e", "U", 0, 1, open_low=False),
 }
 WHOLE = frozenset(name for name, rule in _RULES.items() if rule.whole)
 """Fields whose numbers are integers."""
@@ -151,46 +135,9 @@ def parse(document: object) -> Instance:
     for letter, key in (("U", "f_l"), ("E", "k")):
         if not sizes[letter]:
             raise InvalidParameter(f"inputs.{key}: wanted at least one number, got none")
-    return Instance(**{name: _array(rule, document[rule.key], sizes) for name, rule in _RULES.items()})
-
-
-def _array(rule: _Rule, given: object, sizes: Mapping[str, int]) -> NDArray[Any]:
-    shape = tuple(sizes[letter] for letter in rule.axes)
-    name = f"inputs.{rule.key}"
-    flat = _numbers(name, given, shape)
-    array = np.array(flat, dtype=np.float64).reshape(shape)
-    low = array > rule.low if rule.open_low else array >= rule.low
-    fits = low & (array <= rule.high) & np.isfinite(array)
-    if rule.whole:
-        fits &= array == np.floor(array)
-    if not fits.all():
-        raise InvalidParameter(f"{name}: wanted {rule.wanted()}, got {array[~fits].flat[0]:g}")
-    return array.astype(np.int64) if rule.whole else array
-
-
-def _numbers(name: str, given: object, shape: tuple[int, ...]) -> list[float]:
-    """Nested lists of the shape, flat."""
-    if not shape:
-        if isinstance(given, bool) or not isinstance(given, int | float) or abs(given) > 1e300:
-            raise InvalidParameter(f"{name}: wanted a number, got {short(given)}")
-        return [float(given)]
-    if not isinstance(given, list) or len(given) != shape[0]:
-        got = f"{len(given)}" if isinstance(given, list) else short(given)
-        raise InvalidParameter(f"{name}: wanted a list of {shape[0]}, got {got}")
-    return [number for each in given for number in _numbers(name, each, shape[1:])]
-
-
-def check_keys(where: str, document: Mapping[str, Any], *, required: set[str], known: set[str]) -> None:
-    """Refuse what is missing and what nobody would read.
-
-    Raises:
-        InvalidParameter: the message names the first such field.
-    """
-    for key in sorted(required - set(document)):
-        raise InvalidParameter(f"{where}.{key}: wanted this field, got none")
-    for key in document:
-        if key not in known:
-            raise InvalidParameter(f"{where}: wanted only {', '.join(sorted(known))}, got {short(key)}")
+    return Instance(
+        **{name: array(f"inputs.{rule.key}", rule, document[rule.key], sizes) for name, rule in _RULES.items()}
+    )
 
 
 def written(instance: Instance) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
+from policies.envs.batched import repeated
 from policies.envs.contract import Action
 from policies.envs.meqc.batch import Slots, local, remote, settle
 from policies.envs.meqc.model import Model
@@ -63,9 +62,3 @@ def balanced(model: Model, slots: Slots, remote_s: Tensor, remote_j: Tensor) -> 
     share = remote_s / (remote_s + local_s)
     together = delay * share * local_s + energy * (share * local_j + (1.0 - share) * remote_j)
     return share, torch.minimum(together, delay * remote_s + energy * remote_j)
-
-
-def repeated(slots: Slots, times: int) -> Slots:
-    """Every slot so many times, one after the other."""
-    known = {name: values for name, values in vars(slots).items() if values is not None}
-    return replace(slots, **{name: values.repeat_interleave(times, 0) for name, values in known.items()})

@@ -26,13 +26,14 @@ from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
 from scipy.sparse import csr_array
 
 from circuits.errors import InvalidParameter
+from policies.envs.batched import repeated
 from policies.envs.contract import Action
 from policies.envs.meqc.baselines import priced
 from policies.envs.meqc.batch import remote, settle, stacked
 from policies.envs.meqc.cost import evaluate
 from policies.envs.meqc.instance import Instance
 from policies.envs.meqc.model import Model
-from policies.envs.meqc.moves import balanced, best_move, repeated
+from policies.envs.meqc.moves import balanced, best_move
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from circuits.errors import InvalidParameter
-from circuits.parameters import choice, construct, integer, real, short, validate
+from circuits.parameters import choice, integer, real, validate
+from policies.envs import batched
+from policies.envs.batched import AnySetting, BatchedWorld, check_weights, repeated
 from policies.envs.contract import Action, Observation, Step
 from policies.envs.meqc.batch import Outcome, Slots, settle
-from policies.envs.meqc.document import model_of
+from policies.envs.meqc.document import model_of, written_model
 from policies.envs.meqc.draw import draw_slots
 from policies.envs.meqc.instance import CIRCUITS
 from policies.envs.meqc.model import Model
-from policies.envs.meqc.moves import repeated
 from policies.envs.meqc.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES, observe
 
 
@@ -52,15 +52,25 @@ class Setting:
     overrides: ClassVar[Mapping[str, Any]] = {}
     """Of every mode in this world, as files have them."""
 
+    read_model = staticmethod(model_of)
+
     def __post_init__(self) -> None:
         validate(self)
-        if self.weights == "fixed" and self.delay_weight + self.energy_weight == 0.0:
-            raise InvalidParameter("delay_weight, energy_weight: wanted one of them above 0, got 0 and 0")
+        check_weights(self)
+
+    def written_model(self) -> dict[str, Any]:
+        """What the model differs by from its mode in this world, as ``overrides``."""
+        return written_model(self.model, setting_of({"mode": self.model.mode}, type(self)).model)
 
     @property
     def fixed_weights(self) -> tuple[float, float] | None:
         """Of delay and energy; None where they are drawn."""
-        return None if self.weights == "drawn" else (self.delay_weight, self.energy_weight)
+        return batched.fixed_weights(self)
+
+    @property
+    def exact_optimum(self) -> bool:
+        """Whether optima are proven, and not only bracketed."""
+        return self.model.is_linear
 
     @property
     def deepest(self) -> float:
@@ -68,32 +78,12 @@ class Setting:
         return float(max(depth for _, depth in CIRCUITS[self.circuits].values()))
 
 
-AnySetting = TypeVar("AnySetting", bound=Setting)
-
-
 def setting_of(asked: Mapping[str, Any], kind: type[AnySetting] = Setting) -> AnySetting:  # type: ignore[assignment]
-    """A setting from the names of its fields, and ``mode`` and ``overrides`` of its model as files have them.
-
-    Args:
-        asked: as ``{"users": 20, "mode": "calibrated", "overrides": {"gamma_inv": 0.01}}``; what is not named keeps
-            its default. ``mode`` and ``overrides`` together are the model.
-        kind: the world's ``setting_type``: :class:`Setting` for ``MEQC-v1``.
-
-    Raises:
-        InvalidParameter: a name is unknown or a value out of range; the message names it.
-    """
-    own = {name: value for name, value in asked.items() if name not in ("mode", "overrides")}
-    if "model" in own:
-        raise InvalidParameter(f"{kind.__name__}.model: wanted mode and overrides in its place")
-    if len(own) < len(asked):
-        overrides = asked.get("overrides", {})
-        given = {**kind.overrides, **overrides} if isinstance(overrides, Mapping) else overrides
-        own["model"] = model_of(asked.get("mode", "calibrated"), given)
-    setting: AnySetting = construct(kind, own)
-    return setting
+    """As :func:`policies.envs.batched.setting_of`, of ``MEQC-v1`` if nothing else is said."""
+    return batched.setting_of(asked, kind)
 
 
-class World:
+class World(BatchedWorld):
     """B worlds at once; the same seed gives the same slots, whatever is done in them.
 
     Attributes:
@@ -103,27 +93,11 @@ class World:
         InvalidParameter: the setting is that of another world, or there is to be no world.
     """
 
+    setting: Setting
     setting_type: ClassVar[type[Setting]] = Setting
     num_features: ClassVar[tuple[int, int]] = (NUM_USER_FEATURES, NUM_PAIR_FEATURES)
     may_decline: ClassVar[bool] = False
     """Whether users can refuse a QPU, by ``Action.asks``."""
-
-    def __init__(
-        self,
-        setting: Setting,
-        num_worlds: int = 1,
-        seed: int = 0,
-        *,
-        dtype: torch.dtype = torch.float32,
-        device: Any = "cpu",
-    ) -> None:
-        if not isinstance(setting, self.setting_type):
-            raise InvalidParameter(f"setting: wanted a {self.setting_type.__name__}, got {short(setting)}")
-        if num_worlds < 1:
-            raise InvalidParameter(f"num_worlds: wanted at least 1, got {num_worlds}")
-        self.setting, self.num_worlds, self.dtype = setting, num_worlds, dtype
-        self._chance = torch.Generator(device=device).manual_seed(seed)
-        self._begin()
 
     def _begin(self) -> None:
         """An episode."""
@@ -154,14 +128,8 @@ class World:
 
 def rewards(setting: Setting, slots: Slots, action: Action, outcome: Outcome) -> Tensor:
     """What each agent is paid, (B, U); see :class:`Setting`."""
-    if setting.reward == "own":
-        return -outcome.cost
-    total = outcome.cost.sum(-1, keepdim=True)
-    if setting.reward == "global":
-        return -total.expand_as(outcome.cost)
-    num_slots, num_users, _ = slots.shape
-    others, kept = (each.repeat_interleave(num_users, 0) for each in (action.servers, action.shares))
-    asks = None if action.asks is None else action.asks.repeat_interleave(num_users, 0)
-    away = torch.eye(num_users, dtype=torch.bool, device=kept.device).repeat(num_slots, 1)  # in row u, u stays local
-    without = settle(setting.model, repeated(slots, num_users), Action(others, torch.where(away, 1.0, kept), asks))
-    return without.cost.sum(-1).reshape(num_slots, num_users) - total
+
+    def cost_of(times: int, actions: Action) -> Tensor:
+        return settle(setting.model, repeated(slots, times), actions).cost
+
+    return batched.rewards(setting.reward, action, outcome.cost, cost_of)

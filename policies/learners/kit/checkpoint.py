@@ -37,8 +37,8 @@ from torch import Tensor
 from circuits.errors import InvalidParameter
 from circuits.parameters import construct, short
 from circuits.registry import resolve
-from policies.envs.meqc.instance import check_keys
-from policies.envs.meqc.settings import read_setting, written_setting
+from policies.envs.batched import read_setting, written_setting
+from policies.envs.documents import check_keys
 from policies.learners import LEARNERS
 from policies.learners.learner import Actor, Learner, Progress
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from policies.envs.batched import repeated
 from policies.envs.contract import Action
 from policies.envs.meqc.baselines import Priced, priced
 from policies.envs.meqc.batch import Slots, settle
 from policies.envs.meqc.model import Model
-from policies.envs.meqc.moves import repeated
 
 NOBODY = float("-inf")
 

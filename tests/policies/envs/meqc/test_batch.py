@@ -10,12 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policies.envs.batched import repeated
 from policies.envs.contract import Action
 from policies.envs.meqc.batch import remote, settle, stacked
 from policies.envs.meqc.cost import evaluate
 from policies.envs.meqc.instance import Instance
 from policies.envs.meqc.model import Model
-from policies.envs.meqc.moves import repeated
 from tests.policies.envs.meqc.cases import READINGS, drawn, played
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circuits.errors import InvalidParameter
+from policies.envs.batched import read_setting, written_setting
 from policies.envs.meqc.document import model_of
 from policies.envs.meqc.model import MODES
-from policies.envs.meqc.settings import read_setting, written_setting
 from policies.envs.meqc.world import Setting
 
 OVERRIDES = {

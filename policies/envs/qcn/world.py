@@ -1,0 +1,129 @@
+"""``QCN-v1``: thousands of quantum computing networks side by side, slot by slot, in torch.
+
+Source: QCN paper, Section V: mobile, edge and cloud nodes run quantum autoencoders; every mobile user chooses a
+destination and the share to offload, and is paid minus the cost of all. Slots are independent (ours).
+
+What it does not do: keys, entanglement and protocols between nodes; a service that takes time would add to
+``Ways.wait_s``, one that takes capacity to ``Ways.busy_s`` (:mod:`policies.envs.qcn.batch`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from circuits.errors import InvalidParameter
+from circuits.parameters import choice, integer, real, refuse, validate
+from policies.envs import batched
+from policies.envs.batched import BatchedWorld, check_weights, repeated, rewards
+from policies.envs.contract import Action, Observation, Rules, Step
+from policies.envs.qcn.batch import Outcome, Slots, settle
+from policies.envs.qcn.circuits import GATES
+from policies.envs.qcn.draw import draw_slots
+from policies.envs.qcn.model import Model, model_of, written_model
+from policies.envs.qcn.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES, observe
+from policies.envs.qcn.rules import RULES, SIMPLE
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Of a world.
+
+    Attributes:
+        users: U.   servers: E, edge nodes and clouds.   clouds: how many of the places are clouds, the last ones.
+        delay_weight, energy_weight: d, e of every user.
+        weights: "fixed", or "drawn": each slot has its own, e = 1 - d (ours).
+        reward: "global": minus the cost of all, for everybody [QCN, V]; "own": minus one's own cost (ours);
+            "difference": by how much less all pay than if one had stayed local (ours).
+        circuits: gates of tasks: by formula for the "paper"'s sizes (ours), or of "compiled" circuits (ours).
+        model: constants.
+    """
+
+    users: int = integer(10, low=1, high=100_000, doc="mobile users")
+    servers: int = integer(6, low=2, high=100_000, doc="edge nodes and clouds")
+    clouds: int = integer(1, low=1, high=100_000, doc="how many of the servers are clouds")
+    delay_weight: float = real(0.5, low=0.0, high=1.0, doc="weight of delay")
+    energy_weight: float = real(0.5, low=0.0, high=1.0, doc="weight of energy")
+    weights: str = choice("fixed", "fixed", "drawn", doc="one pair of weights, or another in every slot")
+    reward: str = choice("global", "global", "own", "difference", doc="what agents are paid")
+    circuits: str = choice("paper", *GATES, doc="whose gates tasks have")
+    model: Model = field(default_factory=Model)
+
+    overrides: ClassVar[Mapping[str, Any]] = {}
+    """Of every mode in this world, as files have them."""
+
+    read_model = staticmethod(model_of)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        check_weights(self)
+        if self.clouds >= self.servers:
+            refuse(self, "clouds", f"fewer than servers = {self.servers}, as uplinks are to edge nodes", self.clouds)
+
+    def written_model(self) -> dict[str, Any]:
+        """What the constants differ by from their mode, as ``overrides``."""
+        return written_model(self.model)
+
+    @property
+    def fixed_weights(self) -> tuple[float, float] | None:
+        """Of delay and energy; None where they are drawn."""
+        return batched.fixed_weights(self)
+
+
+class World(BatchedWorld):
+    """B worlds at once; the same seed gives the same slots, whatever is done in them.
+
+    Attributes:
+        slots: those of now.
+
+    Raises:
+        InvalidParameter: the setting is that of another world, or there is to be no world.
+    """
+
+    setting: Setting
+    setting_type: ClassVar[type[Setting]] = Setting
+    num_features: ClassVar[tuple[int, int]] = (NUM_USER_FEATURES, NUM_PAIR_FEATURES)
+    may_decline: ClassVar[bool] = False
+    rules: ClassVar[Rules] = RULES
+    naive: ClassVar[tuple[str, ...]] = SIMPLE
+    compared: ClassVar[tuple[str, ...]] = ("random", "greedy")
+
+    def _begin(self) -> None:
+        """An episode."""
+        self.slots = self._drawn()
+
+    def _drawn(self) -> Slots:
+        setting = self.setting
+        shape = (self.num_worlds, setting.users, setting.servers)
+        return draw_slots(
+            self._chance, shape, setting.clouds, setting.model, setting.fixed_weights, self.dtype, setting.circuits
+        )
+
+    def observe(self) -> Observation:
+        """What the agents see now."""
+        return observe(self.setting.model, self.slots)
+
+    def step(self, action: Action) -> Step:
+        """Take an action and draw the next slots.
+
+        Raises:
+            InvalidParameter: the action asks for QPUs, of which there are none here.
+        """
+        if action.asks is not None:
+            raise InvalidParameter("Action.asks: wanted None, since there is nothing to decline in a QCN")
+        outcome, reward = paid(self.setting, self.slots, action)
+        self.slots = self._drawn()
+        return Step(reward, outcome)
+
+
+def paid(setting: Setting, slots: Slots, action: Action) -> tuple[Outcome, Tensor]:
+    """What an action costs, and what each agent is paid for it, (B, U)."""
+    outcome = settle(setting.model, slots, action)
+
+    def cost_of(times: int, actions: Action) -> Tensor:
+        return settle(setting.model, repeated(slots, times), actions).cost
+
+    return outcome, rewards(setting.reward, action, outcome.cost, cost_of)
