@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from circuits.errors import InvalidParameter
-from policies.train import KEPT_OUT, setting_from
+from policies.train import KEPT_OUT, said, setting_from
 from policies.words import errors_in_words, number, weights_pair
 
 if TYPE_CHECKING:
-    from policies.envs.meqc.contest import Cell, Played
-    from policies.envs.meqc.scores import Overall, Row
+    from policies.envs.contest import Cell, Played
+    from policies.envs.scores import Overall, Row
 
-ALL = "local,random_offload,random_partition,best_channel,quantum_blind,selfish,bidding,greedy,optimum"
 MOST_SLOTS = 10_000_000
 NARROWEST = 120
 """Columns of a table; where there are fewer, its lines are wrapped."""
@@ -37,13 +36,16 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     env: Annotated[str, typer.Option(help="world")] = "MEQC-v1",
-    policies: Annotated[str, typer.Option(help="rules, optimum, and [NAME=]FOLDER of checkpoints, by commas")] = ALL,
+    policies: Annotated[
+        str | None,
+        typer.Option(help="rules, optimum and [NAME=]FOLDER of checkpoints, by commas; all rules if not said"),
+    ] = None,
     users: Annotated[str, typer.Option(help="mobile users, by commas")] = "10",
-    servers: Annotated[str | None, typer.Option(help="edge servers, by commas; as many as users if not said")] = None,
+    servers: Annotated[str | None, typer.Option(help="servers, by commas; what the world has if not said")] = None,
     weights: Annotated[str, typer.Option(help="of delay and energy, by commas, such as 1:0,0.5:0.5")] = "0.5:0.5",
     slots: Annotated[int, typer.Option(help="of each seed")] = 2000,
     seeds: Annotated[str, typer.Option(help="of the slots, by commas")] = str(KEPT_OUT),
-    mode: Annotated[str, typer.Option(help="how the paper is read: literal, calibrated, physical")] = "calibrated",
+    mode: Annotated[str | None, typer.Option(help="reading of the paper, or set of constants")] = None,
     override: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the reading, in the keys of a file")] = None,
     world: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of what else the world has to set")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for tables and pictures")] = None,
@@ -53,16 +55,21 @@ def main(
     with errors_in_words():
         import torch
 
-        from policies.envs.meqc.contest import Cell, contest, entrants
+        from policies.envs import load
+        from policies.envs.contest import OPTIMUM, Cell, contest, entrants
 
         torch.set_num_threads(1)
         if not 1 <= slots <= MOST_SLOTS:
             raise InvalidParameter(f"slots: wanted an integer in [1, {MOST_SLOTS}], got {slots}")
-        asked = [{"users": each, "servers": its, "mode": mode, "reward": "own"} for each, its in _sizes(users, servers)]
+        kind = load(env)
+        square = kind.setting_type.square
+        sizes = _sizes(users, users if servers is None and square else servers)
+        asked = [said(users=each, servers=its, mode=mode, reward="own") for each, its in sizes]
         pairs = [pair for pair in weights.split(",") if weights_pair(pair)]
         settings = [setting_from(env, one, pair, override, world) for one in asked for pair in pairs]
         cells = [Cell(env, setting, _seeds(seeds), slots) for setting in settings]
-        playing = entrants(policies.split(","))
+        everybody = [*kind.rules, *([OPTIMUM] if kind.source else [])]
+        playing = entrants(everybody if policies is None else policies.split(","), env)
         played: dict[Cell, Played] = {}
         with told(quiet=as_json) as tell:
             for cell in cells:
@@ -78,9 +85,12 @@ def _note_absent(cell: Cell, names: Sequence[str]) -> None:
         typer.echo(f"not made for {size}: {', '.join(names)}", err=True)
 
 
-def _sizes(users: str, servers: str | None) -> list[tuple[int, int]]:
+def _sizes(users: str, servers: str | None) -> list[tuple[int, int | None]]:
+    """Users and servers of each size; None of what was not said."""
     counts = [number("users", word, int, "an integer") for word in users.split(",")]
-    theirs = counts if servers is None else [number("servers", word, int, "an integer") for word in servers.split(",")]
+    if servers is None:
+        return [(count, None) for count in counts]
+    theirs = [number("servers", word, int, "an integer") for word in servers.split(",")]
     if len(theirs) == 1:
         theirs *= len(counts)
     if len(theirs) != len(counts):
@@ -112,13 +122,13 @@ def told(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 def bounds_of(played: dict[Cell, Played]) -> dict[Cell, float]:
     """Where optima are only bracketed, what no action goes below in the mean over slots."""
-    from policies.envs.meqc.contest import OPTIMUM, lower_bound
+    from policies.envs.contest import OPTIMUM, lower_bound
 
     return {cell: lower_bound(cell) for cell, costs in played.items() if OPTIMUM in costs and not cell.is_exact}
 
 
 def _answer(played: dict[Cell, Played], out: Path | None, bounds: dict[Cell, float], *, as_json: bool) -> None:
-    from policies.envs.meqc.scores import document, overall, rows_of
+    from policies.envs.scores import document, overall, rows_of
 
     cells = {cell: rows_of(cell, costs) for cell, costs in played.items()}
     rows = [row for each in cells.values() for row in each]
@@ -133,14 +143,14 @@ def _answer(played: dict[Cell, Played], out: Path | None, bounds: dict[Cell, flo
         return
     from rich.console import Console
 
-    from policies.envs.meqc.render import overall_table, table
+    from policies.envs.render import overall_table, table
 
     console = Console()
     console = console if console.width >= NARROWEST else Console(width=NARROWEST)
     for cell, each in cells.items():
         console.print(table(cell, each))
         if cell in bounds:
-            console.print(f"optimum: the best known action; none is below {bounds[cell]:.1f} in the mean\n")
+            console.print(f"optimum: the best known action; none is below {bounds[cell]:.4g} in the mean\n")
         if any(seed < KEPT_OUT for seed in cell.seeds):
             console.print(f"seeds below {KEPT_OUT} are for training and tuning; these figures are not kept-out ones")
     if found and len(cells) > 1:
@@ -160,9 +170,9 @@ def _summary(one: Overall) -> dict[str, Any]:
 
 def leave(played: dict[Cell, Played], rows: Sequence[Row], found: Sequence[Overall], out: Path) -> None:
     """Tables as CSV and, where the optimum played, pictures."""
-    from policies.envs.meqc.contest import OPTIMUM
-    from policies.envs.meqc.render import draw_costs, draw_profiles
-    from policies.envs.meqc.scores import write_csv
+    from policies.envs.contest import OPTIMUM
+    from policies.envs.render import draw_costs, draw_profiles
+    from policies.envs.scores import write_csv
 
     write_csv(rows, out / "costs.csv")
     with (out / "overall.csv").open("w", newline="", encoding="utf-8") as file:

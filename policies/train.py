@@ -117,7 +117,9 @@ def main(
         str, typer.Option(help="of delay and energy, such as 0.8:0.2, or drawn in every slot")
     ] = "0.5:0.5",
     reward: Annotated[str, typer.Option(help="what agents are paid: global, own, difference")] = "global",
-    mode: Annotated[str, typer.Option(help="how the paper is read: literal, calibrated, physical")] = "calibrated",
+    mode: Annotated[
+        str | None, typer.Option(help="reading of the paper or set of constants, such as calibrated")
+    ] = None,
     override: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the reading, in the keys of a file")] = None,
     world: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of what else the world has to set")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the learner's config")] = None,
@@ -142,7 +144,7 @@ def main(
             return
         _check(seed, epochs)
         config = construct(kind, fitting(kind, named("set", settings)))
-        asked = {"users": users, "servers": servers, "reward": reward, "mode": mode}
+        asked = said(users=users, servers=servers, reward=reward, mode=mode)
         setting = setting_from(env, asked, weights, override, world)
         able = getattr(learner, "envs", ("MEQC-v1",))
         if env not in able:
@@ -166,6 +168,11 @@ def _check(seed: int, epochs: int) -> None:
         raise InvalidParameter(f"epochs: wanted an integer in [1, {10**9}], got {short(epochs)}")
 
 
+def said(**words: Any) -> dict[str, Any]:
+    """Options that were given."""
+    return {name: value for name, value in words.items() if value is not None}
+
+
 def setting_from(
     env: str, asked: dict[str, Any], weights: str, override: Sequence[str] | None, world: Sequence[str] | None
 ) -> Any:
@@ -173,15 +180,15 @@ def setting_from(
 
     Args:
         asked: what needs no reading; None is the world's default.   weights: of delay and energy, or "drawn".
-        override, world: ``NAME=VALUE`` of the model and of other fields of the setting. Of these, worlds that are none
-            of MEQC's have users, servers and ``world``.
+        override, world: ``NAME=VALUE`` of the model and of other fields of the setting. Of these, worlds without a
+            model have users, servers and ``world``.
     """
     from policies.envs import load
-    from policies.envs.meqc.world import Setting, setting_of
+    from policies.envs.batched import setting_of
 
     kind = load(env).setting_type
     asked = {name: value for name, value in asked.items() if value is not None}
-    if not issubclass(kind, Setting):
+    if not hasattr(kind, "read_model"):
         sizes: dict[str, Any] = {name: asked[name] for name in ("users", "servers") if name in asked}
         return construct(kind, {**sizes, **fitting(kind, named("world", world))})
     drawn: dict[str, Any] = {"weights": "drawn"}

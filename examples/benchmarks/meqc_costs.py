@@ -19,13 +19,13 @@ import torch
 from evidence import RESULTS, results
 
 from circuits.errors import CircuitError
+from policies.envs.contest import OPTIMUM, Cell, Played, contest, entrants
 from policies.envs.meqc.baselines import BASELINES, NAIVE
-from policies.envs.meqc.contest import OPTIMUM, Cell, Played, contest, entrants
 from policies.envs.meqc.document import model_of
 from policies.envs.meqc.instance import WEIGHTS
-from policies.envs.meqc.render import draw_costs, draw_profiles, title
-from policies.envs.meqc.scores import Around, Overall, Row, document, overall, rows_of
 from policies.envs.meqc.world import Setting
+from policies.envs.render import draw_costs, draw_profiles, title
+from policies.envs.scores import Around, Overall, Row, document, overall, rows_of
 from policies.evaluate import bounds_of
 
 SIZES = (10, 20, 30)

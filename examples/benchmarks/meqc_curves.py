@@ -14,9 +14,9 @@ import numpy as np
 from evidence import RESULTS, results
 
 from circuits.errors import InvalidParameter
-from policies.envs.meqc.contest import OPTIMUM, Cell, costs, rule
-from policies.envs.meqc.render import title
+from policies.envs.contest import OPTIMUM, Cell, costs, rule
 from policies.envs.meqc.world import Setting
+from policies.envs.render import title
 from policies.learners.kit.checkpoint import LATEST, Checkpoint, load
 from policies.learners.kit.statistics import Floats, interquartile_mean
 from policies.pictures import TONES, picture, plain_log

@@ -26,13 +26,13 @@ from evidence import RESULTS, results
 from meqc_curves import draw_figure as draw_curves
 
 from circuits.errors import CircuitError
+from policies.envs.contest import OPTIMUM, Cell, Entrant, entrants, players
 from policies.envs.meqc.batch import Slots, settle
-from policies.envs.meqc.contest import OPTIMUM, Cell, Entrant, entrants, players
 from policies.envs.meqc.document import model_of
 from policies.envs.meqc.model import Model
-from policies.envs.meqc.render import colours
-from policies.envs.meqc.scores import Around
 from policies.envs.meqc.world import Setting, World
+from policies.envs.render import colours
+from policies.envs.scores import Around
 from policies.learners.kit.statistics import Floats, interval, resampled
 from policies.pictures import picture, plain_log
 

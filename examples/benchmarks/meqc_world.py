@@ -5,7 +5,7 @@
 
 A slot is drawn, observed and paid (rewards "own"), with actions that were drawn before; ten users, ten servers. Times
 are processor time of one thread: a slot does not get dearer because somebody else uses the machine. "reference" draws
-with NumPy and prices in plain Python. "Gymnasium" is one world behind :class:`CentralMEQC`; the peer steps that very
+with NumPy and prices in plain Python. "Gymnasium" is one world behind :class:`CentralWorld`; the peer steps that very
 environment in Stable-Baselines3's vectorised form, and trains PPO on it.
 """
 
@@ -33,7 +33,7 @@ from policies.envs.contract import Action
 from policies.envs.meqc.cost import evaluate
 from policies.envs.meqc.instance import draw
 from policies.envs.meqc.model import Model
-from policies.envs.meqc.parallel_env import CentralMEQC
+from policies.envs.parallel_env import CentralWorld
 
 COLUMNS = "world form worlds slots_per_s_median slots_per_s_low slots_per_s_high runs target met"
 USERS = SERVERS = 10
@@ -80,7 +80,7 @@ def reference(num_slots: int) -> Callable[[], int]:
 def gymnasium(name: str, num_slots: int) -> Callable[[], int]:
     """One world behind Gymnasium's interface."""
     setting = load(name).setting_type(users=USERS, servers=SERVERS)
-    env = CentralMEQC(name, setting, max_slots=100)
+    env = CentralWorld(name, setting, max_slots=100)
     env.reset(seed=1)
     env.action_space.seed(1)
     action = env.action_space.sample()

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from policies.envs.meqc.parallel_env import CentralMEQC
+from policies.envs.parallel_env import CentralWorld
 
 ROLLOUT = 128
 
@@ -46,7 +46,7 @@ class Boxed(gymnasium.ActionWrapper):
 
 def made() -> gymnasium.Env:
     """The environment that Stable-Baselines3 can take."""
-    return gymnasium.wrappers.FlattenObservation(Boxed(CentralMEQC(max_slots=100)))
+    return gymnasium.wrappers.FlattenObservation(Boxed(CentralWorld(max_slots=100)))
 
 
 def stepping(num_slots: int) -> Callable[[], int]:

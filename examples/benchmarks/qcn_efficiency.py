@@ -2,9 +2,9 @@
 
     python examples/benchmarks/qcn_efficiency.py
 
-One core of this machine: large float64 matrix products stand for LINPACK, and the circuits of the family ``autoencoder``
+One core of this machine: large float64 matrix products stand for LINPACK, and circuits of the family ``autoencoder``
 (SWAP test, compiled, without the state's preparation) run on Aer's state-vector simulator in single precision, counted
-as 6 flop a gate and amplitude. The median over sizes is ``policies.envs.qcn.model.EFFICIENCY``, rounded. Writes
+as 6 flop a gate and amplitude. The median over sizes is ``policies.envs.qcn.model.EFFICIENCY``, to one digit. Writes
 ``results/qcn_efficiency.csv``.
 """
 

@@ -10,6 +10,7 @@ ENVS: dict[str, str] = {
     "MEQC-v2": "policies.envs.meqc.sequential:SequentialWorld",  # ours: held QPUs, hidden drift, batteries
     "Measured-v1": "policies.envs.measured.world:World",  # ours: jobs and errors as they were measured
     "QCN-v1": "policies.envs.qcn.world:World",  # Xu et al., QCN: mobile, edge and cloud nodes, independent slots
+    "QCN-v2": "policies.envs.qcn.sequential:SequentialWorld",  # ours: nodes work on what came before
 }
 """Batched worlds by name; a version changes when a world does."""
 

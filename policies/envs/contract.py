@@ -69,7 +69,16 @@ class Step:
 
 
 class Setting(Protocol):
-    """Of a world: a frozen dataclass declared with :mod:`circuits.parameters`, checked as it is made."""
+    """Of a world: a frozen dataclass declared with :mod:`circuits.parameters`, checked as it is made.
+
+    It has a ``model``, whose ``mode`` is the name of the reading or set of constants that it began from.
+    """
+
+    overrides: ClassVar[Mapping[str, Any]]
+    """Of every mode's model in this world, as files have them."""
+    square: ClassVar[bool]
+    """Whether comparisons have as many servers as users if nothing else is said."""
+    model: Any
 
     @property
     def users(self) -> int:
@@ -79,26 +88,28 @@ class Setting(Protocol):
     def servers(self) -> int:
         """E, places to go to."""
 
+    @property
+    def delay_weight(self) -> float:
+        """Of delay in costs, where weights are fixed."""
 
-class World(Protocol):
-    """B worlds at once, in step; the same seed gives the same tasks, whatever is done in them.
+    @property
+    def energy_weight(self) -> float:
+        """Of energy."""
 
-    Attributes:
-        num_features: F of a user and G of a pair, see :class:`Observation`.
-        may_decline: whether users can refuse a QPU, by ``Action.asks``.
-    """
+    @property
+    def weights(self) -> str:
+        """Whether they are "fixed", or "drawn" in every slot."""
 
-    setting_type: ClassVar[type[Any]]
-    num_features: ClassVar[tuple[int, int]]
-    may_decline: ClassVar[bool]
-    setting: Any
-    num_worlds: int
+    @property
+    def exact_optimum(self) -> bool:
+        """Whether optima are proven, and not only bracketed."""
 
-    def observe(self) -> Observation:
-        """What the agents see now."""
+    @staticmethod
+    def read_model(mode: object, overrides: object) -> Any:
+        """A mode's model with some of it changed."""
 
-    def step(self, action: Action) -> Step:
-        """Take an action and go on."""
+    def written_model(self) -> dict[str, Any]:
+        """What the model differs by from its mode's in this world, as ``overrides``."""
 
 
 Rule = Callable[[Any, torch.Generator], Action]
@@ -106,3 +117,33 @@ Rule = Callable[[Any, torch.Generator], Action]
 
 Rules = Mapping[str, Rule]
 """By name."""
+
+
+class World(Protocol):
+    """B worlds at once, in step; the same seed gives the same tasks, whatever is done in them.
+
+    Attributes:
+        num_features: F of a user and G of a pair, see :class:`Observation`.
+        may_decline: whether users can refuse a QPU, by ``Action.asks``.
+        rules: that learned policies are compared with.
+        naive: the best of these rules is the "best naive baseline".   compared: rules that tables name beside it.
+        source: how the best action of a slot is found (:class:`policies.envs.known_optima.Source`); None: it is not.
+        slots: of now.
+    """
+
+    setting_type: ClassVar[type[Any]]
+    num_features: ClassVar[tuple[int, int]]
+    may_decline: ClassVar[bool]
+    rules: ClassVar[Rules]
+    naive: ClassVar[tuple[str, ...]]
+    compared: ClassVar[tuple[str, ...]]
+    source: ClassVar[Any]
+    setting: Any
+    num_worlds: int
+    slots: Any
+
+    def observe(self) -> Observation:
+        """What the agents see now."""
+
+    def step(self, action: Action) -> Step:
+        """Take an action and go on."""

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from policies.envs import ENVS, load
+from policies.envs.batched import setting_of
 from policies.envs.contract import Action
-from policies.envs.meqc.world import Setting
 
 pytest.importorskip("pettingzoo", reason="pip install 'qorch[learn]'")
 
@@ -20,34 +20,28 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=[name for name in sorted(ENVS) if issubclass(load(name).setting_type, Setting)])
-def meqc(request: pytest.FixtureRequest) -> str:
-    """A world that has interfaces of others."""
-    return str(request.param)
-
-
 def small(name: str) -> Any:
     return load(name).setting_type(users=3, servers=2)
 
 
-def test_it_passes_the_checks_of_pettingzoo(meqc: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_passes_the_checks_of_pettingzoo(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     from pettingzoo.test import parallel_api_test, parallel_seed_test
 
-    from policies.envs.meqc.parallel_env import MEQC
+    from policies.envs.parallel_env import ParallelWorld
 
-    parallel_api_test(MEQC(meqc, small(meqc), max_slots=20), num_cycles=50)
-    parallel_seed_test(lambda: MEQC(meqc, small(meqc), max_slots=20), num_cycles=10)
+    parallel_api_test(ParallelWorld(name, small(name), max_slots=20), num_cycles=50)
+    parallel_seed_test(lambda: ParallelWorld(name, small(name), max_slots=20), num_cycles=10)
     assert "Passed" in capsys.readouterr().out
 
 
-def test_it_passes_the_checks_of_gymnasium(meqc: str) -> None:
+def test_it_passes_the_checks_of_gymnasium(name: str) -> None:
     from gymnasium.utils.env_checker import check_env
 
-    from policies.envs.meqc.parallel_env import CentralMEQC
+    from policies.envs.parallel_env import CentralWorld
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_env(CentralMEQC(meqc, small(meqc)), skip_render_check=True)
+        check_env(CentralWorld(name, small(name)), skip_render_check=True)
 
 
 def test_worlds_side_by_side_are_worlds(name: str) -> None:

@@ -71,6 +71,7 @@ class SequentialWorld(World):
     setting_type = SequentialSetting
     num_features = (NUM_USER_FEATURES + 3, NUM_PAIR_FEATURES + 1)
     may_decline = True
+    source = None
 
     def _begin(self) -> None:
         """A new episode: other servers, full batteries."""

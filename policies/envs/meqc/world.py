@@ -2,26 +2,30 @@
 
 Source: MEQC, Section IV.A. Slots are independent, as the paper draws them: nothing that is done changes what comes, so
 that an episode is as long as one likes to call it. The same world behind PettingZoo's interface, one at a time, is
-:mod:`policies.envs.meqc.parallel_env`.
+:mod:`policies.envs.parallel_env`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import choice, integer, real, validate
 from policies.envs import batched
 from policies.envs.batched import AnySetting, BatchedWorld, check_weights, repeated
-from policies.envs.contract import Action, Observation, Step
+from policies.envs.contract import Action, Observation, Rule, Rules, Step
+from policies.envs.known_optima import Source
+from policies.envs.meqc.baselines import BASELINES, NAIVE
 from policies.envs.meqc.batch import Outcome, Slots, settle
 from policies.envs.meqc.document import model_of, written_model
 from policies.envs.meqc.draw import draw_slots
 from policies.envs.meqc.instance import CIRCUITS
+from policies.envs.meqc.known_optima import SOURCE
 from policies.envs.meqc.model import Model
 from policies.envs.meqc.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES, observe
 
@@ -51,6 +55,8 @@ class Setting:
 
     overrides: ClassVar[Mapping[str, Any]] = {}
     """Of every mode in this world, as files have them."""
+    square: ClassVar[bool] = True
+    """Whether comparisons have as many servers as users if nothing else is said."""
 
     read_model = staticmethod(model_of)
 
@@ -83,6 +89,10 @@ def setting_of(asked: Mapping[str, Any], kind: type[AnySetting] = Setting) -> An
     return batched.setting_of(asked, kind)
 
 
+def _rule(baseline: Callable[[Model, Slots, torch.Generator], Action]) -> Rule:
+    return lambda world, chance: baseline(world.setting.model, world.slots, chance)
+
+
 class World(BatchedWorld):
     """B worlds at once; the same seed gives the same slots, whatever is done in them.
 
@@ -98,6 +108,10 @@ class World(BatchedWorld):
     num_features: ClassVar[tuple[int, int]] = (NUM_USER_FEATURES, NUM_PAIR_FEATURES)
     may_decline: ClassVar[bool] = False
     """Whether users can refuse a QPU, by ``Action.asks``."""
+    rules: ClassVar[Rules] = {name: _rule(each) for name, each in BASELINES.items()}
+    naive: ClassVar[tuple[str, ...]] = NAIVE
+    compared: ClassVar[tuple[str, ...]] = ("quantum_blind", "greedy")
+    source: ClassVar[Source | None] = SOURCE
 
     def _begin(self) -> None:
         """An episode."""

@@ -86,9 +86,9 @@ def _model(document: Mapping[str, Any]) -> Model:
             values = array(key, rule, document[key], {"C": len(names)}).tolist()
             changed |= dict(zip(names, values, strict=True))
     overrides = document.get("overrides", {})
-    return model_of(
-        document.get("mode", "cited"), {**changed, **overrides} if isinstance(overrides, dict) else overrides
-    )
+    if isinstance(overrides, Mapping):
+        overrides = {**changed, **overrides}
+    return model_of(document.get("mode", "cited"), overrides)
 
 
 def _check_qubits(model: Model, instance: Instance) -> None:

@@ -20,11 +20,14 @@ from circuits.parameters import choice, integer, real, refuse, validate
 from policies.envs import batched
 from policies.envs.batched import BatchedWorld, check_weights, repeated, rewards
 from policies.envs.contract import Action, Observation, Rules, Step
+from policies.envs.known_optima import Source
 from policies.envs.qcn.batch import Outcome, Slots, settle
 from policies.envs.qcn.circuits import GATES
 from policies.envs.qcn.draw import draw_slots
+from policies.envs.qcn.known_optima import SOURCE
 from policies.envs.qcn.model import Model, model_of, written_model
 from policies.envs.qcn.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES, observe
+from policies.envs.qcn.optimum import is_searched
 from policies.envs.qcn.rules import RULES, SIMPLE
 
 
@@ -54,6 +57,8 @@ class Setting:
 
     overrides: ClassVar[Mapping[str, Any]] = {}
     """Of every mode in this world, as files have them."""
+    square: ClassVar[bool] = False
+    """Whether comparisons have as many servers as users if nothing else is said."""
 
     read_model = staticmethod(model_of)
 
@@ -71,6 +76,11 @@ class Setting:
     def fixed_weights(self) -> tuple[float, float] | None:
         """Of delay and energy; None where they are drawn."""
         return batched.fixed_weights(self)
+
+    @property
+    def exact_optimum(self) -> bool:
+        """Whether optima are proven, and not only bracketed."""
+        return is_searched(self.users, self.servers)
 
 
 class World(BatchedWorld):
@@ -90,6 +100,7 @@ class World(BatchedWorld):
     rules: ClassVar[Rules] = RULES
     naive: ClassVar[tuple[str, ...]] = SIMPLE
     compared: ClassVar[tuple[str, ...]] = ("random", "greedy")
+    source: ClassVar[Source | None] = SOURCE
 
     def _begin(self) -> None:
         """An episode."""

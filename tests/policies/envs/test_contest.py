@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from circuits.errors import InvalidParameter
+from policies.envs.contest import Cell, Entrant, contest, costs, entrants, lower_bound, rule
 from policies.envs.meqc.baselines import BASELINES
 from policies.envs.meqc.batch import settle
-from policies.envs.meqc.contest import Cell, Entrant, contest, costs, entrants, lower_bound, rule
 from policies.envs.meqc.model import MODES
-from policies.envs.meqc.scores import overall, rows_of
 from policies.envs.meqc.sequential import SequentialSetting
 from policies.envs.meqc.world import Setting, World
+from policies.envs.scores import overall, rows_of
 from policies.learners.kit.checkpoint import Run
 from policies.train import train
 from tests.policies.learners.toy import Config

@@ -1,7 +1,8 @@
 """Policies on the same slots: who plays, and what each slot costs everybody.
 
-A seed gives the same slots to all who play (:class:`policies.envs.meqc.world.World`): costs are compared slot by slot.
-Learned policies come from checkpoints; those of one learner and config that differ in seed are runs of one policy.
+In any world, a seed gives the same slots to all who play (:mod:`policies.envs.contract`): costs are compared slot by
+slot. Learned policies come from checkpoints; those of one learner and config that differ in seed are runs
+of one policy.
 """
 
 from __future__ import annotations
@@ -21,18 +22,12 @@ from torch import Tensor
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
 from policies.envs import load
-from policies.envs.contract import Action, Observation
-from policies.envs.meqc.baselines import BASELINES
-from policies.envs.meqc.batch import Slots
-from policies.envs.meqc.known_optima import Tell, best_actions
-from policies.envs.meqc.world import Setting
+from policies.envs.contract import Action, Observation, Rule
+from policies.envs.known_optima import Tell, best_actions
 from policies.learners.kit import checkpoint
 from policies.learners.learner import Actor
 
 Floats = NDArray[np.float64]
-Player = Callable[[Any, torch.Generator], Action]
-"""What everybody does in a world, with chance for those who draw."""
-
 OPTIMUM = "optimum"
 NUM_WORLDS = 100
 """Slots that are played at once. It is part of what a seed stands for: other numbers give other slots."""
@@ -55,7 +50,7 @@ class Cell:
     @property
     def is_exact(self) -> bool:
         """Whether optima are proven, and not only bracketed."""
-        exact: bool = self.setting.model.is_linear
+        exact: bool = self.setting.exact_optimum
         return exact
 
     @property
@@ -87,24 +82,25 @@ class Entrant:
         return exactly or every or self.runs
 
 
-def entrants(words: Sequence[str]) -> list[Entrant]:
-    """Who plays: names of rules, ``optimum``, and folders of checkpoints, of runs, or of several runs.
+def entrants(words: Sequence[str], env: str = "MEQC-v1") -> list[Entrant]:
+    """Who plays in a world: names of its rules, ``optimum``, and folders of checkpoints, of runs, or of several runs.
 
     ``NAME=FOLDER`` calls the runs of a folder so; else they are called after their learner.
 
     Raises:
         InvalidParameter: a word is neither a rule nor a folder with a checkpoint.
     """
+    known = (*load(env).rules, OPTIMUM)
     rules: list[Entrant] = []
     learned: dict[tuple[str, str], list[checkpoint.Checkpoint]] = {}
     for word in map(str.strip, words):
-        if word in BASELINES or word == OPTIMUM:
+        if word in known:
             rules.append(Entrant(word))
             continue
         name, equals, folder = word.partition("=")
-        if equals and (name in BASELINES or name == OPTIMUM):
+        if equals and name in known:
             raise InvalidParameter(f"policies: wanted a name of its own for {folder}, got {name}, which is a rule's")
-        for each in _checkpoints(Path(folder if equals else word)):
+        for each in _checkpoints(Path(folder if equals else word), known):
             document = each.run.document()
             kind = {"config": document["config"], "reward": document["setting"].get("reward")}
             key = (name if equals else each.run.learner, "" if equals else json.dumps(kind, sort_keys=True))
@@ -118,10 +114,10 @@ def entrants(words: Sequence[str]) -> list[Entrant]:
     return found
 
 
-def _checkpoints(folder: Path) -> list[checkpoint.Checkpoint]:
+def _checkpoints(folder: Path, known: Sequence[str]) -> list[checkpoint.Checkpoint]:
     if not folder.name or not folder.is_dir():
         raise InvalidParameter(
-            f"policies: wanted {', '.join(BASELINES)}, {OPTIMUM} or a folder of a checkpoint, got {short(str(folder))}"
+            f"policies: wanted {', '.join(known)} or a folder of a checkpoint, got {short(str(folder))}"
         )
     if checkpoint.exists(folder) or (folder / checkpoint.FILES[0]).exists():
         return [checkpoint.load(folder)]
@@ -131,7 +127,7 @@ def _checkpoints(folder: Path) -> list[checkpoint.Checkpoint]:
     return [checkpoint.load(each) for each in runs]
 
 
-def visited(cell: Cell, seed: int, player: Player) -> Iterator[tuple[Slots, Tensor]]:
+def visited(cell: Cell, seed: int, player: Rule) -> Iterator[tuple[Any, Tensor]]:
     """Slots and what each cost, float64 (num_worlds,), until there are enough of them."""
     world = load(cell.env)(cell.setting, cell.num_worlds, seed, dtype=torch.float64)
     chance = torch.Generator().manual_seed(seed)
@@ -142,24 +138,25 @@ def visited(cell: Cell, seed: int, player: Player) -> Iterator[tuple[Slots, Tens
         yield slots, world.step(action).outcome.cost.sum(-1)
 
 
-def costs(cell: Cell, player: Player) -> Floats:
+def costs(cell: Cell, player: Rule) -> Floats:
     """What each slot of each seed cost all users; (num_seeds num_slots,)."""
     each = [torch.cat([cost for _, cost in visited(cell, seed, player)])[: cell.num_slots] for seed in cell.seeds]
     return np.asarray(torch.cat(each).numpy(), dtype=np.float64)
 
 
-def rule(cell: Cell, name: str, tell: Tell | None = None) -> Player:
-    """A baseline, or the best action that is known of every slot."""
-    model, done = cell.setting.model, [0]
+def rule(cell: Cell, name: str, tell: Tell | None = None) -> Rule:
+    """A world's own, or the best action that is known of every slot."""
+    kind, done = load(cell.env), [0]
     if name != OPTIMUM:
-        return lambda world, chance: BASELINES[name](model, world.slots, chance)
-    if type(cell.setting) is not Setting:
+        found: Rule = kind.rules[name]
+        return found
+    if kind.source is None:
         raise InvalidParameter(
             f"policies: wanted rules and checkpoints in {cell.env}, got {OPTIMUM}, which is of slots"
         )
 
     def best(world: Any, _: torch.Generator) -> Action:
-        action = best_actions(model, world.slots).action
+        action = best_actions(kind.source, cell.setting.model, world.slots).action
         done[0] += cell.num_worlds
         if tell:
             tell(min(done[0], cell.num_slots * len(cell.seeds)), cell.num_slots * len(cell.seeds))
@@ -168,7 +165,7 @@ def rule(cell: Cell, name: str, tell: Tell | None = None) -> Player:
     return best
 
 
-def learned(actor: Actor) -> Player:
+def learned(actor: Actor) -> Rule:
     """A trained actor; its networks are float32, the world's costs float64."""
 
     def act(world: Any, _: torch.Generator) -> Action:
@@ -179,7 +176,7 @@ def learned(actor: Actor) -> Player:
     return act
 
 
-def players(cell: Cell, entrant: Entrant, tell: Tell | None = None) -> list[Player]:
+def players(cell: Cell, entrant: Entrant, tell: Tell | None = None) -> list[Rule]:
     """One for each run of an entrant that is for this cell.
 
     Raises:
@@ -208,9 +205,10 @@ def play(cell: Cell, entrant: Entrant, tell: Tell | None = None) -> Floats | Non
 
 def lower_bound(cell: Cell) -> float:
     """Mean of what no action goes below in each slot, where optima are only bracketed."""
-    stay = rule(cell, "local")
+    kind, model = load(cell.env), cell.setting.model
+    stay = next(iter(kind.rules.values()))
     each = [
-        torch.cat([best_actions(cell.setting.model, slots).lower_bound for slots, _ in visited(cell, seed, stay)])
+        torch.cat([best_actions(kind.source, model, slots).lower_bound for slots, _ in visited(cell, seed, stay)])
         for seed in cell.seeds
     ]
     return float(torch.cat([one[: cell.num_slots] for one in each]).mean())

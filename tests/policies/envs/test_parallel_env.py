@@ -14,14 +14,14 @@ from policies.envs.meqc.world import Setting
 
 pytest.importorskip("pettingzoo", reason="pip install 'qorch[learn]'")
 
-from policies.envs.meqc.parallel_env import MEQC, CentralMEQC
+from policies.envs.parallel_env import CentralWorld, ParallelWorld
 
 
 @pytest.mark.parametrize("name", ENVS)
 def test_agents_are_paid_what_the_world_pays(name: str) -> None:
     kind = load(name)
     setting = kind.setting_type(users=3, servers=2, reward="own")
-    env, central = MEQC(name, setting), CentralMEQC(name, setting)
+    env, central = ParallelWorld(name, setting), CentralWorld(name, setting)
     seen, _ = env.reset(seed=4)
     central.reset(seed=4)
     world = kind(setting, 1, int(np.random.default_rng(4).integers(2**31)))
@@ -37,7 +37,8 @@ def test_agents_are_paid_what_the_world_pays(name: str) -> None:
         done = world.step(Action(servers, shares, asks))
         seen, rewards, _, _, infos = env.step(actions)
         assert [rewards[agent] for agent in agents] == done.reward[0].tolist()
-        assert [infos[agent]["on_qpu"] for agent in agents] == done.outcome.on_qpu[0].tolist()
+        for known in ("cost", "delay_s", "energy_j"):
+            assert [infos[agent][known] for agent in agents] == getattr(done.outcome, known)[0].tolist()
         joint = {"servers": servers[0].numpy(), "shares": shares[0].numpy()}
         if asks is not None:
             joint["asks"] = asks[0].numpy().astype(np.int8)
@@ -50,7 +51,7 @@ def test_the_first_world_is_cut_off_and_the_second_ends() -> None:
         ("MEQC-v1", Setting(users=2, servers=2), (False, True)),
         ("MEQC-v2", SequentialSetting(users=2, servers=2, episode_slots=6), (True, False)),
     ):
-        env = MEQC(name, setting, max_slots=6)
+        env = ParallelWorld(name, setting, max_slots=6)
         env.reset(seed=1)
         for number in range(6):
             assert env.agents, number
@@ -69,6 +70,6 @@ def test_the_first_world_is_cut_off_and_the_second_ends() -> None:
     ],
 )
 def test_what_cannot_be_is_refused(name: str, setting: Setting | None, max_slots: int, named: str) -> None:
-    for kind in (MEQC, CentralMEQC):
+    for kind in (ParallelWorld, CentralWorld):
         with pytest.raises(InvalidParameter, match=named):
             kind(name, setting, max_slots)

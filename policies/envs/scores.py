@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.envs.meqc.baselines import BASELINES, NAIVE
-from policies.envs.meqc.contest import OPTIMUM, Cell, Played
+from policies.envs import load
+from policies.envs.contest import OPTIMUM, Cell, Played
 from policies.learners.kit.statistics import (
     interquartile_mean,
     interval,
@@ -65,7 +65,8 @@ class Row:
 def rows_of(cell: Cell, played: Played) -> list[Row]:
     """Everybody in a cell, the cheapest first."""
     value, draws = resampled(played)
-    naive = min((name for name in NAIVE if name in value), key=lambda name: value[name], default=None)
+    world = load(cell.env)
+    naive = min((name for name in world.naive if name in value), key=lambda name: value[name], default=None)
     found = []
     for policy, costs in played.items():
 
@@ -74,7 +75,7 @@ def rows_of(cell: Cell, played: Played) -> list[Row]:
 
         below = {
             name: around(lambda costs, mine, name=name: 1.0 - costs[mine] / costs[name])
-            for name in BASELINES
+            for name in world.rules
             if name in value
         }
         scored = naive is not None and OPTIMUM in value and value[naive] > value[OPTIMUM]
@@ -151,7 +152,7 @@ def document(row: Row) -> dict[str, Any]:
         "best_naive": row.naive,
         **_flat("below_best_naive", row.below[row.naive] if row.naive else None),
     }
-    for name in BASELINES:
+    for name in load(row.cell.env).rules:
         flat.update(_flat(f"below_{name}", row.below.get(name)))
     return flat | _flat("above_optimum", row.above_optimum) | _flat("score", row.score)
 

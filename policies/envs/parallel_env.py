@@ -1,9 +1,9 @@
-"""One MEQC world behind interfaces that others know: PettingZoo's for its users, Gymnasium's for one who decides all.
+"""One world behind interfaces that others know: PettingZoo's for its users, Gymnasium's for one who decides all.
 
 Observations are those of the worlds without the batch, cut to [0, 1] (rounding goes over by a unit in the last place).
-What an agent does is a server, a share and, in ``MEQC-v2``, whether it would have the QPU. An episode of ``MEQC-v1`` is
-cut off (truncated) after ``max_slots``, since its slots are independent; one of ``MEQC-v2`` ends (terminates) with its
-batteries: what is seen after its last slot belongs to no episode.
+What an agent does is a server, a share and, where a world lets it, whether it would have the QPU. An episode of a world
+of independent slots is cut off (truncated) after ``max_slots``; one of a world with ``episode_slots`` ends (terminates)
+with them: what is seen after its last slot belongs to no episode.
 
 What it does not do: speed. A slot of one world costs over a hundred times that of one among thousands.
 """
@@ -21,14 +21,13 @@ from circuits.errors import DependencyNotInstalled, InvalidParameter
 from circuits.parameters import short
 from policies.envs import load
 from policies.envs.contract import Action, Step
-from policies.envs.meqc.world import Setting
 
 try:
     import gymnasium
     from gymnasium import spaces
     from pettingzoo import ParallelEnv
 except ImportError as error:
-    raise DependencyNotInstalled("MEQC for one agent or many", "pettingzoo", "learn") from error
+    raise DependencyNotInstalled("a world for one agent or many", "pettingzoo", "learn") from error
 
 MOST_SLOTS = 100_000
 
@@ -38,13 +37,14 @@ Seen = dict[str, NDArray[np.float32]]
 class _Single:
     """A world of its own for each episode, and its observations as arrays in [0, 1]."""
 
-    def __init__(self, name: str, setting: Setting | None, max_slots: int) -> None:
+    def __init__(self, name: str, setting: Any | None, max_slots: int) -> None:
         kind = load(name)
         self.setting = kind.setting_type() if setting is None else setting
         if isinstance(max_slots, bool) or not isinstance(max_slots, int) or not 1 <= max_slots <= MOST_SLOTS:
             raise InvalidParameter(f"max_slots: wanted an integer in [1, {MOST_SLOTS}], got {short(max_slots)}")
         self.kind, self.max_slots = kind, max_slots
         self.may_decline: bool = kind.may_decline
+        self.ends: bool = hasattr(self.setting, "episode_slots")
         self._seeds = np.random.default_rng()
         self.begin(0)
         seen = self.seen()
@@ -74,21 +74,21 @@ class _Single:
         )
         done: Step = self.world.step(action)
         self.slot += 1
-        return done, not done.terminated and not self.may_decline and self.slot >= self.max_slots
+        return done, not done.terminated and not self.ends and self.slot >= self.max_slots
 
 
-class MEQC(ParallelEnv):  # type: ignore[misc]
+class ParallelWorld(ParallelEnv):  # type: ignore[misc]
     """A world for PettingZoo: agents ``user_0`` …, rewards as the setting has them.
 
     Args:
-        name: of the world, "MEQC-v1" or "MEQC-v2".   setting: of it; None for its defaults.
-        max_slots: after which an episode of "MEQC-v1" is cut off.
+        name: of the world, such as "MEQC-v1".   setting: of it; None for its defaults.
+        max_slots: after which an episode is cut off, if the world has no end of its own.
 
     Raises:
         InvalidParameter: no such world, or a setting of another one.
     """
 
-    def __init__(self, name: str = "MEQC-v1", setting: Setting | None = None, max_slots: int = 100) -> None:
+    def __init__(self, name: str = "MEQC-v1", setting: Any | None = None, max_slots: int = 100) -> None:
         self.metadata = {"name": name, "render_modes": [], "is_parallelizable": True}
         self.render_mode = None
         self._single = single = _Single(name, setting, max_slots)
@@ -125,12 +125,7 @@ class MEQC(ParallelEnv):  # type: ignore[misc]
             [bool(one.get("ask", True)) for one in each],
         )
         acted, outcome = self.agents, done.outcome
-        columns = {
-            "cost": outcome.cost[0].tolist(),
-            "on_qpu": outcome.on_qpu[0].tolist(),
-            "delay_s": outcome.delay_s[0].tolist(),
-            "energy_j": outcome.energy_j[0].tolist(),
-        }
+        columns = {name: each[0].tolist() for name, each in vars(outcome).items() if each.shape == done.reward.shape}
         infos = {agent: {key: column[at] for key, column in columns.items()} for at, agent in enumerate(acted)}
         rewards = dict(zip(acted, done.reward[0].tolist(), strict=True))
         seen = self._seen()
@@ -149,12 +144,12 @@ class MEQC(ParallelEnv):  # type: ignore[misc]
         """There is nothing to close."""
 
 
-class CentralMEQC(gymnasium.Env):  # type: ignore[misc]
-    """A world for Gymnasium: one decides for all and is paid minus all costs. Arguments of :class:`MEQC`."""
+class CentralWorld(gymnasium.Env):  # type: ignore[misc]
+    """A world for Gymnasium: one decides for all and is paid minus all costs. Arguments of :class:`ParallelWorld`."""
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - as Gymnasium has it
 
-    def __init__(self, name: str = "MEQC-v1", setting: Setting | None = None, max_slots: int = 100) -> None:
+    def __init__(self, name: str = "MEQC-v1", setting: Any | None = None, max_slots: int = 100) -> None:
         self._single = single = _Single(name, setting, max_slots)
         users, servers = single.setting.users, single.setting.servers
         self.observation_space = spaces.Dict({"user": _unit(single.user_shape), "pair": _unit(single.pair_shape)})

@@ -10,9 +10,9 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from policies.envs.meqc.baselines import BASELINES
-from policies.envs.meqc.contest import OPTIMUM, Cell, Played
-from policies.envs.meqc.scores import Around, Overall, Row
+from policies.envs import load
+from policies.envs.contest import OPTIMUM, Cell, Played
+from policies.envs.scores import Around, Overall, Row
 from policies.learners.kit.statistics import performance_profile
 from policies.pictures import TONES, picture
 
@@ -34,14 +34,14 @@ def table(cell: Cell, rows: Sequence[Row]) -> Table:
     naive = rows[0].naive or "naive"
     words = f"{cell.env}, {cell.setting.model.mode}: {title(cell)}; {num_slots} paired slots"
     found = _blank(words)
-    compared = (naive, "quantum_blind", "greedy")
+    compared = (naive, *load(cell.env).compared)
     for name in ("runs", "mean cost", *(f"below\n{each}" for each in compared), "above\noptimum", "score"):
         found.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         found.add_row(
             row.policy,
             str(row.num_runs),
-            _plus_minus(row.cost, "{:.1f}"),
+            _plus_minus(row.cost, cost_form(row.cost.value)),
             *(_percent(row.below.get(name)) for name in compared),
             _plus_minus(row.above_optimum, "{:.1%}"),
             f"{row.score.value:.3f}" if row.score else "",
@@ -79,9 +79,15 @@ def overall_table(found: Sequence[Overall]) -> Table:
     return table
 
 
-def colours(policies: Sequence[str]) -> dict[str, str]:
-    """A tone for each policy, the same in all pictures of a contest."""
-    others = [name for name in (*BASELINES, *sorted(set(policies) - {*BASELINES, OPTIMUM})) if name in policies]
+def cost_form(cost: float) -> str:
+    """How a cost is written: a tenth where there are hundreds, else so that a thousandth of it is seen."""
+    return "{:.1f}" if cost >= 100.0 else "{:.3f}"
+
+
+def colours(policies: Sequence[str], env: str = "MEQC-v1") -> dict[str, str]:
+    """A tone for each policy, the same in all pictures of a world's contests."""
+    rules = load(env).rules
+    others = [name for name in (*rules, *sorted(set(policies) - {*rules, OPTIMUM})) if name in policies]
     return {name: TONES[number % len(TONES)] for number, name in enumerate(others)} | {OPTIMUM: "#222222"}
 
 
@@ -93,7 +99,7 @@ def _grid(cells: Sequence[Cell]) -> tuple[list[tuple[int, int]], list[tuple[floa
 def draw_costs(rows: Sequence[Row], path: Path) -> None:
     """Bars of the distance to the optimum with 95 % intervals, a panel a cell; logarithmic."""
     cells = list(dict.fromkeys(row.cell for row in rows))
-    (sizes, weights), tones = _grid(cells), colours([row.policy for row in rows])
+    (sizes, weights), tones = _grid(cells), colours([row.policy for row in rows], cells[0].env)
     policies = [name for name in tones if name != OPTIMUM]
     height = 1.1 + len(sizes) * (0.6 + 0.24 * len(policies))
     with picture(path, len(sizes), len(weights), (2.2 + 3.3 * len(weights), height), sharex=True) as (figure, axes):
@@ -123,7 +129,7 @@ def _bar(axis: Any, place: int, row: Row, tone: str) -> None:
 def draw_profiles(played: Mapping[Cell, Played], path: Path) -> None:
     """Of every policy and distance, the share of slots that come that close to the optimum, a panel a cell."""
     cells = list(played)
-    (sizes, weights), tones = _grid(cells), colours([name for each in played.values() for name in each])
+    (sizes, weights), tones = _grid(cells), colours([name for each in played.values() for name in each], cells[0].env)
     thresholds = np.geomspace(NEAREST, 1e2, 200)
     size = (1.6 + 3.4 * len(weights), 1.4 + 2.5 * len(sizes))
     with picture(path, len(sizes), len(weights), size, sharex=True, sharey=True) as (figure, axes):
