@@ -28,7 +28,8 @@ class SequentialSetting(Setting):
         episode_slots: T.   slot_s: how long a slot lasts, in which nodes work.
 
     With the constants "cited", the random policy keeps processors busy for 0.6 of the default slot, so that backlogs
-    stay finite; sending everything to the best edge node for 1.2 of it. Chosen by these loads, before costs were looked at.
+    stay finite; sending everything to the best edge node for 1.2 of it. Chosen by these loads, before any cost was
+    looked at.
     """
 
     episode_slots: int = integer(64, low=1, high=1_000_000, doc="slots of an episode")
