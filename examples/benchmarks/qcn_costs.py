@@ -101,12 +101,10 @@ def main() -> None:
     except CircuitError as error:
         sys.exit(f"error: {error}")
     rows = [row for cell, costs in everybody.items() for row in rows_of(cell, costs)]
-    proven = (
-        "the optimum is proven in every slot" if not bounds_of(everybody) else "the optimum is the best known action"
-    )
+    best = "the best known action" if bounds_of(everybody) else "proven in every slot"
     about = (
-        f"Constants: {said.mode}; circuits: {said.circuits}; {said.slots} paired kept-out slots from seed {SEED}; {proven}; "
-        "± is half of the 95 % interval."
+        f"Constants: {said.mode}; circuits: {said.circuits}; {said.slots} paired kept-out slots from seed {SEED}; "
+        f"the optimum is {best}; ± is half of the 95 % interval."
     )
     write(said.name, rows, f"slots: {SEED}; of training: see the checkpoints")
     tell(said.name, rows, about)

@@ -28,9 +28,14 @@ from policies.envs.qcn.world import Setting, World
 from policies.learners.kit.statistics import interval, resampled
 
 CITED = MODES["cited"]
-SPEEDS = ((5, 20), (10, 50), (10, 100), (25, 250), (CITED.edge_flops / CITED.local_flops, CITED.cloud_flops / CITED.local_flops))  # fmt: skip
+_SPEED = (CITED.edge_flops / CITED.local_flops, CITED.cloud_flops / CITED.local_flops)
+_ENERGY = (
+    CITED.edge_j_per_flop / CITED.local_j_per_flop,
+    CITED.cloud_j_per_flop / CITED.local_j_per_flop,
+)
+SPEEDS = ((5, 20), (10, 50), (10, 100), (25, 250), _SPEED)
 """Edge and cloud over mobile."""
-ENERGIES = ((0.25, 0.1), (0.075, 0.035), (CITED.edge_j_per_flop / CITED.local_j_per_flop, CITED.cloud_j_per_flop / CITED.local_j_per_flop))  # fmt: skip
+ENERGIES = ((0.25, 0.1), (0.075, 0.035), _ENERGY)
 """Joules a flop, edge and cloud over mobile."""
 UPLINKS = ((10e6, 50e6), (30e6, 150e6))
 """bit/s."""
@@ -39,7 +44,10 @@ NUM_SLOTS = 100
 CLAIMED = 0.8
 PLAYING = ("optimum", "greedy", "best_edge")
 NAME = "qcn_sensitivity"
-KEYS = ("edge_speed", "cloud_speed", "edge_energy", "cloud_energy", "uplink_low_mbps", "uplink_high_mbps", "delay_weight", "energy_weight")  # fmt: skip
+KEYS = (
+    *("edge_speed", "cloud_speed", "edge_energy", "cloud_energy"),
+    *("uplink_low_mbps", "uplink_high_mbps", "delay_weight", "energy_weight"),
+)
 FIGURES = tuple(f"{name}{end}" for name in PLAYING for end in ("_below_random", "_low", "_high"))
 COLUMNS = (*KEYS, *FIGURES)
 
@@ -90,14 +98,14 @@ def table(rows: list[list[str]], num_slots: int) -> None:
     lines = [
         "# What is saved against the random policy, over constants", "",
         f"`python {' '.join(sys.argv)}`", "",
-        f"{num_slots} kept-out slots from seed {SEED}. Optimum / greedy / everything to the best edge node; bold: at least",
-        f"{CLAIMED:.0%}, as the paper claims for its policy. Speeds and energies of edge / cloud over the mobile's.", "",
+        f"{num_slots} kept-out slots from seed {SEED}. Optimum / greedy / everything to the best edge node; bold: at",
+        f"least {CLAIMED:.0%}, which the paper claims for its policy. Speed and energy: edge / cloud over mobile.", "",
         f"| speed | energy | uplink, Mbit/s | {heads} |", f"|---|---|---|{'---|' * len(WEIGHTS)}",
     ]  # fmt: skip
     held: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
-        words = [f"{float(one):.0%}" for one in row[len(KEYS) :: 3]]
-        marked = (f"**{word}**" if float(one) >= CLAIMED else word for word, one in zip(words, row[len(KEYS) :: 3], strict=True))  # fmt: skip
+        values = map(float, row[len(KEYS) :: 3])
+        marked = (f"**{value:.0%}**" if value >= CLAIMED else f"{value:.0%}" for value in values)
         held.setdefault(tuple(row[:6]), []).append(" / ".join(marked))
     for key, cells in held.items():
         speed, energy, uplink = (" / ".join(key[at : at + 2]) for at in (0, 2, 4))
@@ -121,7 +129,8 @@ def main() -> None:
             mbps = [one / 1e6 for one in uplink]
             key = tuple(f"{one:.4g}" for one in (*speeds, *energies, *mbps, *weights))
             if key not in before:
-                before[key] = [*key, *(f"{one:.4f}" for one in saved(model_of(speeds, energies, uplink), weights, said.slots))]  # fmt: skip
+                figures = saved(model_of(speeds, energies, uplink), weights, said.slots)
+                before[key] = [*key, *(f"{one:.4f}" for one in figures)]
             rows.append(before[key])
             file.writerow(rows[-1])
             print(f"{number}/{len(asked)}  {', '.join(key)}: {', '.join(rows[-1][len(KEYS) :: 3])}", flush=True)

@@ -80,7 +80,7 @@ def _case(document: object) -> Case:
 
 
 def _model(document: Mapping[str, Any]) -> Model:
-    changed = {}
+    changed: dict[str, Any] = {}
     for key, (rule, names) in CONSTANTS.items():
         if key in document:
             values = array(key, rule, document[key], {"C": len(names)}).tolist()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
 from policies.envs.documents import Numbers, array, check_keys
-from policies.envs.qcn.circuits import AMPLITUDE_BIT, FLOP_PER_GATE, GATES
+from policies.envs.qcn.circuits import AMPLITUDE_BIT, DATA_QUBITS, FLOP_PER_GATE, GATES, LATENT_QUBITS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -130,8 +130,8 @@ def parse(document: Mapping[str, Any]) -> Instance:
 
 def _gates(data: int, latent: int) -> int:
     if (data, latent) not in GATES["paper"]:
-        sizes = ", ".join(map(str, GATES["paper"]))
-        raise InvalidParameter(f"G: wanted gates of circuits with (n, k) other than {sizes}, got none")
+        sizes = f"n in {DATA_QUBITS.start}..{DATA_QUBITS[-1]} and k in {LATENT_QUBITS.start}..{LATENT_QUBITS[-1]}"
+        raise InvalidParameter(f"G: wanted this field, as the formula is for {sizes}, got n = {data}, k = {latent}")
     return GATES["paper"][data, latent]
 
 

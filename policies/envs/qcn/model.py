@@ -35,8 +35,13 @@ from circuits.parameters import choice, construct, integer, real, short, validat
 EFFICIENCY = 0.04
 """Share of LINPACK's rate that simulating circuits of 10 to 16 qubits reaches (ours, measured)."""
 
-_FLOPS = {"low": 1.0, "high": 1e18}
-_JOULES = {"low": 0.0, "high": 1.0}
+
+def _flops(default: float) -> Any:
+    return real(default, low=1.0, high=1e18)
+
+
+def _joules(default: float) -> Any:
+    return real(default, low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)
@@ -59,13 +64,13 @@ class Model:
     mode: str = choice("cited", "cited", "vectors")
     norm_s: float = real(9.3, low=1e-9, high=1e12)
     norm_j: float = real(103.0, low=1e-12, high=1e15)
-    local_flops: float = real(EFFICIENCY * 53.333e9, **_FLOPS)
-    edge_flops: float = real(EFFICIENCY * 1265.5e9, **_FLOPS)
-    cloud_flops: float = real(EFFICIENCY * 2.04e15 / 80, **_FLOPS)
+    local_flops: float = _flops(EFFICIENCY * 53.333e9)
+    edge_flops: float = _flops(EFFICIENCY * 1265.5e9)
+    cloud_flops: float = _flops(EFFICIENCY * 2.04e15 / 80)
     flops_spread: float = real(0.3, low=0.0, high=0.99)
-    local_j_per_flop: float = real(11.5 / 53.333e9 / EFFICIENCY, **_JOULES)
-    edge_j_per_flop: float = real(296.0 / 1265.5e9 / EFFICIENCY, **_JOULES)
-    cloud_j_per_flop: float = real(1.0 / 65.09e9 / EFFICIENCY, **_JOULES)
+    local_j_per_flop: float = _joules(11.5 / 53.333e9 / EFFICIENCY)
+    edge_j_per_flop: float = _joules(296.0 / 1265.5e9 / EFFICIENCY)
+    cloud_j_per_flop: float = _joules(1.0 / 65.09e9 / EFFICIENCY)
     radio_w: float = real(2.6, low=0.0, high=1e3)
     local_qubits: int = integer(16, low=1, high=64)
     edge_qubits: int = integer(14, low=1, high=64)

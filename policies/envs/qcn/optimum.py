@@ -36,7 +36,7 @@ TOLERANCE = 1e-9
 MOST_COUNTS = 20_000
 """Numbers of users at places that are looked through; where there are more, a program is solved."""
 
-ROUNDS = 40
+ROUNDS = 60
 """Of prices for seats, before matchings are solved."""
 
 
@@ -110,38 +110,71 @@ def _searched(slot: _Slot, place: Ints, total: float, time_limit_s: float) -> tu
     num_users, num_servers, _ = slot.cost.shape
     if not is_searched(num_users, num_servers):
         return _program(slot, place, total, time_limit_s)
+    slot = _worthwhile(slot)
     counts = _counts(num_users, num_servers)
-    counts = counts[_bounds(slot, counts) < total * (1.0 - TOLERANCE)]
-    left, bounds = _tightened(slot, counts, total)
-    for row in np.argsort(bounds):
-        if bounds[row] >= total * (1.0 - TOLERANCE):
+    enough = np.isfinite(slot.cost).sum(axis=0) >= np.arange(1, num_users + 1)  # (E, M)
+    counts = counts[np.pad(enough, ((0, 0), (1, 0)), constant_values=True)[np.arange(num_servers), counts].all(axis=1)]
+    now = np.bincount(place + 1, minlength=num_servers + 1)[None, 1:]
+    price = _tightened(slot, now, np.zeros(now.shape), np.inf).price
+    keep = _bounds(slot, counts, price[0]) < total * (1.0 - TOLERANCE)
+    left = _tightened(slot, counts[keep], np.repeat(price, keep.sum(), 0), total)
+    for row in np.argsort(left.bound):
+        if left.bound[row] >= total * (1.0 - TOLERANCE):
             break
-        found, cost = _matched(slot, left[row])
+        found, cost = _matched(slot, left.counts[row])
         if cost < total:
             place, total = found, cost
     return place, total
 
 
-def _tightened(slot: _Slot, counts: Ints, total: float) -> tuple[Ints, Floats]:
-    """Numbers whose bound stays below a total when seats have prices, and their bounds.
+def _worthwhile(slot: _Slot) -> _Slot:
+    """Without what no best action has: users whose going home would save more than it costs.
 
-    Lagrange's: users choose at prices lambda on top, and exactly so many have to come. Steps are Polyak's.
+    Who leaves a crowd of m saves each of the m - 1 others something, at least what the m - 1 who gain least would save.
+    """
+    with np.errstate(invalid="ignore"):
+        saved = np.diff(slot.cost, axis=2, prepend=slot.cost[..., :1])
+    saved = np.sort(np.where(np.isnan(saved), np.inf, saved), axis=0).cumsum(axis=0)  # of the n who gain least
+    others = np.arange(slot.cost.shape[2]) - 1
+    least = np.where(others < 0, 0.0, saved[np.maximum(others, 0), :, np.arange(len(others))].T)  # (E, M)
+    return _Slot(
+        slot.home, np.where(slot.cost + least < slot.home[:, None, None] * (1.0 - TOLERANCE), slot.cost, np.inf)
+    )
+
+
+@dataclass(frozen=True)
+class _Left:
+    """Numbers that may hold the best action: ``counts`` and ``price`` of a seat (C, E), ``bound`` (C,)."""
+
+    counts: Ints
+    price: Floats
+    bound: Floats
+
+
+def _tightened(slot: _Slot, counts: Ints, price: Floats, total: float) -> _Left:
+    """Numbers whose bound stays below a total when seats have prices.
+
+    Lagrange's: users choose at prices on top, and exactly so many have to come. Steps are Polyak's, towards what a
+    matching costs where no total is given.
     """
     servers = np.arange(counts.shape[1])
     closed = np.pad(slot.cost, ((0, 0), (0, 0), (1, 0)), constant_values=np.inf)
-    price = np.zeros(counts.shape)
-    best = np.full(len(counts), -np.inf)
+    known, most = np.full(len(counts), -np.inf), total * (1.0 - TOLERANCE)
+    best, aim = price, total if np.isfinite(total) else _matched(slot, counts[0])[1]
     for _ in range(ROUNDS):
         cost = closed[:, servers, counts].transpose(1, 0, 2) + price[:, None]  # (C, U, E)
         choice, away = cost.argmin(2), cost.min(2)
-        stays = away >= slot.home
         bound = np.minimum(away, slot.home).sum(1) - (price * counts).sum(1)
-        best = np.maximum(best, bound)
-        came = ((choice[..., None] == servers) & ~stays[..., None]).sum(1) - counts
-        step = (total - bound) / np.maximum((came**2).sum(1), 1)
-        keep = best < total * (1.0 - TOLERANCE)
-        counts, price, best = counts[keep], (price + step[:, None] * came)[keep], best[keep]
-    return counts, best
+        better = bound > known
+        known, best = np.where(better, bound, known), np.where(better[:, None], price, best)
+        goes = (away < slot.home)[..., None]
+        came = ((choice[..., None] == servers) & goes).sum(1) - counts
+        step = (aim - bound) / np.maximum((came**2).sum(1), 1)
+        keep = known < most
+        counts, price, best, known = counts[keep], (price + step[:, None] * came)[keep], best[keep], known[keep]
+        if not len(counts):
+            break
+    return _Left(counts, best, known)
 
 
 @lru_cache(maxsize=8)
@@ -151,13 +184,13 @@ def _counts(num_users: int, num_servers: int) -> Ints:
     return np.diff(bars, axis=1, prepend=-1) - 1
 
 
-def _bounds(slot: _Slot, counts: Ints) -> Floats:
-    """Sum of everybody's cheapest way where places are priced for these numbers, float64 (C,)."""
+def _bounds(slot: _Slot, counts: Ints, price: Floats) -> Floats:
+    """Lagrange's bound of each of many numbers at the same prices (E,); float64 (C,)."""
     cheapest = np.broadcast_to(slot.home[:, None], (len(slot.home), len(counts))).copy()
     for server, column in enumerate(counts.T):
-        closed = np.concatenate([np.full((len(slot.home), 1), np.inf), slot.cost[:, server]], axis=1)
+        closed = np.pad(slot.cost[:, server] + price[server], ((0, 0), (1, 0)), constant_values=np.inf)
         np.minimum(cheapest, closed[:, column], out=cheapest)
-    total: Floats = cheapest.sum(axis=0)
+    total: Floats = cheapest.sum(axis=0) - counts @ price
     return total
 
 
