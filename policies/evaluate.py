@@ -55,13 +55,17 @@ def main(
     with errors_in_words():
         import torch
 
-        from policies.envs import load
+        from policies.envs import ENVS, load
+        from policies.envs.batched import has_model
         from policies.envs.contest import OPTIMUM, Cell, contest, entrants
 
         torch.set_num_threads(1)
         if not 1 <= slots <= MOST_SLOTS:
             raise InvalidParameter(f"slots: wanted an integer in [1, {MOST_SLOTS}], got {slots}")
         kind = load(env)
+        if not has_model(kind.setting_type):
+            able = ", ".join(name for name in ENVS if has_model(load(name).setting_type))
+            raise InvalidParameter(f"env: wanted {able}, got {env}, whose policies are compared by qorch compare")
         square = kind.setting_type.square
         sizes = _sizes(users, users if servers is None and square else servers)
         asked = [said(users=each, servers=its, mode=mode, reward="own") for each, its in sizes]

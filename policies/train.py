@@ -184,11 +184,11 @@ def setting_from(
             model have users, servers and ``world``.
     """
     from policies.envs import load
-    from policies.envs.batched import setting_of
+    from policies.envs.batched import has_model, setting_of
 
     kind = load(env).setting_type
     asked = {name: value for name, value in asked.items() if value is not None}
-    if not hasattr(kind, "read_model"):
+    if not has_model(kind):
         sizes: dict[str, Any] = {name: asked[name] for name in ("users", "servers") if name in asked}
         return construct(kind, {**sizes, **fitting(kind, named("world", world))})
     drawn: dict[str, Any] = {"weights": "drawn"}

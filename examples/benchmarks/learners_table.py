@@ -34,7 +34,7 @@ from circuits.errors import InvalidParameter
 from circuits.parameters import construct, domains
 from policies.envs import load
 from policies.envs.meqc.baselines import BASELINES
-from policies.envs.meqc.contest import OPTIMUM, Cell, costs, learned, rule
+from policies.envs.contest import OPTIMUM, Cell, costs, learned, rule
 from policies.learners.kit import checkpoint
 
 NAME = "learners_table"

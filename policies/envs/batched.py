@@ -93,6 +93,11 @@ def repeated(slots: AnySlots, times: int) -> AnySlots:
     return replace(slots, **{name: values.repeat_interleave(times, 0) for name, values in known.items()})
 
 
+def has_model(setting: Any) -> bool:
+    """Whether a setting, or a type of them, has a model that is written as ``mode`` and ``overrides``."""
+    return hasattr(setting, "read_model")
+
+
 def setting_of(asked: Mapping[str, Any], kind: type[AnySetting]) -> AnySetting:
     """A setting from the names of its fields, and ``mode`` and ``overrides`` of its model as files have them.
 
@@ -117,8 +122,8 @@ def setting_of(asked: Mapping[str, Any], kind: type[AnySetting]) -> AnySetting:
 
 
 def written_setting(setting: Any) -> dict[str, Any]:
-    """All fields of a setting, with ``mode`` and ``overrides`` in the place of its model, as checkpoints keep it."""
-    written = {"mode": setting.model.mode, "overrides": setting.written_model()}
+    """All fields of a setting, with ``mode`` and ``overrides`` in the place of a model, as checkpoints keep it."""
+    written = {"mode": setting.model.mode, "overrides": setting.written_model()} if has_model(setting) else {}
     return {name: getattr(setting, name) for name in domains(setting)} | written
 
 
@@ -131,6 +136,6 @@ def read_setting(env: str, document: object) -> Any:
     kind = load(env).setting_type
     if not isinstance(document, Mapping):
         raise InvalidParameter(f"setting: wanted an object, got {short(document)}")
-    names = {*domains(kind), "mode", "overrides"}
+    names = {*domains(kind), *(("mode", "overrides") if has_model(kind) else ())}
     check_keys("setting", document, required=names, known=names)
     return setting_of(document, kind)

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from policies.envs import ENVS, load
-from policies.envs.batched import setting_of
 from policies.envs.contract import Action
 
 pytest.importorskip("pettingzoo", reason="pip install 'qorch[learn]'")

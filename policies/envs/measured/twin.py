@@ -31,7 +31,7 @@ from circuits.errors import InvalidParameter
 from circuits.parameters import short
 from orchestrator.job import Estimate
 from orchestrator.placement import Lane, Request, Scales
-from policies.envs.meqc.instance import check_keys
+from policies.envs.documents import check_keys
 from policies.table import HUGE, Table
 
 BUILT_IN = "recorded"
