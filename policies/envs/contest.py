@@ -170,7 +170,8 @@ def learned(actor: Actor) -> Rule:
 
     def act(world: Any, _: torch.Generator) -> Action:
         seen: Observation = world.observe()
-        action = actor.act(Observation(seen.user.float(), seen.pair.float()))
+        ask = {"ask": world.answers} if getattr(actor, "rounds", 0) and hasattr(world, "answers") else {}
+        action = actor.act(Observation(seen.user.float(), seen.pair.float()), **ask)
         return replace(action, shares=action.shares.double().clamp(0.0, 1.0))
 
     return act

@@ -15,5 +15,6 @@ LEARNERS: dict[str, str] = {
     "quantum_rl": "policies.learners.quantum_rl:QuantumRL",  # Dong et al. 2008, amplified amplitudes
     "dagger": "policies.learners.dagger:Dagger",  # Ross, Gordon and Bagnell 2011, DAgger
     "placing": "policies.learners.placing:Placing",  # Salimans et al. 2017, evolution strategies
+    "prices": "policies.learners.prices:LearnedPrices",  # ours, of Sunehag et al. 2018, value decomposition
 }
 """By name, as ``"module:Class"``, with the paper beside it."""

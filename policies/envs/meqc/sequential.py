@@ -105,6 +105,10 @@ class SequentialWorld(World):
         held = (self.held / setting.hold_slots).unsqueeze(1).expand_as(self.slots.gain)
         return Observation(torch.cat([seen.user, more], dim=-1), torch.cat([seen.pair, held.unsqueeze(-1)], dim=-1))
 
+    def answers(self, request: Action) -> Tensor:
+        """Whom servers would admit if this were done, bool (B, U); nobody is bound by it."""
+        return settle(self.setting.model, self.slots, request).on_qpu
+
     def step(self, action: Action) -> Step:
         """Take an action and go on to the next slot, or to the next episode."""
         setting, slots = self.setting, self.slots
