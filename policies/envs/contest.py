@@ -166,7 +166,7 @@ def rule(cell: Cell, name: str, tell: Tell | None = None) -> Rule:
 
 
 def learned(actor: Actor) -> Rule:
-    """A trained actor; its networks are float32, the world's costs float64."""
+    """A trained actor; its networks are float32, the world's costs float64. It may talk where servers answer."""
 
     def act(world: Any, _: torch.Generator) -> Action:
         seen: Observation = world.observe()

@@ -1,19 +1,19 @@
-"""Prices that are learned for ``MEQC-v2``: what a held QPU and a joule of battery are worth, as functions of what is seen.
+"""Prices learned for ``MEQC-v2``: what a held QPU and a joule of battery are worth, as functions of what is seen.
 
 Source: ours, of three ideas: play by prices (:mod:`policies.envs.meqc.pricing`), the expected policy gradient over all
 actions (Ciosek and Whiteson, JMLR 21, 2020), and value decomposition (Sunehag et al., "Value-decomposition networks",
-AAMAS 2018). The actor is :class:`policies.learners.kit.pricer.Pricer`. For each user and each of its choices c
+AAMAS 2018). The actor is :class:`policies.learners.kit.pricer.Pricer`. For each user u and each of its choices c
 
-    Q_u(c) = cost of this slot for all, less that without u  +  what c leaves to the slots to come
+    Q_u(c) = what all pay in this slot with c, less what they pay without u  +  what c leaves to the slots to come
 
-is known but for the future: the first term is exact, with the hidden quality of QPUs and the others' choices as drawn;
-the second is a difference of a critic's values, with and without the QPU being held and the joules being spent. The loss
-is the mean of sum_c pi_u(c | o_u) Q_u(c), so that no action's luck is in its gradient. The critic is a sum of a value of
-each server, of each battery, and of how many QPUs are free; it sees the hidden quality, while it is trained, and is
-fitted to lambda-returns of the whole episode (:mod:`policies.learners.kit.gae`; no discount, episodes end).
+is known but for the future: the first part is exact, with the hidden quality of QPUs and the others' choices as drawn;
+the second is a price of the critic. The loss is the mean of sum_c pi_u(c | o_u) Q_u(c): no luck of an action is in its
+gradient. The critic values a world as slots to come, less slots for which QPUs stay held at a price each, and joules
+left at another, so that what it learns are these prices. It is fitted to lambda-returns of whole episodes
+(:mod:`policies.learners.kit.gae`; no discount, episodes end) and sees the hidden quality while it is trained.
 
-What an action would teach its user of a QPU is not in Q. Returns are of the cost above what tasks would cost without
-QPUs and without end of the battery, which no action changes and which is most of what differs between episodes.
+Returns are of costs above what tasks would cost without QPUs and with batteries that never end: no action changes that,
+and it is most of what differs between episodes. What a request would teach its user of a QPU is not in Q.
 """
 
 from __future__ import annotations
@@ -25,17 +25,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from circuits.errors import InvalidParameter
 from circuits.parameters import choice, integer, real, validate
 from policies.envs.contract import Action
-from policies.envs.meqc.baselines import Priced, priced
-from policies.envs.meqc.batch import Slots
+from policies.envs.meqc.baselines import priced
 from policies.envs.meqc.model import LEVELS
 from policies.envs.meqc.sequential import SequentialSetting, SequentialWorld
 from policies.learners.kit.belief import MEMORIES, kept
 from policies.learners.kit.draws import seeded
-from policies.learners.kit.features import scale
 from policies.learners.kit.gae import advantages
-from policies.learners.kit.marginals import NOBODY
+from policies.learners.kit.marginals import NOBODY, joined, rivals
 from policies.learners.kit.pricer import Pricer, View, network
 from policies.learners.kit.schedule import slow_down
 from policies.learners.kit.scorer import chosen
@@ -74,8 +73,13 @@ class PricesConfig:
 
 
 LARGEST_GRADIENT = 1.0
-NUM_SERVER = 6
-NUM_BATTERY = 4
+AT_ONCE = 1024
+"""Slots of worlds in one step of the critic (ours)."""
+
+NUM_SERVER, NUM_BATTERY = 6, 4
+LEAST_J = 1e-9
+SCALE = 0.3
+"""The critic's prices are so much of what its networks say (ours)."""
 
 
 @dataclass(frozen=True)
@@ -96,34 +100,30 @@ class State:
 
 
 class Critic(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
-    """Cost to come, in units and above that of tasks without QPUs: slots with QPUs, QPUs held, joules left."""
+    """Cost to come, in units and above that of tasks without QPUs."""
 
     def __init__(self, width: int, setting: SequentialSetting) -> None:
         super().__init__()
-        self.hold_slots, self.episode_slots, self.battery_j = (
-            setting.hold_slots,
-            setting.episode_slots,
-            setting.battery_j,
-        )
+        self.setting = setting
         self.server, self.held, self.battery = (network(num, width) for num in (NUM_SERVER, NUM_SERVER, NUM_BATTERY))
 
     def hold(self, state: State) -> Tensor:
         """Price of each further slot in which a QPU is held, (B, E)."""
-        return 0.3 * self._of_servers(self.held, state)
+        return SCALE * self._of_servers(self.held, state)
 
     def energy(self, state: State) -> Tensor:
         """Worth of all that is in each battery, (B, U)."""
         rate = torch.asinh(state.charge / state.left.clamp(min=1e-3) - 1.0)
         now = [state.charge, rate, state.left, free_part(state)]
         inputs = torch.stack([each.expand_as(state.charge) for each in now], dim=-1)
-        worth: Tensor = 0.3 * self.battery(inputs).squeeze(-1)
-        return worth * state.charge * self.battery_j
+        worth: Tensor = SCALE * self.battery(inputs).squeeze(-1)
+        return worth * state.charge * self.setting.battery_j
 
     def forward(self, state: State) -> Tensor:
         """Of whole worlds, (B, 1)."""
-        slots = state.left * self.episode_slots
+        slots = state.left * self.setting.episode_slots
         base = self._of_servers(self.server, state).mean(-1, keepdim=True) * state.charge.shape[-1] * slots
-        blocked = torch.minimum(state.held * self.hold_slots, slots) * self.hold(state)
+        blocked = torch.minimum(state.held * self.setting.hold_slots, slots) * self.hold(state)
         return base + blocked.sum(-1, keepdim=True) - self.energy(state).sum(-1, keepdim=True)
 
     def _of_servers(self, net: nn.Sequential, state: State) -> Tensor:
@@ -137,6 +137,20 @@ def free_part(state: State) -> Tensor:
     return (state.held == 0).to(state.held.dtype).mean(-1, keepdim=True)
 
 
+@dataclass(frozen=True)
+class Played:
+    """A batch of episodes: T slots of B worlds.
+
+    Attributes:
+        states: at the beginning of each slot.   costs: of all, and in units above those without QPUs, (B, T, 2).
+        prices: means of a slot of a QPU and of a joule, in units, (T, 2).
+    """
+
+    states: tuple[State, ...]
+    costs: Tensor
+    prices: Tensor
+
+
 class LearnedPrices:
     """Trains a :class:`Pricer` and its critic."""
 
@@ -144,85 +158,72 @@ class LearnedPrices:
     envs = ("MEQC-v2",)
 
     def __init__(self, config: PricesConfig, setting: SequentialSetting, seed: int) -> None:
+        if not setting.model.is_linear:
+            raise InvalidParameter(
+                "model: wanted one whose costs are linear in the shares, got one with overlap or sharing"
+            )
         self.config, self.setting = config, setting
         self.chance = torch.Generator().manual_seed(seed)
-        self.networks = seeded(
-            seed,
-            lambda: nn.ModuleDict(
-                {
-                    "actor": Pricer(setting, config.width, memory=config.memory, rounds=config.rounds),
-                    "critic": Critic(2 * config.width, setting),
-                }
-            ),
-        )
+        self.networks = seeded(seed, self._networks)
         self.optimiser = torch.optim.Adam(self.networks.parameters(), lr=config.learning_rate)
         self.epochs = 0
 
+    def _networks(self) -> nn.ModuleDict:
+        config, setting = self.config, self.setting
+        actor = Pricer(setting, config.width, memory=config.memory, rounds=config.rounds)
+        return nn.ModuleDict({"actor": actor, "critic": Critic(2 * config.width, setting)})
+
     def epoch(self) -> Progress:
         """A batch of episodes, in which the actor learns as it plays, and the critic after it."""
-        left = slow_down(self.optimiser, self.config.learning_rate, self.epochs, self.config.epochs)
-        soft = self.config.soft_last + (self.config.soft_first - self.config.soft_last) * left
-        states, costs, figures = self._played(soft)
-        value_loss = self._fitted(states, costs[1])
+        config = self.config
+        left = slow_down(self.optimiser, config.learning_rate, self.epochs, config.epochs)
+        played = self._played(config.soft_last + (config.soft_first - config.soft_last) * left)
+        value_loss = self._fitted(played)
         self.epochs += 1
-        slots = self.epochs * self.config.episodes * self.setting.episode_slots
-        hold, energy = figures
-        return Progress(
-            self.epochs, slots, float(costs[0].mean()), {"hold": hold, "energy": energy, "value_loss": value_loss}
-        )
+        slots = self.epochs * config.episodes * self.setting.episode_slots
+        hold, energy = played.prices.mean(0).tolist()
+        figures = {"hold": hold, "energy": energy, "value_loss": value_loss}
+        return Progress(self.epochs, slots, float(played.costs[..., 0].mean()), figures)
 
-    def _played(self, soft: float) -> tuple[list[State], tuple[Tensor, Tensor], tuple[float, float]]:
-        """Play a batch and step the actor as it goes.
-
-        Returns:
-            States, one more than slots; costs of all and costs in units above those without QPUs, (B, T) each; mean
-            prices of a slot of a QPU and of a joule, in units.
-        """
+    def _played(self, soft: float) -> Played:
+        """Play a batch and step the actor as it goes."""
         seed = int(torch.randint(2**62, (), generator=self.chance))
         world, actor = SequentialWorld(self.setting, self.config.episodes, seed), self.networks["actor"]
-        memory, states, costs, rewards, prices = None, [], [], [], []
-        losses: list[Tensor] = []
-        for number in range(self.setting.episode_slots):
-            state = state_of(world)
+        memory, ended = None, False
+        losses, states, costs, prices = [], [], [], []
+        while not ended:
+            states.append(state_of(world))
             view = actor.rehearsed(actor.view(world.observe(), memory), world.answers, soft, self.chance)
             offer = actor(view)
             logits = -offer.ways / soft
             action = actor.action(view, chosen(logits, self.chance))
             memory = kept(view.belief, action, view.good)
             with torch.no_grad():
-                quality = self._quality(world, view, action, state)
-            losses.append((logits.softmax(-1) * quality).sum(-1).mean())
+                added = self._added(world, view, action, states[-1])
+            losses.append((logits.softmax(-1) * added).sum(-1).mean())
             prices.append(torch.stack([offer.hold.detach().mean(), offer.energy.detach().mean()]))
-            outcome = world.step(action).outcome
-            known = view.known
-            plain = torch.minimum(known.local, view.cheapest)
-            states.append(state)
-            costs.append(outcome.cost.sum(-1))
-            rewards.append(((outcome.cost - plain) / view.unit).sum(-1))
-            if len(losses) == self.config.slots or number == self.setting.episode_slots - 1:
+            step = world.step(action)
+            ended, cost = step.terminated, step.outcome.cost
+            plain = torch.minimum(view.known.local, view.cheapest)
+            costs.append(torch.stack([cost.sum(-1), ((cost - plain) / view.unit).sum(-1)], dim=-1))
+            if ended or len(losses) == self.config.slots:
                 self._step(torch.stack(losses).mean())
                 losses = []
-        hold, energy = torch.stack(prices).mean(0).tolist()
-        return states, (torch.stack(costs, -1), torch.stack(rewards, -1)), (hold, energy)
+        return Played(tuple(states), torch.stack(costs, 1), torch.stack(prices))
 
-    def _quality(self, world: SequentialWorld, view: View, action: Action, state: State) -> Tensor:
+    def _added(self, world: SequentialWorld, view: View, action: Action, state: State) -> Tensor:
         """Q of every choice of every user up to a constant of the user, in units: (B, U, 2 + E)."""
         setting, critic = self.setting, self.networks["critic"]
-        known = priced(world.setting.model, world.slots)
-        unit = view.unit.unsqueeze(-1)
-        saving = known.cpu - known.qpu
+        known = priced(setting.model, world.slots)
         rival = rivals(known, action)
         first = known.takes & (rival == NOBODY)
-        gained = torch.where(first, saving, (saving - rival).clamp(min=0.0))
-        there = (known.cpu - torch.where(known.takes, gained, 0.0)) / unit
-        home = view.home / view.unit
         after = later(state, setting)
-        there = there + torch.where(first, (view.later * critic.hold(after)).unsqueeze(1), 0.0)
-        spent = view.share * view.own_j / max(setting.battery_j, 1e-9)
+        held = torch.where(first, (view.later * critic.hold(after)).unsqueeze(1), 0.0)
+        spent = view.share * view.own_j / max(setting.battery_j, LEAST_J)
         used = replace(after, charge=(after.charge - spent).clamp(min=0.0))
-        if view.left > 1:
-            home = home + critic.energy(after) - critic.energy(used)
-        return torch.cat([torch.stack([home, view.cheapest / view.unit], dim=-1), there], dim=-1)
+        missing = critic.energy(after) - critic.energy(used) if view.left > 1 else 0.0
+        stays = torch.stack([view.home / view.unit + missing, view.cheapest / view.unit], dim=-1)
+        return torch.cat([stays, joined(known, rival) / view.unit.unsqueeze(-1) + held], dim=-1)
 
     def _step(self, loss: Tensor) -> None:
         self.optimiser.zero_grad()
@@ -230,17 +231,18 @@ class LearnedPrices:
         nn.utils.clip_grad_norm_(self.networks.parameters(), LARGEST_GRADIENT)
         self.optimiser.step()
 
-    def _fitted(self, states: list[State], rewards: Tensor) -> float:
-        """Fit the critic to lambda-returns; root of the mean squared error."""
-        critic, slots = self.networks["critic"], len(states)
-        every = State(*(torch.cat(parts) for parts in zip(*(vars(one).values() for one in states), strict=True)))
+    def _fitted(self, played: Played) -> float:
+        """Fit the critic to lambda-returns; root of the last mean squared error."""
+        critic, num_slots = self.networks["critic"], len(played.states)
+        every = State(*(torch.cat(parts) for parts in zip(*(vars(one).values() for one in played.states), strict=True)))
         with torch.no_grad():
-            values = critic(every).view(slots, -1).T
+            values = critic(every).view(num_slots, -1).T
             ended = torch.cat([values, torch.zeros_like(values[:, :1])], dim=-1)
-            returns = (advantages(rewards, ended, 1.0, self.config.smoothing) + values).T.reshape(-1, 1)
+            better = advantages(played.costs[..., 1], ended, 1.0, self.config.smoothing)
+            returns = (better + values).T.reshape(-1, 1)
         error = torch.zeros(())
         for _ in range(self.config.fits):
-            picked = torch.randint(len(returns), (min(len(returns), 1024),), generator=self.chance)
+            picked = torch.randint(len(returns), (min(len(returns), AT_ONCE),), generator=self.chance)
             some = State(*(part[picked] for part in vars(every).values()))
             error = ((critic(some) - returns[picked]) ** 2).mean()
             self._step(error / returns.var(correction=0).clamp(min=1e-6))
@@ -267,7 +269,7 @@ def state_of(world: SequentialWorld) -> State:
     assert slots.error_ratio is not None
     return State(
         held=world.held / setting.hold_slots,
-        charge=world.charge_j / max(setting.battery_j, 1e-9),
+        charge=world.charge_j / max(setting.battery_j, LEAST_J),
         grade=-slots.error_ratio.log(),
         level=slots.level,
         left=torch.full_like(world.held[:, :1], 1.0 - world.slot / setting.episode_slots),
@@ -282,16 +284,3 @@ def later(state: State, setting: SequentialSetting) -> State:
         grade=setting.drift_memory * state.grade,
         left=(state.left - 1.0 / setting.episode_slots).clamp(min=0.0),
     )
-
-
-def rivals(known: Priced, now: Action) -> Tensor:
-    """The largest saving among the others who ask and whom the QPU could take; -inf where there are none, (B, U, E)."""
-    num_users, num_servers = known.cpu.shape[1:]
-    assert now.asks is not None
-    here = (now.servers.unsqueeze(-1) == torch.arange(num_servers)) & now.asks.unsqueeze(-1)
-    asks = torch.where(here & known.takes, known.cpu - known.qpu, NOBODY)
-    if num_users == 1:
-        return torch.full_like(asks, NOBODY)
-    top = asks.topk(2, dim=1)
-    mine = torch.arange(num_users)[:, None] == top.indices[:, :1]
-    return torch.where(mine, top.values[:, 1:], top.values[:, :1])

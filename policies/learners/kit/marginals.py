@@ -75,6 +75,8 @@ def rivals(known: Priced, now: Action) -> Tensor:
     """The largest saving among the other users whom a server's QPU could take; -inf where there are none: (B, U, E)."""
     num_servers = known.cpu.shape[-1]
     here = present(now, num_servers)
+    if now.asks is not None:
+        here = here & now.asks.unsqueeze(-1)
     asks = torch.where(here & known.takes, known.cpu - known.qpu, NOBODY)
     if asks.shape[1] == 1:
         return torch.full_like(asks, NOBODY)

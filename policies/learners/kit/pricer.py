@@ -31,8 +31,8 @@ from policies.envs.meqc.batch import Slots, local
 from policies.envs.meqc.model import LEVELS
 from policies.envs.meqc.sequential import SequentialSetting, affordable
 from policies.learners.kit.belief import Memory, begun, enough, grades, informed, kept, recalled, unknown
-from policies.learners.kit.scorer import chosen
 from policies.learners.kit.features import scale, slots_of
+from policies.learners.kit.scorer import chosen
 
 NUM_USER = 4
 NUM_PAIR = 6
@@ -159,9 +159,7 @@ class Pricer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
                 view = answered(view, request, ask(request))
         return view
 
-    def act(
-        self, observation: Observation, chance: torch.Generator | None = None, ask: Ask | None = None
-    ) -> Action:
+    def act(self, observation: Observation, chance: torch.Generator | None = None, ask: Ask | None = None) -> Action:
         """The cheapest way of each user, or one drawn; what it came to is remembered.
 
         Args:
