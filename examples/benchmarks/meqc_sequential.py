@@ -1,32 +1,47 @@
 """What looking ahead gains in MEQC-v2: the best prices over myopic play, and the bound that no play is below.
 
     python examples/benchmarks/meqc_sequential.py [--quick]
+    python examples/benchmarks/meqc_sequential.py --learned own=runs/own --learned talking=runs/talking [--elsewhere 1]
 
 Prices (of a held QPU, of a joule) are chosen on tuning seeds for each setting and kind of play, and all plays are then
 compared on the same kept-out episodes. "central" knows everything of a slot, the hidden quality included; "local" is
 what users can do with their own observation. "bound" is the linear relaxation of the whole episode's program, known in
 advance; it is worked out for the first episodes alone, and compared with play on those. What a learner is measured by
 is the gain of its own row's prices: 0 is myopic play, 1 the best prices.
+
+With ``--learned`` checkpoints play beside the prices of the first table, on the same episodes: policies that act by
+their own observation are measured by "local", those that talk first by "central". All were trained in the first
+setting, the others they have not seen. Train them with, for seeds 1 to 5,
+
+    python -m policies.train prices --env MEQC-v2 --epochs 10 --seed 1 --out runs/own/seed1
+    python -m policies.train prices --env MEQC-v2 --epochs 10 --seed 1 --set memory=shared --set rounds=3 --out …
+
+Intervals are of 95 %; those of learned policies and of their part of the gain draw episodes and runs anew.
 """
 
 from __future__ import annotations
 
+import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 import typer
-from evidence import results
+from evidence import RESULTS, results
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from circuits.errors import InvalidParameter
+from policies.envs.meqc.contest import Entrant, entrants
+from policies.envs.meqc.contest import learned as player_of
 from policies.envs.meqc.hindsight import hindsight
 from policies.envs.meqc.pricing import MYOPIC, PLAYS, Prices, best_prices, episode_costs
-from policies.envs.meqc.sequential import SequentialSetting
+from policies.envs.meqc.sequential import SequentialSetting, SequentialWorld
 
 COLUMNS = (
     "users servers delay_weight play hold_price energy_price cost cost_low cost_high "
@@ -83,10 +98,99 @@ def said(costs: NDArray[np.float64], myopic: NDArray[np.float64], bounds: NDArra
     return [f"{each:.4g}" for each in (*interval(costs), *gains, above)]
 
 
-def main(quick: bool = False) -> None:
+LEARNED_COLUMNS = (
+    "users servers delay_weight policy reference myopic_cost priced_cost runs cost cost_low cost_high best_run "
+    "worst_run gain_part gain_low gain_high gain_worst_run episodes"
+)
+
+
+def reference_prices(setting: SequentialSetting, play: str) -> Prices:
+    """The best prices of the first table.
+
+    Raises:
+        InvalidParameter: they are not in it.
+    """
+    with (RESULTS / "meqc_sequential.csv").open(encoding="utf-8") as file:
+        table = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    wanted = [str(each) for each in row(setting, play, MYOPIC)[:4]]
+    found = [one for one in table if [one[name] for name in COLUMNS.split()[:4]] == wanted]
+    if not found:
+        raise InvalidParameter("meqc_sequential.csv: wanted prices of this setting; run without --learned first")
+    return Prices(float(found[-1]["hold_price"]), float(found[-1]["energy_price"]))
+
+
+def learned_costs(setting: SequentialSetting, entrant: Entrant, seeds: Iterable[int]) -> NDArray[np.float64]:
+    """Mean system cost of a slot, (runs, episodes)."""
+    runs = []
+    for run in entrant.runs:
+        player, means = player_of(run.actor()), []
+        for seed in seeds:
+            world = SequentialWorld(setting, NUM_WORLDS, seed, dtype=torch.float64)
+            chance = torch.Generator().manual_seed(seed)
+            steps = [world.step(player(world, chance)) for _ in range(setting.episode_slots)]
+            means.append(torch.stack([step.outcome.cost.sum(-1) for step in steps]).mean(0))
+        runs.append(torch.cat(means).numpy())
+    return np.stack(runs)
+
+
+def learned_rows(setting: SequentialSetting, playing: list[Entrant], seeds: range) -> Iterator[list[object]]:
+    """Learned policies beside the prices that they are measured by."""
+    played: dict[str, list[NDArray[np.float64]]] = {}
+    for entrant in playing:
+        reference = "central" if entrant.runs[0].run.config.rounds else "local"
+        if reference not in played:
+            both = (MYOPIC, reference_prices(setting, reference))
+            played[reference] = [episode_costs(setting, reference, prices, seeds, NUM_WORLDS) for prices in both]
+        myopic, priced = played[reference]
+        costs = learned_costs(setting, entrant, seeds)
+        chance = np.random.default_rng(0)
+        drawn = []
+        for _ in range(2000):
+            runs, episodes = (chance.integers(num, size=num) for num in costs.shape)
+            some = costs[runs][:, episodes].mean()
+            drawn.append((some, (myopic[episodes].mean() - some) / (myopic[episodes] - priced[episodes]).mean()))
+        low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+        each = costs.mean(1)
+        part, worst = ((myopic.mean() - value) / (myopic.mean() - priced.mean()) for value in (each.mean(), each.max()))
+        figures = (each.mean(), low[0], high[0], each.min(), each.max(), part, low[1], high[1], worst)
+        who = [setting.users, setting.servers, setting.delay_weight, entrant.name, reference]
+        means = [f"{one.mean():.5g}" for one in (myopic, priced)]
+        yield [*who, *means, len(costs), *(f"{one:.5g}" for one in figures), costs.shape[1]]
+
+
+def compare(console: Console, folders: list[str], elsewhere: int, *, quick: bool) -> None:
+    """Learned policies in every setting; written after each."""
+    playing, found = entrants(folders), []
+    shown = Table(*(name for name in LEARNED_COLUMNS.split() if name not in ("best_run", "worst_run", "episodes")))
+    for setting in SETTINGS[:1] if quick else SETTINGS:
+        seeds = KEPT[:1] if quick else KEPT if setting == SETTINGS[0] else KEPT[:elsewhere]
+        for one in learned_rows(setting, playing, seeds):
+            found.append(one)
+            shown.add_row(*(str(value) for value in (*one[:11], *one[13:-1])))
+            console.print(*one[:4], "done")
+        if quick:
+            continue
+        with results(
+            "meqc_sequential_learned",
+            LEARNED_COLUMNS.split(),
+            seeds=f"training {', '.join(str(run.run.seed) for run in playing[0].runs)}, plays from {KEPT[0]} on",
+            packages=("torch", "numpy"),
+        ) as file:
+            file.writerows(found)
+    console.print(shown)
+
+
+def main(
+    quick: bool = False,
+    learned: Annotated[list[str] | None, typer.Option(help="[NAME=]FOLDER of checkpoints that play")] = None,
+    elsewhere: Annotated[int, typer.Option(help="seeds played in settings that no policy was trained in", min=1)] = 8,
+) -> None:
     """Tune, play, write, show."""
     torch.set_num_threads(1)
     console = Console()
+    if learned:
+        compare(console, learned, elsewhere, quick=quick)
+        return
     scale = Scale(TUNING, KEPT, NUM_WORLDS, NUM_BOUNDS) if not quick else Scale(range(1), range(10**6, 10**6 + 1), 8, 4)
     chosen = SETTINGS[:1] if quick else SETTINGS
     found = [

@@ -32,9 +32,9 @@ class Progress:
 class Actor(Protocol):
     """Acts for all users of many slots, each by its own observation.
 
-    An actor of a sequential world may remember what it saw: it then acts slot by slot in one batch of worlds, and forgets
-    where it sees an episode begin. One that talks first, in a world where servers answer, has ``rounds`` above 0 and
-    takes ``ask``, :meth:`policies.envs.meqc.sequential.SequentialWorld.answers`; it also acts without.
+    An actor of a sequential world may remember what it saw: it then acts slot by slot in one batch of worlds, and
+    forgets where it sees an episode begin. One that talks first has ``rounds`` above 0 and takes ``ask``, which is
+    :meth:`policies.envs.meqc.sequential.SequentialWorld.answers`; it also acts without.
     """
 
     def act(self, observation: Observation, chance: torch.Generator | None = None) -> Action:

@@ -130,8 +130,9 @@ class Pricer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
 
     def _belief(self, seen: Observation, memory: Memory | None) -> Tensor:
         num_worlds, num_users, num_servers, _ = seen.pair.shape
-        if memory is None or self.memory == "none" or begun(seen) or len(memory.belief) != num_worlds:
-            return unknown((num_worlds, num_users if self.memory == "own" else 1, num_servers)).to(seen.pair)
+        shape = num_worlds, num_users if self.memory == "own" else 1, num_servers
+        if memory is None or self.memory == "none" or begun(seen) or memory.belief.shape[:-1] != shape:
+            return unknown(shape).to(seen.pair)
         return recalled(self.setting, memory, seen)
 
     def forward(self, view: View) -> Offer:
