@@ -98,6 +98,9 @@ def said(costs: NDArray[np.float64], myopic: NDArray[np.float64], bounds: NDArra
     return [f"{each:.4g}" for each in (*interval(costs), *gains, above)]
 
 
+NARROWEST = 180
+"""Columns of the terminal that the table of learned policies needs."""
+
 LEARNED_COLUMNS = (
     "users servers delay_weight policy reference myopic_cost priced_cost runs cost cost_low cost_high best_run "
     "worst_run gain_part gain_low gain_high gain_worst_run episodes"
@@ -189,6 +192,7 @@ def main(
     torch.set_num_threads(1)
     console = Console()
     if learned:
+        console = console if console.width >= NARROWEST else Console(width=NARROWEST)
         compare(console, learned, elsewhere, quick=quick)
         return
     scale = Scale(TUNING, KEPT, NUM_WORLDS, NUM_BOUNDS) if not quick else Scale(range(1), range(10**6, 10**6 + 1), 8, 4)
