@@ -135,12 +135,21 @@ class Pricer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
             return unknown(shape).to(seen.pair)
         return recalled(self.setting, memory, seen)
 
+    def hold_price(self, pair: Tensor, user: Tensor) -> Tensor:
+        """Of a slot in which a QPU stays held, in units, by the features (..., 6) and (..., 4)."""
+        price: Tensor = HOLD_SCALE * self.hold(torch.cat([pair, user], dim=-1)).squeeze(-1)
+        return price
+
+    def energy_price(self, user: Tensor) -> Tensor:
+        """Of a joule, in units, by the features (..., 4)."""
+        price: Tensor = ENERGY_SCALE * self.energy(user).squeeze(-1)
+        return price
+
     def forward(self, view: View) -> Offer:
         """Costs of all ways as users see them."""
         known, unit = view.known, view.unit.unsqueeze(-1)
-        user = view.user.unsqueeze(2).expand(-1, -1, view.pair.shape[2], -1)
-        hold = HOLD_SCALE * self.hold(torch.cat([view.pair, user], dim=-1)).squeeze(-1)
-        energy = ENERGY_SCALE * self.energy(view.user).squeeze(-1)
+        hold = self.hold_price(view.pair, view.user.unsqueeze(2).expand(-1, -1, view.pair.shape[2], -1))
+        energy = self.energy_price(view.user)
         home = view.home / view.unit + energy * view.share * view.own_j
         asked = known.cpu / unit + view.chance * ((known.qpu - known.cpu) / unit + hold * view.later)
         there = torch.where(view.chance > 0, asked, CLOSED)
