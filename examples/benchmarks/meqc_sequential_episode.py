@@ -65,7 +65,7 @@ def draw(episode: Episode, actor: Pricer, path: Path) -> None:
     """Four panels."""
     slots = range(len(episode.held))
     left = torch.linspace(0.05, 1.0, 96)
-    with picture(path, 2, 2, (11.0, 7.0)) as (_, axes), torch.no_grad():
+    with picture(path, 2, 2, (12.0, 7.0)) as (_, axes), torch.no_grad():
         (qpus, ways), (batteries, worth) = axes
         qpus.imshow(episode.held.T > 0, aspect="auto", cmap="Blues", vmax=1.6, interpolation="nearest")
         qpus.set(title="QPUs held", xlabel="slot", ylabel="server")
@@ -73,7 +73,7 @@ def draw(episode: Episode, actor: Pricer, path: Path) -> None:
         for number, name in enumerate(WAYS):
             ways.bar(slots, episode.ways[:, number], 1.0, bottom=bottom, label=name, color=TONES[number])
             bottom += episode.ways[:, number]
-        ways.set(title="What users did", xlabel="slot", ylabel="users")
+        ways.set(title="What users did", xlabel="slot", ylabel="users", ylim=(0, actor.setting.users))
         batteries.plot(slots, episode.battery_j, color=TONES[0], alpha=0.5)
         batteries.set(title="Batteries", xlabel="slot", ylabel="J left of each user")
         gone = (1.0 - left) * actor.setting.episode_slots
@@ -86,7 +86,7 @@ def draw(episode: Episode, actor: Pricer, path: Path) -> None:
             worth.plot(gone, hold, "--", color=TONES[5 + number], label=f"1 slot of a QPU, level {level}")
         worth.set(title="Learned prices", xlabel="slot", ylabel="units")
         for axis in (ways, worth):
-            axis.legend(fontsize=8, frameon=False)
+            axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def main(
