@@ -33,8 +33,8 @@ from rich.table import Table
 from circuits.errors import InvalidParameter
 from circuits.parameters import construct, domains
 from policies.envs import load
-from policies.envs.meqc.baselines import BASELINES
 from policies.envs.contest import OPTIMUM, Cell, costs, learned, rule
+from policies.envs.meqc.baselines import BASELINES
 from policies.learners.kit import checkpoint
 
 NAME = "learners_table"

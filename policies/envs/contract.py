@@ -71,8 +71,8 @@ class Step:
 class Setting(Protocol):
     """Of a world: a frozen dataclass declared with :mod:`circuits.parameters`, checked as it is made.
 
-    It has a ``model``, whose ``mode`` is the name of the reading or set of constants that it began from, or it has none,
-    no weights and no rules either: then it can be trained in, and evaluation compares elsewhere (``Measured-v1``).
+    It has a ``model``, whose ``mode`` is the name of the reading or set of constants that it began from. One that has
+    none has no weights and no rules either: it is trained in, and policies are compared elsewhere (``Measured-v1``).
     """
 
     overrides: ClassVar[Mapping[str, Any]]

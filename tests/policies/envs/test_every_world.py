@@ -14,10 +14,14 @@ from typer.testing import CliRunner
 
 from policies import evaluate, train
 from policies.envs import ENVS, load, of
+from policies.envs.batched import has_model
 from policies.envs.contract import Action, Observation
 from policies.learners import LEARNERS
 from policies.learners.learner import Progress
 from tests.policies.learners.toy import Config
+
+COMPARED = [name for name in ENVS if has_model(load(name).setting_type)]
+"""Worlds that evaluation plays."""
 
 
 class Keeper(torch.nn.Module):
@@ -63,7 +67,7 @@ class Anywhere:
 
 
 @pytest.mark.usefixtures("optima")
-@pytest.mark.parametrize("env", ENVS)
+@pytest.mark.parametrize("env", COMPARED)
 def test_from_training_to_a_table(env: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(LEARNERS, "anywhere", f"{__name__}:Anywhere")
     size = ["--env", env, "--users", "2", "--servers", "3"]
@@ -85,10 +89,16 @@ def test_from_training_to_a_table(env: str, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_world_says_what_it_is_compared_with() -> None:
-    for env in ENVS:
+    for env in COMPARED:
         kind = load(env)
         assert {*kind.naive, *kind.compared} <= set(kind.rules)
         assert kind.setting_type().model.mode
+
+
+def test_a_world_without_a_model_is_compared_elsewhere() -> None:
+    told = CliRunner().invoke(evaluate.app, ["--env", "Measured-v1"])
+    assert told.exit_code == 2
+    assert "qorch compare" in told.stderr
 
 
 def test_a_learner_is_refused_in_a_world_that_it_does_not_play() -> None:
