@@ -16,5 +16,8 @@ LEARNERS: dict[str, str] = {
     "dagger": "policies.learners.dagger:Dagger",  # Ross, Gordon and Bagnell 2011, DAgger
     "placing": "policies.learners.placing:Placing",  # Salimans et al. 2017, evolution strategies
     "prices": "policies.learners.prices:LearnedPrices",  # ours, of Sunehag et al. 2018, value decomposition
+    "bc": "policies.learners.bc:Bc",  # behaviour cloning of a log, or of its best part
+    "decision_transformer": "policies.learners.decision_transformer:DecisionTransformer",  # Chen et al. 2021
+    "decision_diffuser": "policies.learners.decision_diffuser:DecisionDiffuser",  # Ajay et al. 2023
 }
 """By name, as ``"module:Class"``, with the paper beside it."""
