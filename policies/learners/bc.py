@@ -46,7 +46,7 @@ class Cloner(Recalling):
         choices: Choices = self.chooser(*self.sight(user, pair))
         return choices
 
-    def loss(self, logged: Logged, chance: torch.Generator) -> dict[str, Tensor]:  # noqa: ARG002 (nothing is drawn)
+    def loss(self, logged: Logged, chance: torch.Generator) -> dict[str, Tensor]:
         """Disagreement with what was done, and how often it is the likeliest choice."""
         choices = self(logged.user, logged.pair)
         agreement = (choices.logits.argmax(-1) == logged.choice).float().mean()

@@ -1,5 +1,4 @@
-"""Decision Diffuser: a plan of what one will come to, drawn under a return that is asked for, and the action that leads
-to its next step.
+"""Decision Diffuser: plans drawn under a return that is asked for, and the action that leads to their next step.
 
 Source: Ajay et al., "Is conditional generative modeling all you need for decision-making?", ICLR 2023
 (arXiv 2211.15657), Algorithm 1 and eqs (6) to (8): diffusion over states alone, classifier-free guidance by the return,
@@ -57,7 +56,7 @@ class Diffuser(Recalling):
 
     def __init__(self, config: DecisionDiffuserConfig, setting: Any) -> None:
         super().__init__(setting)
-        self.config, self.window = config, config.horizon + 1
+        self.config, self.window, self.ask = config, config.horizon + 1, config.ask
         width, num = config.width, sum(sizes(setting))
         self.sight, self.scale = Sight(setting, width), Scale(num)
         self.register_buffer("planned", torch.zeros(num))
@@ -101,7 +100,7 @@ class Diffuser(Recalling):
         """States to come, (M, horizon, F + G), of users (M, width) in states (M, F + G)."""
         config = self.config
         mask = self.planned.repeat(config.horizon)
-        asked = self._asked(torch.full_like(own[:, 0], config.ask))
+        asked = self._asked(torch.full_like(own[:, 0], self.ask))
         conditions = torch.cat(
             [torch.cat([own, state, each], dim=-1) for each in (asked, self.no_return.expand_as(asked))]
         )

@@ -6,8 +6,8 @@ the action read from the observation's token, cross-entropy; no value function, 
 
 Deviations (ours): each user is a sequence of its own, with one network for all; the observation's token pools over
 places and the action is a score of every place, so that worlds may be of any size. Returns are ranks in the log
-(:mod:`policies.learners.kit.offline`), which need no horizon: the paper takes what was received off what was asked, here
-one goes on asking for the same rank from every slot on, as actors are not told rewards. Positions are those in the
+(:mod:`policies.learners.kit.offline`), which need no horizon: the paper takes what was received off what was asked,
+here one goes on asking for the same rank from every slot on, as actors are not told rewards. Positions are those in the
 window: observations say how much of the episode is left.
 
 What is asked is what was *lucky* as much as what was good: in a world with chance a transformer conditioned on raw
@@ -110,7 +110,7 @@ class Transformer(Recalling):
         choices: Choices = self.chooser(torch.cat([self._contexts(tokens), own], dim=-1), places)
         return choices
 
-    def loss(self, logged: Logged, chance: torch.Generator) -> dict[str, Tensor]:  # noqa: ARG002 (nothing is drawn)
+    def loss(self, logged: Logged, chance: torch.Generator) -> dict[str, Tensor]:
         """Disagreement with what was done, and how often it is the likeliest choice."""
         choices = self(logged)
         agreement = (choices.logits.argmax(-1) == logged.choice).float().mean()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +72,7 @@ def denoised(noise: Callable[[Tensor, Tensor], Tensor], start: Tensor, num_steps
     """
     levels = torch.linspace(NUM_LEVELS, 0, num_steps + 1).round()
     vectors = start
-    for level, lower in zip(levels[:-1], levels[1:], strict=True):
+    for level, lower in pairwise(levels):
         part, rest = clean_part(level), clean_part(lower)
         found = noise(vectors, level.expand(len(vectors)))
         clean = ((vectors - (1.0 - part).sqrt() * found) / part.sqrt()).clamp(-FURTHEST, FURTHEST)

@@ -4,7 +4,7 @@ The log is a file of :mod:`policies.learners.kit.trajectories`, or, where none i
 the rules it names when it is first trained; acting needs neither. An epoch sees as many users' slots as were logged, in
 windows drawn anew; nothing is played.
 
-Returns are seen as ranks (ours): by which part of the log's returns from that slot on a return is not beaten, in [0, 1].
+Returns are seen as ranks (ours): the part of the log's returns from that slot on that are not above one, in [0, 1].
 ``returns = "raw"`` ranks what was paid, luck included; ``"baseline"`` ranks what was paid above the reference rule on
 the same tasks, which a simulator knows.
 """
@@ -240,7 +240,7 @@ class Recalling(nn.Module):  # type: ignore[misc]
         self.setting = setting
         self.memory: list[Tensor] | None = None
 
-    def begin(self, num_worlds: int) -> None:  # noqa: ARG002 (one signature for all that remember)
+    def begin(self, num_worlds: int) -> None:
         """An episode begins in so many worlds."""
         self.memory = []
 

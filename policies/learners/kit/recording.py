@@ -1,12 +1,13 @@
 """Rules that play, by the words that name them, and logs of their play.
 
-    random              home or any place, with or without its QPU, each as likely (ours)
-    local               everybody stays at home
-    selfish             everybody takes its own cheapest way
-    priced:HOLD:ENERGY  MEQC-v2: the same at prices of a held QPU and of a joule, :mod:`policies.envs.meqc.pricing`
-    central:HOLD:ENERGY MEQC-v2: an assignment by somebody who knows everything of the slot
-    FOLDER              what was learned, of a checkpoint
-    …                   whatever the world's own ``rules`` name, or the baselines of MEQC
+* ``random``: home or any place, with or without its QPU, each as likely (ours)
+* ``local``: everybody stays at home
+* ``selfish``: everybody takes its own cheapest way
+* ``priced:HOLD:ENERGY``, in ``MEQC-v2``: the same at prices of a held QPU and of a joule,
+  :mod:`policies.envs.meqc.pricing`
+* ``central:HOLD:ENERGY``, in ``MEQC-v2``: an assignment by somebody who knows everything of the slot
+* FOLDER: what was learned, of a checkpoint
+* whatever the world's own ``rules`` name, or the baselines of MEQC
 """
 
 from __future__ import annotations
