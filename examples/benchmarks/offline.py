@@ -122,8 +122,9 @@ def student(name: str, seed: int, data: Path, digest: str, work: Path, scale: Sc
         return Student(costs, found["parameters"], found["train_cpu_s"])
     run = checkpoint.Run(algo, "MEQC-v2", seed, construct(kind, asked), SETTING)
     begun_s = time.process_time()
-    if not checkpoint.exists(root):
-        train(run, epochs, root)
+    before = checkpoint.load(root) if checkpoint.exists(root) else None
+    if before is None or len(before.curve) < epochs:
+        train(run, epochs, root, before=before)
     cpu_s = time.process_time() - begun_s
     actor: Any = checkpoint.load(root).actor()
     costs = {}

@@ -43,13 +43,13 @@ AT = (128, 256, 512, 1024)
 NUM_WORLDS, STEPS_A_SLOT, BATCH = 4, 4, 128
 DISCOUNT, WIDTH, STEP_SIZE, TARGET_RATE = 0.95, 64, 1e-3, 0.01
 NUM_SYNTHETIC, DIFFUSION_STEPS, NUM_KEPT = 8192, 600, 64
-COLUMNS = "arm slots runs cost cost_low cost_high below_local_percent noise_error train_cpu_s"
+COLUMNS = "arm slots runs cost cost_low cost_high below_local_percent error train_cpu_s"
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Played:
-    """By slots played: costs of kept-out episodes, error of the diffusion model's noise; seconds of CPU in all."""
+    """By slots played: costs of kept-out episodes, error of the diffusion model; seconds of CPU in all."""
 
     costs: dict[int, Floats]
     errors: dict[int, float]

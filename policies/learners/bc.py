@@ -55,7 +55,8 @@ class Cloner(Recalling):
     def acted(self, user: Tensor, pair: Tensor, chance: torch.Generator | None) -> Action:
         """The likeliest choice, or one drawn."""
         choices = self(user, pair)
-        return self.chooser.action(choices, chosen(choices.logits, chance))  # type: ignore[no-any-return]
+        action: Action = self.chooser.action(choices, chosen(choices.logits, chance))
+        return action
 
 
 class Bc(Offline):

@@ -78,15 +78,15 @@ class Diffuser(Recalling):
         return scaled
 
     def loss(self, logged: Logged, chance: torch.Generator) -> dict[str, Tensor]:
-        """Of foretold noise and of inverse dynamics together; each of them; how often the latter does what was done."""
+        """Of the diffusion and of inverse dynamics together; each of them; how often the latter does what was done."""
         own, places = self.sight(logged.user[:, 0], logged.pair[:, 0])
         states = self.states(logged.user, logged.pair)
         hidden = torch.rand(len(own), 1, generator=chance) < DROPPED
         told = torch.where(hidden, self.no_return, self._asked(logged.rank[:, 0]))
-        noisy, noise, level = noised(states[:, 1:].flatten(1), chance)
+        noisy, velocity, level = noised(states[:, 1:].flatten(1), chance)
         mask = self.planned.repeat(self.config.horizon)
         found = self.denoiser(noisy * mask, level, torch.cat([own, states[:, 0], told], dim=-1))
-        denoising = ((found - noise).square() * mask).sum(-1).mean() / mask.sum().clamp(min=1.0)
+        denoising = ((found - velocity).square() * mask).sum(-1).mean() / mask.sum().clamp(min=1.0)
         choices: Choices = self.chooser(torch.cat([own, states[:, 0], states[:, 1]], dim=-1), places)
         inverse = disagreement(choices, logged.choice[:, 0], logged.shares[:, 0]).mean()
         agreement = (choices.logits.argmax(-1) == logged.choice[:, 0]).float().mean()
@@ -105,7 +105,7 @@ class Diffuser(Recalling):
             [torch.cat([own, state, each], dim=-1) for each in (asked, self.no_return.expand_as(asked))]
         )
 
-        def noise(vectors: Tensor, level: Tensor) -> Tensor:
+        def velocity(vectors: Tensor, level: Tensor) -> Tensor:
             told, free = self.denoiser((vectors * mask).repeat(2, 1), level.repeat(2), conditions).chunk(2)
             guided: Tensor = free + config.guidance * (told - free)
             return guided
@@ -113,7 +113,7 @@ class Diffuser(Recalling):
         start = torch.zeros(len(own), len(mask), dtype=own.dtype)
         if chance is not None:
             start = config.temperature**0.5 * torch.randn(start.shape, generator=chance, dtype=own.dtype)
-        return (denoised(noise, start, config.steps) * mask).unflatten(-1, (config.horizon, -1))
+        return (denoised(velocity, start, config.steps) * mask).unflatten(-1, (config.horizon, -1))
 
     def acted(self, user: Tensor, pair: Tensor, chance: torch.Generator | None) -> Action:
         """The likeliest choice for the plan's first step; plans are drawn with ``chance``."""
@@ -121,7 +121,8 @@ class Diffuser(Recalling):
         state = self.states(user, pair)
         after = self.plan(own.flatten(0, 1), state.flatten(0, 1), chance)[:, 0].view_as(state)
         choices = self.chooser(torch.cat([own, state, after], dim=-1), places)
-        return self.chooser.action(choices, chosen(choices.logits, None))  # type: ignore[no-any-return]
+        action: Action = self.chooser.action(choices, chosen(choices.logits, None))
+        return action
 
 
 def explained(states: Tensor, done: Tensor) -> Tensor:

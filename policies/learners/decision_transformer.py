@@ -64,8 +64,8 @@ class Block(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(M, L, width) to the same."""
-        heads = self.projections(self.before(tokens)).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
-        mixed = scaled_dot_product_attention(*heads, is_causal=True)
+        query, key, value = self.projections(self.before(tokens)).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
+        mixed = scaled_dot_product_attention(query, key, value, is_causal=True)
         tokens = tokens + self.out(mixed.transpose(1, 2).flatten(-2))
         return tokens + self.wide(self.between(tokens))
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -94,8 +94,8 @@ class Logged:
         episode, user = (torch.randint(most, (num, 1), generator=chance) for most in (num_episodes, num_users))
         first = torch.randint(max(1, num_slots - length + 1), (num, 1), generator=chance)
         slot = first + torch.arange(min(length, num_slots))
-        found = (each[episode, slot, user] for each in (self.user, self.pair, self.choice, self.shares, self.rank))
-        return Logged(*found, self.cost, self.digest)
+        tensors = ("user", "pair", "choice", "shares", "rank")
+        return replace(self, **{name: getattr(self, name)[episode, slot, user] for name in tensors})
 
 
 class Network(Protocol):

@@ -24,7 +24,7 @@ from circuits.errors import InvalidParameter
 from circuits.parameters import short
 from policies.envs import load as world_type
 from policies.envs import of
-from policies.envs.contract import Action, Observation, Rule
+from policies.envs.contract import Action, Rule
 from policies.envs.meqc.baselines import BASELINES
 from policies.envs.meqc.pricing import PLAYS, Prices
 from policies.envs.meqc.sequential import SequentialSetting
@@ -132,22 +132,10 @@ def _priced(play: str, word: str, prices: str) -> Rule:
 
 
 def _learned(folder: Path) -> Rule:
-    """What was learned: it is told of each episode's begin, if it wants to know."""
-    from policies.learners.kit.checkpoint import load as checkpoint
+    from policies.envs.meqc.contest import learned
+    from policies.learners.kit.checkpoint import load
 
-    actor = checkpoint(folder).actor()
-    played: list[Any] = []
-
-    def rule(world: Any, chance: torch.Generator) -> Action:
-        if world not in played:
-            played[:] = [world]
-            if hasattr(actor, "begin"):
-                actor.begin(world.num_worlds)
-        seen: Observation = world.observe()
-        action = actor.act(Observation(seen.user.float(), seen.pair.float()), chance)
-        return replace(action, shares=action.shares.double().clamp(0.0, 1.0))
-
-    return rule
+    return learned(load(folder).actor())
 
 
 def _random(world: Any, chance: torch.Generator) -> Action:
@@ -155,12 +143,12 @@ def _random(world: Any, chance: torch.Generator) -> Action:
     shape = (world.num_worlds, setting.users)
     chosen = torch.randint(setting.servers + 1, shape, generator=chance)
     asks = torch.randint(2, shape, generator=chance).bool() if world.may_decline else None
-    return Action((chosen - 1).clamp(min=0), (chosen == 0).to(torch.float64), asks)
+    return Action((chosen - 1).clamp(min=0), (chosen == 0).to(world.dtype), asks)
 
 
 def _local(world: Any, _: torch.Generator) -> Action:
     shape = (world.num_worlds, world.setting.users)
-    return Action(torch.zeros(shape, dtype=torch.long), torch.ones(shape, dtype=torch.float64))
+    return Action(torch.zeros(shape, dtype=torch.long), torch.ones(shape, dtype=world.dtype))
 
 
 ANYWHERE: dict[str, Rule] = {"random": _random, "local": _local}

@@ -70,7 +70,7 @@ class Synthesiser(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
         """Train on a buffer, from the weights there are, with the scale of the buffer.
 
         Returns:
-            Mean squared error of the noise over the last tenth of the steps.
+            Mean squared error of the velocity over the last tenth of the steps.
         """
         rows = self.rows(real)
         self.scale.fit(rows)
@@ -78,8 +78,8 @@ class Synthesiser(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
         errors = []
         for _ in range(num_steps):
             picked = self.scale(rows[torch.randint(len(rows), (batch,), generator=chance)])
-            noisy, noise, level = noised(picked, chance)
-            error = (self.denoiser(noisy, level, noisy[:, :NO_CONDITION]) - noise).square().mean()
+            noisy, velocity, level = noised(picked, chance)
+            error = (self.denoiser(noisy, level, noisy[:, :NO_CONDITION]) - velocity).square().mean()
             optimiser.zero_grad()
             error.backward()
             optimiser.step()
@@ -90,11 +90,11 @@ class Synthesiser(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
         """So many transitions that were never made."""
         starts = torch.randn(num, sum(self.sizes), generator=chance).split(AT_ONCE)
         with torch.no_grad():
-            rows = torch.cat([denoised(self._noise, start, self.steps) for start in starts])
+            rows = torch.cat([denoised(self._velocity, start, self.steps) for start in starts])
         seen, action, reward, following, last = self.scale.back(rows).split(self.sizes, dim=-1)
         return Transitions(seen, action.argmax(-1), reward[:, 0], following, last[:, 0].round().clamp(0.0, 1.0))
 
-    def _noise(self, noisy: Tensor, level: Tensor) -> Tensor:
+    def _velocity(self, noisy: Tensor, level: Tensor) -> Tensor:
         found: Tensor = self.denoiser(noisy, level, noisy[:, :NO_CONDITION])
         return found
 
