@@ -38,11 +38,11 @@ from policies.train import KEPT_OUT
 SETTING = SequentialSetting(users=4, servers=3, episode_slots=32, reward="own")
 ARMS = ("real", "half the buffer again", "half synthetic")
 AUGMENT = 0.5
-AT = (128, 256, 512, 1024)
+AT = (128, 256, 512)
 """Slots played, at which play is compared; the diffusion model is trained anew at each but the last."""
 NUM_WORLDS, STEPS_A_SLOT, BATCH = 4, 4, 128
 DISCOUNT, WIDTH, STEP_SIZE, TARGET_RATE = 0.95, 64, 1e-3, 0.01
-NUM_SYNTHETIC, DIFFUSION_STEPS, NUM_KEPT = 8192, 600, 64
+NUM_SYNTHETIC, DIFFUSION_STEPS, NUM_KEPT = 8192, 400, 64
 COLUMNS = "arm slots runs cost cost_low cost_high below_local_percent error train_cpu_s"
 Floats = NDArray[np.float64]
 
@@ -116,10 +116,10 @@ def learned(arm: str, seed: int, at: tuple[int, ...]) -> Played:
                 update(values, target, optimiser, batch_of(real, synthetic, AUGMENT, BATCH, chance))
         if slots in at:
             costs[slots] = greedy_costs(values)
-            if arm == "half synthetic":
+            if arm == "half synthetic" and slots < at[-1]:
                 errors[slots] = model.learn(real, DIFFUSION_STEPS, chance)
                 synthetic = model.draw(NUM_SYNTHETIC, chance)
-            elif arm != "real":
+            elif arm == "half the buffer again":
                 synthetic = blurred(real, chance)
     return Played(costs, errors, time.process_time() - begun_s)
 

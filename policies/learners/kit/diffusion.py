@@ -1,10 +1,10 @@
 """Denoising diffusion of vectors, small: a residual network, and a way back of few steps.
 
 Sources: Ho, Jain and Abbeel, "Denoising diffusion probabilistic models", NeurIPS 2020; Nichol and Dhariwal, ICML 2021
-(cosine schedule, eq. 17); Song, Meng and Ermon, "Denoising diffusion implicit models", ICLR 2021 (eq. 12, sigma = 0, the
-way back); Salimans and Ho, "Progressive distillation", ICLR 2022, appendix D: what is foretold is the velocity
-v = sqrt(abar) noise - sqrt(1 - abar) clean. Foretold noise says little of the clean vector where there is little of it:
-rows drawn by it had 1.6 times the deviation that they should have. Sizes are ours.
+(cosine schedule, eq. 17); Song, Meng and Ermon, "Denoising diffusion implicit models", ICLR 2021 (eq. 12, sigma = 0);
+Salimans and Ho, "Progressive distillation", ICLR 2022, appendix D: what is foretold is the velocity
+v = sqrt(abar) noise - sqrt(1 - abar) clean. Foretold noise says little of the clean vector where there is little of
+it: rows drawn by it had 1.6 times the deviation that they should have. Sizes are ours.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class OfflineConfig:
     data: str = text("", longest=4096)
     digest: str = text("", longest=64)
     plays: str = text("random,local,selfish", longest=4096)
-    episodes: int = integer(16, low=1, high=1_000_000, doc="episodes of each play, where no file is named")
+    episodes: int = integer(8, low=1, high=1_000_000, doc="episodes of each play, where no file is named")
     best: float = real(1.0, low=1e-3, high=1.0, doc="part of the episodes that is learned from, best first")
     returns: str = choice("baseline", "raw", "baseline", doc="as paid, or above the reference on the same tasks")
     width: int = integer(64, low=8, high=4096, doc="width of the layers")

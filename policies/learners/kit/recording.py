@@ -31,7 +31,7 @@ from policies.envs.meqc.sequential import SequentialSetting
 from policies.envs.meqc.world import Setting
 from policies.learners.kit.trajectories import TENSORS, Trajectories
 
-NO_EPISODES = 32
+NO_EPISODES = 16
 """Slots of a logged episode in a world that has none of its own."""
 REFERENCE = "selfish"
 PRICED = {"priced": "local", "central": "central"}
