@@ -1,6 +1,6 @@
 """A diffusion model of transitions, from which a replay buffer can be topped up.
 
-Source: Lu, Ball, Teh and Parker-Holder, "Synthetic experience replay" (SynthER), NeurIPS 2023 (arXiv 2303.06614):
+Source: Lu et al., "Synthetic experience replay" (SynthER), NeurIPS 2023 (arXiv 2303.06614):
 diffusion by a residual network over whitened rows (observation, action, reward, next observation, terminated), trained
 again as the buffer grows; minibatches are part real, part synthetic, half and half in the paper. Deviations: noise and
 sampler are those of :mod:`policies.learners.kit.diffusion`, not Karras et al.'s; sizes are ours. Discrete actions are
