@@ -6,6 +6,12 @@ from policies.allocators.allocation import Allocator
 
 ALLOCATORS: dict[str, str] = {
     "optimum": "policies.allocators.optimum:allocate",  # ours: sparse Newton in log-rates, certified
+    "qprimaldual": "policies.allocators.qprimaldual.fluid:allocate",  # Panigrahy et al. 2025, second-hand
+    "max_min_fair": "policies.allocators.baselines:max_min_fair",  # Bertsekas and Gallager 1992; best uniform quality
+    "max_min_fair_fixed": "policies.allocators.baselines:max_min_fair_fixed",  # the same at w = 0.967
+    "proportional_fair": "policies.allocators.baselines:proportional_fair",  # Kelly 1997; best uniform quality
+    "greedy": "policies.allocators.baselines:greedy",  # first come, first served
+    "random_feasible": "policies.allocators.baselines:random_feasible",  # best of 100 draws
 }
 """By name, as ``"module:function"``, with the paper beside it; each takes a network and gives an allocation."""
 

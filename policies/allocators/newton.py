@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array, diags_array
 
@@ -60,12 +61,12 @@ class Model:
         return loss
 
     @cached_property
-    def held(self) -> Array:
+    def held(self) -> NDArray[np.int64]:
         """Numbers of the links in front of which pairs wait in memory.   int64 (H,)."""
         if self.decay_hz == 0.0:
             return np.array([], dtype=np.int64)
         routes = self.network.routes
-        return np.unique(np.delete(routes.indices, routes.indptr[:-1]))
+        return np.unique(np.delete(routes.indices, routes.indptr[:-1])).astype(np.int64)
 
     @cached_property
     def later(self) -> csr_array:
@@ -184,17 +185,19 @@ def _newton_step(at: Point, multipliers: Multipliers) -> tuple[Array, Array]:
         moved[held] += slack * q
         turned = bend * (net.routes @ (shares * moved) - model.later @ (leave * q))
         links = curve * moved + shares * (net.incidence @ turned)
-        return own * v + np.concatenate(
-            (rates * (net.routes @ links), slack * links[held] - leave * (model.later.T @ turned))
-        )
+        others = (rates * (net.routes @ links), slack * links[held] - leave * (model.later.T @ turned))
+        product: Array = own * v + np.concatenate(others)
+        return product
 
     diagonal = own + np.concatenate((rates * rates * (net.routes @ curve), slack * slack * curve[held]))
-    undo = _preconditioner(diagonal, _rows(at, np.flatnonzero(mu), shares, leave), multipliers.stiffness[mu > 0.0])
+    undo = _preconditioner(
+        diagonal, _rows(at, np.flatnonzero(mu).astype(np.int64), shares, leave), multipliers.stiffness[mu > 0.0]
+    )
     size = float(np.linalg.norm(gradient))
     return gradient, _conjugate_gradients(times, gradient, undo, min(1e-2, 1e-2 * size) * size)
 
 
-def _rows(at: Point, flows: Array, shares: Array, leave: Array) -> Array:
+def _rows(at: Point, flows: NDArray[np.int64], shares: Array, leave: Array) -> Array:
     """Derivatives of T of some flows by x and ζ.   float64 (len(flows), N + H)."""
     model, net = at.model, at.model.network
     reached = net.routes[flows] @ diags_array(shares)

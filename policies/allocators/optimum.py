@@ -140,7 +140,7 @@ def _start(model: Model) -> Array:
     fair = np.minimum.reduceat((net.d_hz / np.maximum(net.num_sharing, 1))[net.routes.indices], net.routes.indptr[:-1])
     rates = fair * model.limits / (2.0 * net.hops)
     for _ in range(200):
-        x = np.log(np.concatenate((rates, slack)))
+        x: Array = np.log(np.concatenate((rates, slack)))
         at = point(model, x)
         if at is not None and _comfortable(at):
             return x
@@ -174,7 +174,7 @@ def _feasible_slack(model: Model) -> Array:
     for turn in range(_MOST_ROUNDS):
         all_p, later_p = crossing @ p, model.later.T @ p
         both = g * (all_p + later_p)
-        slack = 2.0 * later_p * g * d_hz / (both + np.sqrt(both * both + 4.0 * all_p * later_p * g * d_hz))
+        slack: Array = 2.0 * later_p * g * d_hz / (both + np.sqrt(both * both + 4.0 * all_p * later_p * g * d_hz))
         werner = np.ones(net.num_links)
         werner[held] = 1.0 - slack / d_hz
         losses = model.travel - net.routes @ np.log(werner) + model.later @ np.log1p(g / slack)

@@ -102,11 +102,11 @@ class Fluid:
         net = self.network
         number("w0", w, laws.LEAST_W, laws.MOST_W)
         werner = np.where(net.used, w, laws.MOST_W)
-        prices = laws.first_price(net.incidence @ (net.weights / net.hops), werner, net.d_hz)
+        prices = laws.first_price(net.incidence @ (net.weights / net.num_hops), werner, net.d_hz)
         nothing = np.zeros(net.num_flows)
         rates = laws.demand(net.routes @ prices, net.weights, net.alpha, *self.bounds_hz())
         marginal = net.quality_weights * np.minimum(self._elasticity(net.routes @ np.log(werner)), 5.0)
-        bend = marginal * (1.0 + net.hops * marginal / net.quality_weights)
+        bend = marginal * (1.0 + net.num_hops * marginal / net.quality_weights)
         return State(rates, nothing, marginal, nothing, bend, prices, werner)
 
     def bounds_hz(self) -> tuple[Array, Array]:
@@ -122,15 +122,18 @@ class Fluid:
         back: deque[tuple[Array, Array, Array]] = deque(maxlen=self.delay + 1)
         state = start
         while True:
-            state = self._iteration(state, there, back, gains)
+            state = self.advance(state, there, back, gains)
             yield state
 
-    def _iteration(self, state: State, there: deque[State], back: deque[Any], gains: Gains) -> State:
+    def advance(
+        self, state: State, there: deque[State], back: deque[tuple[Array, Array, Array]], gains: Gains
+    ) -> State:
+        """One iteration; ``there`` and ``back`` hold the messages under way, the oldest first."""
         net, w, n = self.network, state.werner, np.maximum(self.network.num_sharing, 1).astype(np.float64)
         heard = there[0]
         made = net.d_hz * (1.0 - w)
         excess = net.incidence @ heard.rates_hz - made
-        declared = laws.declared_stiffness(heard.rates_hz, net.weights, net.alpha, net.hops)
+        declared = laws.declared_stiffness(heard.rates_hz, net.weights, net.alpha, net.num_hops)
         stiffness = laws.price_stiffness(net.incidence @ declared, made, n)
         prices, seen_price = laws.new_price(state.prices, excess, stiffness, gains)
         sums = self._declared(heard, w)
@@ -151,10 +154,8 @@ class Fluid:
         room = 1.0 / crowding
         rates = laws.demand(path_price, net.weights, net.alpha, *self.bounds_hz())
         mu, seen = laws.new_quality_price(state.mu, net.log_w_min - log_w, room, gains)
-        quality, bend = laws.new_marginal(
-            state.quality, self._elasticity(log_w), net.quality_weights, room, gains
-        )
-        bend = laws.declared_bend(quality + seen, bend, seen, (net.hops.astype(np.float64), room), gains)
+        quality, bend = laws.new_marginal(state.quality, self._elasticity(log_w), net.quality_weights, room, gains)
+        bend = laws.declared_bend(quality + seen, bend, seen, (net.num_hops, room), gains)
         return replace(state, rates_hz=rates, mu=mu, quality=quality, seen=seen, bend=bend)
 
     def _elasticity(self, log_w: Array) -> Array:
@@ -173,15 +174,16 @@ def _assumed(net: Network, w: Array) -> tuple[Array, Array]:
     """Σ ω θ a and its bend, with w_l^h for the W of each flow.   float64 (L,) each."""
     flows, starts = net.incidence.indices, net.incidence.indptr
     links = np.repeat(np.arange(net.num_links), np.diff(starts))
-    hops, weights = net.hops[flows], net.quality_weights[flows]
+    hops, weights = net.num_hops[flows], net.quality_weights[flows]
     names = np.array([flow.utility for flow in net.flows])[flows]
     assumed = w[links] ** hops
     elastic = np.empty(flows.size)
     for name, _ in net.kinds:
         elastic[names == name] = UTILITIES[name].elasticity(assumed[names == name])
     capped = np.minimum(elastic, 1.0 / laws._DEAD_STEP)
-    marginal = np.bincount(links, weights * capped, net.num_links)
-    return marginal, marginal + np.bincount(links, weights * hops * capped * capped, net.num_links)
+    marginal: Array = np.bincount(links, weights * capped, net.num_links).astype(np.float64)
+    bend = np.bincount(links, weights * hops * capped * capped, net.num_links).astype(np.float64)
+    return marginal, marginal + bend
 
 
 def follow(
@@ -204,8 +206,7 @@ def follow(
     gaps: list[float] = []
     missed: list[float] = []
     quiet = 0
-    state = fluid.start(w0)
-    for count, state in enumerate(fluid.states(state), 1):
+    for count, state in enumerate(fluid.states(fluid.start(w0)), 1):
         rates = feasible_rates_hz(net, state.rates_hz, state.werner)
         gaps.append(abs(best - float(utilities(net, rates, end_to_end(net, state.werner)).sum())) / scale)
         missed.append(shortfall(net, state.werner))

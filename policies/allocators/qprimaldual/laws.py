@@ -1,8 +1,8 @@
 """The laws of QPrimalDual's controllers, element by element, for one controller or for arrays of them.
 
-Updates (14) to (17) of the paper, in this order and each with the newest values, are second-hand: transcribed by others,
-for the utility ``neg`` alone, with their gains (:data:`TRANSCRIBED`). Those suit small networks whose links make about
-5 000 pairs/s. What makes one set of gains fit every network is ours (:data:`SCALE_FREE`):
+Updates (14) to (17) of the paper, in this order and each with the newest values, are second-hand: transcribed by
+others, for the utility ``neg`` alone, with their gains (:data:`TRANSCRIBED`). Those suit small networks whose links
+make about 5 000 pairs/s. What makes one set of gains fit every network is ours (:data:`SCALE_FREE`):
 
 * Gains are in units that flows and links declare: how rates answer prices (P), how qualities answer (H), how much
   room a route has. All sums are local to a link, or run along a route in the header of a message.
@@ -71,7 +71,7 @@ class Gains:
 TRANSCRIBED = Gains(5e-6, 5e-5, 1e-2, scale_free=False)
 """Second-hand for the paper; with every link at w = 0.967 at the start."""
 
-SCALE_FREE = Gains(0.5, 1.0, 0.5, proportional=1.0, quality_proportional=1.0, steepest=10.0)
+SCALE_FREE = Gains(0.5, 1.0, 0.7, proportional=0.7, quality_proportional=1.0, steepest=20.0)
 """Ours; one set for all networks."""
 
 PLAIN = Gains(0.1, 0.1, 0.1, quality_proportional=0.2, steepest=1.0)

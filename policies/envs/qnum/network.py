@@ -129,6 +129,11 @@ class Network:
         return np.array([len(flow.route) for flow in self.flows], dtype=np.int64)
 
     @cached_property
+    def num_hops(self) -> Array:
+        """The same as numbers to reckon with.   float64 (N,)."""
+        return self.hops.astype(np.float64)
+
+    @cached_property
     def num_sharing(self) -> NDArray[np.int64]:
         """Flows on each link.   int64 (L,)."""
         counts: NDArray[np.int64] = np.diff(self.incidence.indptr).astype(np.int64)

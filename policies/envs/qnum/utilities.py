@@ -70,7 +70,8 @@ def _secret_key(w: Array) -> Array:
 def _distillable(w: Array) -> Array:
     """1 + F log2 F + (1 - F) log2((1 - F)/3)."""
     wrong = 0.75 * (1.0 - w)
-    return 1.0 + _entropy_term(1.0 - wrong) + _entropy_term(wrong) - wrong * (np.log(3.0) / _LN2)
+    worth: Array = 1.0 + _entropy_term(1.0 - wrong) + _entropy_term(wrong) - wrong * (np.log(3.0) / _LN2)
+    return worth
 
 
 def _odds(right: Array, wrong: Array) -> Array:
