@@ -1,7 +1,7 @@
 """Static baselines: what one gets without weighing rate against quality link by link.
 
-All are ours; the paper's are unknown. Quality is fixed for all links alike (``werner=None`` scans for the best, which needs a central planner and is more than
-a network would know), or, for greedy and random, drawn or taken as it comes.
+All are ours; the paper's are unknown. Quality is the same on all links (``werner=None`` scans for the best, which needs
+a central planner and is more than a network would know), or drawn where all is drawn.
 """
 
 from __future__ import annotations

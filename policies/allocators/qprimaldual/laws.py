@@ -54,10 +54,13 @@ class Gains:
     scale_free: bool = True
 
     def slowed(self, delay: int) -> Gains:
-        """For messages that take so many iterations each way (ours)."""
+        """For messages that take so many iterations each way (ours): what hears of itself late moves the less.
+
+        The proportional part stays as it is: price and quality of a link know each other at once.
+        """
         if delay == 0 or not self.scale_free:
             return self
-        slower = 1.0 / (1.0 + delay)
+        slower = 1.0 / (1.0 + 2.0 * delay)
         return replace(
             self,
             price=self.price * slower,

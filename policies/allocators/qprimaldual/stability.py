@@ -3,8 +3,8 @@
 Continuous time (second-hand for the paper): λ' = k_λ (Σ R - d (1 - w)) with R at its marginal utility, w' = k_w (-d λ
 + Σ (ω θ a + μ)/w), μ' = k_μ (K - Σ log w), projected. For concave utilities :func:`lyapunov` falls along every
 trajectory, the usual argument of Kelly, Maulloo and Tan and of Low and Lapsley (related work; the paper's own proof is
-not at hand). For others, stability is local and conditional: :func:`jacobian` has eigenvalues on the left for some gains
-and not for others. The paper's condition is not known to us; what is reported here are the eigenvalues themselves.
+not at hand). For others, stability is local and conditional: :func:`jacobian` has eigenvalues on the left for some
+gains and not for others. The paper's condition is not known to us; what is reported are the eigenvalues themselves.
 
 Discrete time is that of :mod:`policies.allocators.qprimaldual.fluid`, linearised by differences.
 """
