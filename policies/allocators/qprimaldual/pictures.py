@@ -65,7 +65,8 @@ def draw_network(
 def layout(network: Network) -> Array:
     """Places of nodes from lengths of routes, by classical scaling.   float64 (num_nodes, 2)."""
     ends = np.array([link.ends for link in network.links])
-    lengths = np.array([max(link.length_km, 1e-3) for link in network.links])
+    lengths = np.array([link.length_km for link in network.links])
+    lengths += max(float(lengths.mean()), 1.0)  # keeps near neighbours apart
     graph = csr_array((lengths, ends.T), shape=(network.num_nodes, network.num_nodes))
     apart = dijkstra(graph, directed=False)
     apart = np.where(np.isfinite(apart), apart, 1.5 * apart[np.isfinite(apart)].max()) ** 2
