@@ -1,7 +1,8 @@
-"""Who gets how many entangled pairs, and how good ones: sources and links agree by prices, and get what a planner would."""
+"""Who gets how many entangled pairs, how good: sources and links agree by prices, and get what a planner would."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from policies.allocators import load
@@ -18,7 +19,7 @@ print("allocator            utility   efficiency per flow")
 for name in ("qprimaldual", "proportional_fair", "max_min_fair", "max_min_fair_fixed", "greedy"):
     found = load(name)(network)
     utility = problem.utility(network, found.rates_hz, found.werner)
-    print(f"{name:20} {utility:7.3f}   {2.718281828 ** -problem.gap(network, best.utility, utility):.3f}")
+    print(f"{name:20} {utility:7.3f}   {math.exp(-problem.gap(network, best.utility, utility)):.3f}")
 
 curves = {f"messages take {delay} iterations": Fluid(network, delay=delay) for delay in (0, 1, 5)}
 runs = {name: follow(fluid, best.utility, most=2000, until=1e-9) for name, fluid in curves.items()}

@@ -1,4 +1,4 @@
-"""How long the central optimum takes, and how well it is certified, over sizes, utilities, minimum quality and memories.
+"""How long the central optimum takes and how well it is certified: sizes, utilities, minimum quality, memories.
 
     python examples/benchmarks/qnum_optimum.py [--quick]
 
