@@ -91,9 +91,9 @@ class Source:
                 self.window = self.threshold = max(1.0, 0.5 * self.window)
                 self.calm = self.sent
         elif self.window < self.threshold:
-            self.window += 1.0
+            self.window = min(self.window + 1.0, laws.MOST_WINDOW)
         else:
-            self.window += 1.0 / self.window
+            self.window = min(self.window + 1.0 / self.window, laws.MOST_WINDOW)
 
     def update(self, now: float) -> None:
         """Move the multiplier of least quality, and notice silence."""

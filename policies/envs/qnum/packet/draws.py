@@ -27,7 +27,7 @@ class Draws:
     def one_by_one(self) -> Callable[[], float]:
         """A function that gives the next number."""
 
-        def endless():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        def endless():  # type: ignore[no-untyped-def]
             while True:
                 yield from self.block().tolist()
 

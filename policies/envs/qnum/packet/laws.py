@@ -18,7 +18,7 @@ LN2 = log(2.0)
 
 
 def elasticity(utility: int, log_w: float, most: float) -> float:
-    """d log f/d log W at W = exp(log_w), at most ``most``; that also where the pair is worth nothing."""
+    """D log f/d log W at W = exp(log_w), at most ``most``; that also where the pair is worth nothing."""
     w = exp(min(log_w, -1e-12))
     if utility == 0:
         worth, slope = 3.0 * w - 1.0, 3.0
@@ -76,9 +76,9 @@ def link_step(
 ) -> tuple[float, float, float, float]:
     """Next price and Werner parameter of a link, the price to stamp, and the head-room in pairs per second.
 
-    Price and Werner parameter move as in the paper (second-hand: eqs 14 and 17), the first before the second. Ours: gains
-    over P = Σ h R²/ω and (1 - w)²/Σ ω; the head-room s with λ = A 2Γ/(s (s + 2Γ)), at which a longer queue costs as
-    much in decoherence as capacity does in quality; and the damped price.
+    Price and Werner parameter move as in the paper (second-hand: eqs 14 and 17), the first before the second. Ours:
+    gains over P = Σ h R²/ω and (1 - w)²/Σ ω; the head-room s with λ = A 2Γ/(s (s + 2Γ)), at which a longer queue costs
+    as much in decoherence as capacity does in quality; and the damped price.
 
     Args:
         law, d_hz, price, w: of the link, before.   load_hz: y.   weight: Σ ω.   slopes: P, as headers declare it.
@@ -132,5 +132,5 @@ def timeout_s(smooth_s: float, spread_s: float, rate_hz: float) -> float:
 
 SOFT_S, SOFT_SENDS = 1.0, 10.0
 """A link forgets a flow after this long and as many of its sends (ours)."""
-START_WINDOW, START_THRESHOLD = 2.0, 1e9
+START_WINDOW, START_THRESHOLD, MOST_WINDOW = 2.0, 1e9, 4096
 """Of AIMD: slow start from two, as far as it goes."""

@@ -135,7 +135,7 @@ class _Reference:
                 self.bin = place
                 if tell is not None:
                     tell(now)
-            if (kind == READY or kind == EMIT) and whom.pending != serial:  # noqa: PLR1714 - faster
+            if (kind == READY or kind == EMIT) and whom.pending != serial:
                 continue
             self.num_events += 1
             handlers[kind](now, whom)

@@ -1,0 +1,180 @@
+"""Where the compiled packet network keeps things: rows of tables, and a binary heap of events.
+
+A q-datagram is a row of two tables (real and whole numbers); free rows form a list, and so do a link's waiting requests.
+An event is its time, its number, which orders events of one time, and its kind with whom it is about.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numba import njit
+
+from policies.envs.qnum.packet import record as rec
+from policies.envs.qnum.packet.laws import MOST_WINDOW
+from policies.envs.qnum.packet.settings import Law
+
+# columns of the tables, in their order
+BORN, SINCE, WERNER, STAMPED, QUALITY, RATE, SLOPE, MARGINAL = range(8)
+OF_FLOW, SEQ, HOP, MARKED, NEXT = range(5)
+S_RATE, S_PRICE, S_QUALITY, S_MULTIPLIER, S_MARGINAL, S_SLOPE, HEARD, SMOOTH, SPREAD, WINDOW, LIMIT = range(11)
+ACTIVE, SENT, ACKED, CALM, S_PENDING = range(5)
+L_W, L_PRICE, L_STAMP, L_ROOM, L_WEIGHT, L_MARK, L_BEFORE, L_ABOVE, L_FIRST, L_LATER, SERVED = range(11)
+PENDING, UP, HEAD, TAIL, LENGTH, ARRIVALS = range(6)
+UNTIL, H_RATE, H_SLOPE, H_MARGINAL, KNOWN = range(5)
+EVENTS, SERIAL, DONE, ACKS, UNDER_WAY, FREE, NUM_FREE, DRAWN, TRACED, BIN, INFERRED, TIMEOUTS = range(12)
+SWAP_LOSS, OVERFLOW, CUTOFF, FAILURE, CLASSICAL = range(rec.LOST, rec.LOST + 5)
+S_EMITTED, S_DELIVERED, S_WERNER, S_LATENCY, S_LAST_RATE = range(5)
+
+SHIFT = 40
+"""An event is its kind, shifted, and a number."""
+MARGIN = MOST_WINDOW + 8
+"""Rows, events and pairs of draws that must be left before an event: it may send a whole window."""
+REACHED, NO_DRAWS, NO_ROOM, NO_TRACE = range(4)
+"""Why :func:`advance` came back."""
+
+
+part = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""Of the kernel, called from within alone: without a door for Python, which takes long to compile."""
+
+
+class Plan(NamedTuple):
+    """What stays: the law, physics, and flows and links as arrays; see :mod:`policies.envs.qnum.packet.compiled`."""
+
+    law: Law
+    decay_hz: float
+    storage: int
+    swap_werner: float
+    swap_above: float
+    cutoff: float
+    lose_above: float
+    mute_above: float
+    bin_s: float
+    last_bin: int
+    route_start: Any
+    route_link: Any
+    hops: Any
+    utility: Any
+    weight: Any
+    quality_weight: Any
+    alpha: Any
+    log_w_min: Any
+    most_rate: Any
+    start_rate: Any
+    back_s: Any
+    ack_decay: Any
+    d_hz: Any
+    latency_s: Any
+    decay: Any
+    link_start: Any
+    link_place: Any
+    place_flow: Any
+    changes: Any
+
+
+class State(NamedTuple):
+    """What changes: heap, counters, draws, tables of q-datagrams, sources, links and soft state, sums, trace."""
+
+    time: Any
+    serial: Any
+    code: Any
+    count: Any
+    draws: Any
+    real: Any
+    whole: Any
+    source: Any
+    source_whole: Any
+    link: Any
+    link_whole: Any
+    soft: Any
+    flows: Any
+    links: Any
+    most_waiting: Any
+    trace: Any
+
+
+@part
+def push(state, at, kind, who):  # type: ignore[no-untyped-def]
+    """An event into the heap; its number."""
+    time, serial, code, count = state.time, state.serial, state.code, state.count
+    count[SERIAL] += 1
+    number = count[SERIAL]
+    place = count[EVENTS]
+    count[EVENTS] += 1
+    while place > 0:
+        above = (place - 1) >> 1
+        if time[above] <= at:  # a later number never goes before an equal time
+            break
+        time[place], serial[place], code[place] = time[above], serial[above], code[above]
+        place = above
+    time[place], serial[place], code[place] = at, number, (kind << SHIFT) + who
+    return number
+
+
+@part
+def pop(state):  # type: ignore[no-untyped-def]
+    """Take the first event off the heap, whose time, number and code have been read."""
+    time, serial, code, count = state.time, state.serial, state.code, state.count
+    count[EVENTS] -= 1
+    size = count[EVENTS]
+    at, number, what = time[size], serial[size], code[size]
+    place = 0
+    while True:
+        below = 2 * place + 1
+        if below >= size:
+            break
+        if below + 1 < size and (
+            time[below + 1] < time[below] or (time[below + 1] == time[below] and serial[below + 1] < serial[below])
+        ):
+            below += 1
+        if time[below] > at or (time[below] == at and serial[below] > number):
+            break
+        time[place], serial[place], code[place] = time[below], serial[below], code[below]
+        place = below
+    time[place], serial[place], code[place] = at, number, what
+
+
+@part
+def draw(state):  # type: ignore[no-untyped-def]
+    """The next number of chance."""
+    count = state.count
+    number = state.draws[count[DRAWN]]
+    count[DRAWN] += 1
+    return number
+
+
+@part
+def seen(state, now, kind, number, value):  # type: ignore[no-untyped-def]
+    """An event, for the trace."""
+    trace = state.trace
+    if trace.shape[0] > 0:
+        row = trace[state.count[TRACED]]
+        row[0], row[1], row[2], row[3] = now, kind, number, value
+        state.count[TRACED] += 1
+
+
+@part
+def end(state, row):  # type: ignore[no-untyped-def]
+    """A row of the table is free."""
+    count = state.count
+    state.whole[row, NEXT] = count[FREE]
+    count[FREE] = row
+    count[NUM_FREE] += 1
+
+
+@part
+def lose(state, row, cause):  # type: ignore[no-untyped-def]
+    """A pair is gone."""
+    state.count[UNDER_WAY] -= 1
+    state.flows[state.count[BIN], cause, state.whole[row, OF_FLOW]] += 1
+    end(state, row)
+
+
+@part
+def behead(state, link):  # type: ignore[no-untyped-def]
+    """Take the oldest request off a queue."""
+    queue = state.link_whole[link]
+    row = queue[HEAD]
+    queue[HEAD] = state.whole[row, NEXT]
+    queue[LENGTH] -= 1
+    return row
