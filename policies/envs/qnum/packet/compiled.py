@@ -43,7 +43,7 @@ def simulate(run: Run, tell: Callable[[float], None] | None = None, *, trace: bo
     count = state.count
     stops = [min((place + 1) * run.bin_s, run.duration_s) for place in range(run.num_bins)] if tell else []
     for until_s in stops or [run.duration_s]:
-        while (why := kernel.advance(plan, state, until_s)) != tables.REACHED:
+        while (why := kernel.advance(plan, state, float(until_s))) != tables.REACHED:
             if why == tables.NO_DRAWS:
                 rest = state.draws[count[tables.DRAWN] :]
                 state = state._replace(draws=np.concatenate((rest, draws.block())))

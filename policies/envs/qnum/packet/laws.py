@@ -18,7 +18,7 @@ LN2 = log(2.0)
 
 
 def elasticity(utility: int, log_w: float, most: float) -> float:
-    """D log f/d log W at W = exp(log_w), at most ``most``; that also where the pair is worth nothing."""
+    """Of a utility, d log f/d log W at W = exp(log_w); ``most`` where it is more, or the pair worth nothing."""
     w = exp(min(log_w, -1e-12))
     if utility == 0:
         worth, slope = 3.0 * w - 1.0, 3.0
@@ -90,8 +90,11 @@ def link_step(
     room = law.least_room * capacity
     if law.aware == 1 and price > 0.0:
         wise = 0.5 * (sqrt(decay_hz * decay_hz + 4.0 * decay_hz * later / price) - decay_hz)
-        room = max(room, min(wise, 0.5 * capacity))
-    excess = load_hz - capacity + room + law.queue_gain_hz * (queue - law.queue_ref)
+        room = max(room, min(wise, 0.9 * capacity))
+    surplus = queue - law.queue_ref
+    if law.aware == 1:
+        surplus = max(0.0, surplus - law.queue_slack * load_hz / max(room, 1e-9))
+    excess = load_hz - capacity + room + min(law.queue_gain_hz * surplus, 0.5 * capacity)
     price = max(price + law.price_gain_hz * law.period_s / scale * excess, 0.0)
     stamped = max(price + law.damping / scale * excess, 0.0)
     gain = law.werner_gain_hz * law.period_s * (1.0 - w) * (1.0 - w) / weight

@@ -1,10 +1,10 @@
 """The packet network in clear Python: a heap of events, q-datagrams that carry a pair along, queues, ACKs.
 
-A source emits q-datagrams as a Poisson process of its rate (or as its window allows). A link serves requests in the order
-in which they came, from both directions, and makes pairs only while some wait: exponential times of mean 1/c, c as it is
-when an attempt begins (ours for attempts of geometric length, which are much shorter). The first pair of a route waits
-for nobody; later ones are swapped with the pair that has waited in memory since its q-datagram came. At the destination
-an ACK goes back over the same fibres. On-demand pairs, swapping in order and dropping the oldest are related work's
+A source emits q-datagrams as a Poisson process of its rate (or as its window allows). A link serves requests in the
+order in which they came, from both directions, and makes pairs only while some wait: exponential times of mean 1/c, c
+as it is when it begins (ours, for a geometric number of short attempts). The first pair of a route waits for nobody;
+later ones are swapped with the pair that has waited in memory since its q-datagram came. At the destination an ACK goes
+back over the same fibres. On-demand pairs, swapping in order and dropping the oldest are related work's
 (QTCP); everything is exact in continuous time.
 """
 
@@ -135,7 +135,7 @@ class _Reference:
                 self.bin = place
                 if tell is not None:
                     tell(now)
-            if (kind == READY or kind == EMIT) and whom.pending != serial:
+            if kind in {READY, EMIT} and whom.pending != serial:
                 continue
             self.num_events += 1
             handlers[kind](now, whom)

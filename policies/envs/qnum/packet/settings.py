@@ -76,6 +76,7 @@ class Law(NamedTuple):
         damping: κ_p of the stamped price λ + κ_p (y - c + head-room)/P; 0 to stamp λ itself.
         least_room: head-room kept in any case, a share of the capacity.
         queue_gain_hz, queue_ref: pairs per second asked for per waiting request beyond queue_ref.
+        queue_slack: where head-room is kept, queues may have as many times their expected length before that.
         most_elastic: cap on elasticities; without it a rate whose quality is lost collapses.
         least_rate_hz, least_capacity_hz: rates never fall below, so that news keep coming.
         mark_gain, mark_memory: a and b of the marking probability p += a (q - ref) - b (q_old - ref).
@@ -94,6 +95,7 @@ class Law(NamedTuple):
     least_room: float = 0.03
     queue_gain_hz: float = 0.0
     queue_ref: float = 0.0
+    queue_slack: float = 0.0
     most_elastic: float = 12.0
     least_rate_hz: float = 1.0
     least_capacity_hz: float = 1.0
@@ -101,7 +103,7 @@ class Law(NamedTuple):
     mark_memory: float = 0.0
 
 
-DA = Law(aware=1)
+DA = Law(aware=1, price_gain_hz=2.0, damping=1.0, queue_gain_hz=0.5, queue_ref=10.0, queue_slack=2.0)
 VARIANTS: dict[str, Law] = {
     "base": Law(measured=1, damping=0.0, least_room=0.0),
     "approx": Law(measured=1, damping=0.0, least_room=0.0, local=1),

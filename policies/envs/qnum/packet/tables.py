@@ -1,7 +1,6 @@
 """Where the compiled packet network keeps things: rows of tables, and a binary heap of events.
 
-A q-datagram is a row of two tables (real and whole numbers); free rows form a list, and so do a link's waiting requests.
-An event is its time, its number, which orders events of one time, and its kind with whom it is about.
+A q-datagram is a row of two tables (real and whole numbers); free rows form a list, and so do waiting requests. An event is its time, its number, which orders events of one time, and its kind with whom it is about.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ REACHED, NO_DRAWS, NO_ROOM, NO_TRACE = range(4)
 """Why :func:`advance` came back."""
 
 
-part = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+part = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 """Of the kernel, called from within alone: without a door for Python, which takes long to compile."""
 
 
