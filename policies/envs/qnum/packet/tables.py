@@ -1,6 +1,7 @@
 """Where the compiled packet network keeps things: rows of tables, and a binary heap of events.
 
-A q-datagram is a row of two tables (real and whole numbers); free rows form a list, and so do waiting requests. An event is its time, its number, which orders events of one time, and its kind with whom it is about.
+A q-datagram is a row of two tables (real and whole numbers); free rows form a list, and so do waiting requests. An
+event is its time, its number, which orders events of one time, and its kind with whom it is about.
 """
 
 from __future__ import annotations

@@ -1,0 +1,78 @@
+"""Play a run, on the engine that there is, and judge it against what is best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
+
+import numpy as np
+
+from circuits.errors import InvalidParameter
+from circuits.registry import resolve
+from policies.envs.qnum.network import Network
+from policies.envs.qnum.packet.record import Record
+from policies.envs.qnum.packet.settings import Physics, Run
+from policies.envs.qnum.packet.summary import summary
+from policies.envs.qnum.problem import gap
+
+ENGINES: dict[str, str] = {
+    "compiled": "policies.envs.qnum.packet.compiled:simulate",
+    "reference": "policies.envs.qnum.packet.reference:simulate",
+}
+"""Same events for the same seed; "auto" takes the compiled one where numba is installed."""
+
+
+def play(run: Run, engine: str = "auto", tell: Callable[[float], None] | None = None, *, trace: bool = False) -> Record:
+    """What happens in a run.
+
+    Args:
+        engine: a key of :data:`ENGINES`, or "auto".   tell: called with the simulated time now and then.
+        trace: whether every event is recorded.
+
+    Raises:
+        InvalidParameter: no engine has that name.   DependencyNotInstalled: it needs numba.
+    """
+    if engine == "auto":
+        engine = "compiled" if find_spec("numba") else "reference"
+    record: Record = resolve(ENGINES, engine, kind="engine", error=InvalidParameter)(run, tell, trace=trace)
+    return record
+
+
+def share_of(network: Network, best: float, utility: float) -> float:
+    """G = exp((U - U*)/Σω), 0 if somebody gets nothing."""
+    return math.exp(-gap(network, best, utility)) if math.isfinite(utility) else 0.0
+
+
+def with_latency(network: Network, physics: Physics) -> Network:
+    """The network with fibres so long that light over them takes what messages take; links make what they made."""
+    longer = [replace(link, length_km=link.length_km * physics.latency_factor) for link in network.links]
+    return replace(network, links=tuple(longer))
+
+
+def without(network: Network, flows: set[int], name: str = "") -> Network:
+    """The network with the other flows alone."""
+    left = tuple(flow for number, flow in enumerate(network.flows) if number not in flows)
+    return replace(network, flows=left, name=name or network.name)
+
+
+def settled_s(
+    record: Record, since_s: float, until_s: float, best: float, flows: list[int], share: float = 0.9
+) -> float:
+    """How long after a change the flows that can be served stay within a share of what is best for them (ours).
+
+    Judged in windows of five bins, each to its end; not settled at all is infinite.
+
+    Args:
+        since_s: of the change.   until_s: end of the stretch.   best: U* of these flows.   share: of G.
+    """
+    network, bin_s = record.run.network, record.run.bin_s
+    weight = sum(network.flows[flow].weight for flow in flows)
+    ends = np.arange(since_s + 5.0 * bin_s, until_s + 0.5 * bin_s, bin_s)
+    settled = math.inf
+    for end_s in ends.tolist():
+        utilities = summary(record, end_s - 5.0 * bin_s, end_s).utilities[flows]
+        good = bool(np.isfinite(utilities).all()) and math.exp((utilities.sum() - best) / weight) >= share
+        settled = min(settled, end_s - since_s) if good else math.inf
+    return settled
