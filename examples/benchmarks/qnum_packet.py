@@ -4,16 +4,17 @@
     python examples/benchmarks/qnum_packet.py --part trouble     # losses, a link that fails, flows that join and leave
     python examples/benchmarks/qnum_packet.py --part jackson     # an open loop beside its prediction
 
-Writes ``results/qnum_packet_PART.csv``, and a figure for cells. Policies of open loops (``open:NAME``) send at the rates
-of an allocator that knows the whole network but no decoherence, less a tenth, since queues at full links have no mean.
-G is the weighted geometric mean of each flow's R f(W) over that of an optimum: the ideal one, and the one that knows of
-decoherence and latency; 0 where a flow gets nothing. Ctrl-C keeps the rows that are there.
+Writes ``results/qnum_packet_PART.csv``, and a figure for cells. Policies of open loops (``open:NAME``) send at the
+rates of an allocator that knows the whole network but no decoherence, less a tenth, since queues at full links have no
+mean. G is the weighted geometric mean of each flow's R f(W) over that of an optimum: the ideal one, and the one that
+knows of decoherence and latency; 0 where a flow gets nothing. Ctrl-C keeps the rows that are there.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ from policies.envs.qnum.packet.summary import Summary, summary
 from policies.envs.qnum.topologies import dumbbell, nsfnet, with_flows
 from policies.pictures import TONES, picture
 
+sys.modules["coverage"] = None  # type: ignore[assignment]  # numba looks for the package, not coverage.py beside us
 SEEDS = range(1_000_000, 1_000_005)
 ROOM = 0.1
 AXES = {"load": (0.5, 1.0, 2.0), "latency": (1.0, 10.0, 100.0), "coherence_s": (math.inf, 10.0, 1.0, 0.3)}

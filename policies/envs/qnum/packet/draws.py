@@ -7,7 +7,7 @@ p comes up if an exponential number exceeds -log p, since P(E > x) = exp(-x); se
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +27,11 @@ class Draws:
     def one_by_one(self) -> Callable[[], float]:
         """A function that gives the next number."""
 
-        def endless():  # type: ignore[no-untyped-def]
+        def endless() -> Iterator[float]:
             while True:
                 yield from self.block().tolist()
 
-        numbers = endless()
-        return numbers.__next__
+        return endless().__next__
 
 
 def threshold(probability: float) -> float:

@@ -317,7 +317,9 @@ class _Reference:
         sources = [flow.source for flow in self.flows]
         return Record(
             self.run,
-            *(np.array(sums) for sums in (self.flow_sums, self.link_sums, self.most_waiting)),
+            np.array(self.flow_sums),
+            np.array(self.link_sums),
+            np.array(self.most_waiting),
             num_events=self.num_events,
             num_inferred=sum(source.inferred for source in sources),
             num_timeouts=sum(source.timeouts for source in sources),

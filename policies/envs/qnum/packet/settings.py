@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -185,10 +185,6 @@ class Run:
                 first.setdefault(change.who, change.what)
         there = [(0.0, FLOW_ON, flow) for flow in range(self.network.num_flows) if first.get(flow) != "join"]
         return there + [(change.at_s, CHANGES.index(change.what), change.who) for change in ordered]
-
-    def with_law(self, **changed: float) -> Run:
-        """The same with other constants."""
-        return replace(self, law=self.law._replace(**changed))
 
 
 def most_rates(network: Network) -> NDArray[np.float64]:
