@@ -8,7 +8,7 @@ Nothing of qorch is imported here. Reads one JSON object (chains, number of bare
 second of processor time, and what came out of the chains. They are the same for all: requests of a Poisson process,
 links that make pairs on demand, first come, first served, swaps in order, memories that decohere. Events are the peer's
 own, on the peer's own clock (picoseconds, or 1e-10 s here); SimQN's pairs are its ``WernerStateEntanglement``, with its
-swapping and its error of storage. SeQUeNCe's own pairs are density matrices behind a stack of protocols that makes pairs
+swapping and its error of storage. SeQUeNCe's own pairs are density matrices behind protocols that make pairs
 ahead of demand, with other times of generation: here its kernel carries Werner parameters, as ours does.
 """
 
