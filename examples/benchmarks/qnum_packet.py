@@ -256,7 +256,7 @@ def play_jackson(seconds: float) -> None:
 
 
 PARTS: dict[str, tuple[Callable[[float], None], float]] = {
-    "jackson": (play_jackson, 1200.0),
+    "jackson": (play_jackson, 6000.0),
     "trouble": (play_trouble, 120.0),
     "cells": (play_cells, 120.0),
 }

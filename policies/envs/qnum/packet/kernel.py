@@ -486,7 +486,7 @@ def loop(plan, state, until):  # type: ignore[no-untyped-def]
 def _compiled(sources: int) -> Any:
     """The loop, kept on disk under a digest of all that it is made of: numba itself looks at this file alone."""
 
-    @njit(cache=True, error_model="numpy")
+    @njit(cache=True, error_model="numpy", _nrt=False)
     def advance(plan, state, until):  # type: ignore[no-untyped-def]
         return loop(plan, state, until) + 0 * sources
 

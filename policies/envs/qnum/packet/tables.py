@@ -34,8 +34,9 @@ REACHED, NO_DRAWS, NO_ROOM, NO_TRACE = range(4)
 """Why :func:`advance` came back."""
 
 
-part = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
-"""Of the kernel, called from within alone: without a door for Python, which takes long to compile."""
+part = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, _nrt=False)
+"""Of the kernel, called from within alone: without a door for Python, which takes long to compile, and without counting
+references, which costs more than the events: nothing is allocated, and the caller holds every array."""
 
 
 class Plan(NamedTuple):
