@@ -37,8 +37,8 @@ from rich.progress import track
 from rich.table import Table
 
 from circuits.errors import InvalidParameter
-from policies.envs.meqc.contest import Entrant, entrants
-from policies.envs.meqc.contest import learned as player_of
+from policies.envs.contest import Entrant, entrants
+from policies.envs.contest import learned as player_of
 from policies.envs.meqc.hindsight import hindsight
 from policies.envs.meqc.pricing import MYOPIC, PLAYS, Prices, best_prices, episode_costs
 from policies.envs.meqc.sequential import SequentialSetting, SequentialWorld

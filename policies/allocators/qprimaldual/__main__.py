@@ -12,13 +12,13 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from circuits.errors import InvalidParameter
+from policies.allocators.qprimaldual.packet import packet
 from policies.words import errors_in_words
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ File = Annotated[Path, typer.Argument(help="network as JSON")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 Picture = Annotated[Path | None, typer.Option(help="file for a picture; its suffix says in which format")]
 GainsName = Annotated[str, typer.Option(help="scale_free (ours), plain (without PI), transcribed (the paper's)")]
-_PACKET = "policies.allocators.qprimaldual.packet"
 
 
 @app.command()
@@ -234,10 +233,7 @@ def _tell(answer: dict[str, Any], as_json: bool, words: str, columns: tuple[str,
     console.print(words)
 
 
-if find_spec(_PACKET):
-    from importlib import import_module
-
-    app.command("packet")(import_module(_PACKET).command)
+app.command()(packet)
 
 
 if __name__ == "__main__":

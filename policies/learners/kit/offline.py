@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import choice, integer, real, refuse, text, validate
+from policies.envs.batched import written_setting
 from policies.envs.contract import Action, Observation
-from policies.envs.meqc.settings import written_setting
 from policies.learners.kit.draws import seeded
 from policies.learners.kit.recording import recorded
 from policies.learners.kit.schedule import slow_down

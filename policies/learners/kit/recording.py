@@ -132,7 +132,7 @@ def _priced(play: str, word: str, prices: str) -> Rule:
 
 
 def _learned(folder: Path) -> Rule:
-    from policies.envs.meqc.contest import learned
+    from policies.envs.contest import learned
     from policies.learners.kit.checkpoint import load
 
     return learned(load(folder).actor())

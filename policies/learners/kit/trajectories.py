@@ -34,8 +34,8 @@ from torch import Tensor
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
 from policies.envs import load as world_type
-from policies.envs.meqc.instance import check_keys
-from policies.envs.meqc.settings import read_setting, written_setting
+from policies.envs.batched import read_setting, written_setting
+from policies.envs.documents import check_keys
 
 FORMAT = 1
 HEADER = "qorch"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +10,11 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from cases import INSTANCES, instance, unseen, with_minimum
-
 from circuits.errors import InvalidParameter
 from policies.allocators.optimum import kkt_residual, optimum
 from policies.envs.qnum import problem, topologies
 from policies.envs.qnum.network import Network
+from tests.policies.allocators.cases import INSTANCES, instance, unseen, with_minimum
 
 
 @pytest.mark.parametrize("path", INSTANCES, ids=lambda path: path.stem)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from policies.allocators.packet import app
+from policies.allocators.qprimaldual.__main__ import app
 
 INSTANCE = str(Path(__file__).parent / "instances" / "dumbbell2_neg.json")
 
 
 def asked(*words: str) -> Result:
-    return CliRunner().invoke(app, [INSTANCE, "--duration-s", "2", "--seed", "1", *words])
+    return CliRunner().invoke(app, ["packet", INSTANCE, "--duration-s", "2", "--seed", "1", *words])
 
 
 def test_all_that_was_asked_for_is_answered() -> None:

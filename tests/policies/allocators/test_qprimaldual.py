@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from cases import INSTANCES, instance, unseen, with_minimum
 
 from circuits.errors import InvalidParameter
 from policies.allocators.optimum import optimum
@@ -34,6 +29,7 @@ from policies.allocators.qprimaldual.stability import (
 )
 from policies.envs.qnum import problem, topologies
 from policies.envs.qnum.network import Network
+from tests.policies.allocators.cases import INSTANCES, instance, unseen, with_minimum
 
 
 @pytest.mark.parametrize("gains", sorted(GAINS))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from circuits.errors import InvalidParameter
+from policies.envs.contest import learned
 from policies.envs.contract import Observation
-from policies.envs.meqc.contest import learned
 from policies.envs.meqc.sequential import SequentialSetting, SequentialWorld
 from policies.learners.bc import Bc, BcConfig
 from policies.learners.decision_diffuser import DecisionDiffuser, DecisionDiffuserConfig, explained

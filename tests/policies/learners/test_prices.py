@@ -13,9 +13,9 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from circuits.errors import InvalidParameter  # noqa: E402
+from policies.envs.contest import learned  # noqa: E402
 from policies.envs.contract import Action, Observation  # noqa: E402
 from policies.envs.meqc.batch import settle  # noqa: E402
-from policies.envs.meqc.contest import learned  # noqa: E402
 from policies.envs.meqc.model import MODES  # noqa: E402
 from policies.envs.meqc.sequential import SequentialSetting, SequentialWorld  # noqa: E402
 from policies.learners.kit.belief import (  # noqa: E402

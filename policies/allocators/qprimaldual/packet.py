@@ -157,10 +157,3 @@ def _show(answer: dict[str, Any], network: Network) -> None:
     console.print(f"{answer['G_decoherence_aware']:.3f} of the one that knows of decoherence")
     console.print(f"queues: mean up to {max(queues['mean']):.1f}, never above {max(queues['max']):.0f}", end="; ")
     console.print(f"lost {answer['losses']}; control {answer['overhead_byte_per_pair']:.1f} bytes a pair")
-
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-app.command()(packet)
-
-if __name__ == "__main__":
-    app()
