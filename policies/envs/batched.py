@@ -27,6 +27,7 @@ class BatchedWorld:
     """
 
     setting_type: ClassVar[type[Any]]
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """One world behind interfaces that others know: PettingZoo's for its users, Gymnasium's for one who decides all.
 
-Observations are those of the worlds without the batch, cut to [0, 1] (rounding goes over by a unit in the last place).
+Observations are those of the worlds without the batch, cut to their bounds (rounding goes over by a unit in the last place).
 What an agent does is a server, a share and, where a world lets it, whether it would have the QPU. An episode of a world
 of independent slots is cut off (truncated) after ``max_slots``; one of a world with ``episode_slots`` ends (terminates)
 with them: what is seen after its last slot belongs to no episode.
@@ -61,9 +61,14 @@ class _Single:
         """What all users see: user (U, features), pair (U, E, features)."""
         observation = self.world.observe()
         return {
-            name: np.clip(getattr(observation, name)[0].numpy().astype(np.float32), 0.0, 1.0)
+            name: np.clip(getattr(observation, name)[0].numpy().astype(np.float32), *self.kind.bounds)
             for name in ("user", "pair")
         }
+
+    def space(self, user: tuple[int, ...], pair: tuple[int, ...]) -> dict[str, Any]:
+        """What observations of these shapes are within."""
+        low, high = self.kind.bounds
+        return {name: spaces.Box(low, high, shape, np.float32) for name, shape in (("user", user), ("pair", pair))}
 
     def step(self, servers: Sequence[int], shares: Sequence[float], asks: Sequence[bool]) -> tuple[Step, bool]:
         """What came of it, and whether the episode is cut off now."""
@@ -94,7 +99,7 @@ class ParallelWorld(ParallelEnv):  # type: ignore[misc]
         self._single = single = _Single(name, setting, max_slots)
         self.possible_agents = [f"user_{number}" for number in range(single.setting.users)]
         self.agents: list[str] = []
-        seen = {"user": _unit(single.user_shape[1:]), "pair": _unit(single.pair_shape[1:])}
+        seen = single.space(single.user_shape[1:], single.pair_shape[1:])
         self.observation_spaces = {agent: spaces.Dict(seen) for agent in self.possible_agents}
         self.action_spaces = {agent: self._choices() for agent in self.possible_agents}
 
@@ -152,7 +157,7 @@ class CentralWorld(gymnasium.Env):  # type: ignore[misc]
     def __init__(self, name: str = "MEQC-v1", setting: Any | None = None, max_slots: int = 100) -> None:
         self._single = single = _Single(name, setting, max_slots)
         users, servers = single.setting.users, single.setting.servers
-        self.observation_space = spaces.Dict({"user": _unit(single.user_shape), "pair": _unit(single.pair_shape)})
+        self.observation_space = spaces.Dict(single.space(single.user_shape, single.pair_shape))
         known = {"servers": spaces.MultiDiscrete([servers] * users), "shares": _unit((users,))}
         self.action_space = spaces.Dict({**known, "asks": spaces.MultiBinary(users)} if single.may_decline else known)
 
