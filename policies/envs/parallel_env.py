@@ -1,9 +1,9 @@
 """One world behind interfaces that others know: PettingZoo's for its users, Gymnasium's for one who decides all.
 
-Observations are those of the worlds without the batch, cut to their bounds (rounding goes over by a unit in the last place).
-What an agent does is a server, a share and, where a world lets it, whether it would have the QPU. An episode of a world
-of independent slots is cut off (truncated) after ``max_slots``; one of a world with ``episode_slots`` ends (terminates)
-with them: what is seen after its last slot belongs to no episode.
+Observations are those of the worlds without the batch, cut to their bounds (rounding goes over by a unit in the last
+place). What an agent does is a server, a share and, where a world lets it, whether it would have the QPU. An episode of
+a world of independent slots is cut off (truncated) after ``max_slots``; one of a world with ``episode_slots`` ends
+(terminates) with them: what is seen after its last slot belongs to no episode.
 
 What it does not do: speed. A slot of one world costs over a hundred times that of one among thousands.
 """

@@ -113,7 +113,7 @@ class World:
 
     setting_type: ClassVar[type[MeasuredSetting]] = MeasuredSetting
     num_features: ClassVar[tuple[int, int]] = (NUM_USER, NUM_PAIR)
-    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    bounds: ClassVar[tuple[float, float]] = (-100.0, 100.0)
     may_decline: ClassVar[bool] = False
 
     def __init__(
