@@ -15,9 +15,9 @@ from torch import Tensor
 
 from circuits.parameters import integer
 from policies.envs.contract import Action
-from policies.learners.kit.offline import Logged, Offline, OfflineConfig, Recalling
+from policies.learners.kit.offline import Imitator, Logged, Offline, OfflineConfig
 from policies.learners.kit.scorer import chosen
-from policies.learners.kit.sight import Choices, Chooser, Sight, disagreement
+from policies.learners.kit.sight import Choices, Chooser
 
 
 @dataclass(frozen=True)
@@ -27,34 +27,23 @@ class BcConfig(OfflineConfig):
     batch: int = integer(512, low=1, high=1_000_000, doc="users' slots of a step")
 
 
-class Cloner(Recalling):
+class Cloner(Imitator):
     """Chooses from what is seen now; there is nothing to remember."""
 
     window = 1
 
     def __init__(self, config: BcConfig, setting: Any) -> None:
-        super().__init__(setting)
-        self.sight = Sight(setting, config.width)
+        super().__init__(config, setting)
         self.chooser = Chooser(setting, config.width, config.width)
 
-    def fit(self, logged: Logged) -> None:
-        """Scales of the features."""
-        self.sight.fit(logged.user, logged.pair)
-
-    def forward(self, user: Tensor, pair: Tensor) -> Choices:
-        """Of features (…, F) and (…, E, G)."""
-        choices: Choices = self.chooser(*self.sight(user, pair))
+    def forward(self, logged: Logged) -> Choices:
+        """What would be done in every slot of windows (M, 1, …)."""
+        choices: Choices = self.chooser(*self.sight(logged.user, logged.pair))
         return choices
-
-    def loss(self, logged: Logged, chance: torch.Generator) -> dict[str, Tensor]:
-        """Disagreement with what was done, and how often it is the likeliest choice."""
-        choices = self(logged.user, logged.pair)
-        agreement = (choices.logits.argmax(-1) == logged.choice).float().mean()
-        return {"loss": disagreement(choices, logged.choice, logged.shares).mean(), "agreement": agreement}
 
     def acted(self, user: Tensor, pair: Tensor, chance: torch.Generator | None) -> Action:
         """The likeliest choice, or one drawn."""
-        choices = self(user, pair)
+        choices = self.chooser(*self.sight(user, pair))
         action: Action = self.chooser.action(choices, chosen(choices.logits, chance))
         return action
 

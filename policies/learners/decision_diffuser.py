@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from circuits.parameters import integer, real
 from policies.envs.contract import Action
 from policies.learners.kit.diffusion import Denoiser, denoised, noised
-from policies.learners.kit.offline import Logged, Offline, OfflineConfig, Recalling
+from policies.learners.kit.offline import Imitator, Logged, Offline, OfflineConfig
 from policies.learners.kit.scorer import chosen
-from policies.learners.kit.sight import Choices, Chooser, Scale, Sight, disagreement, sizes
+from policies.learners.kit.sight import Choices, Chooser, Scale, disagreement, sizes
 
 LEAST_EXPLAINED = 0.05
 """Part of a feature's variance that has to be explained for it to be planned."""
@@ -51,14 +51,14 @@ class DecisionDiffuserConfig(OfflineConfig):
     temperature: float = real(0.5, low=0.0, high=1.0, doc="variance of the noise that plans begin as")
 
 
-class Diffuser(Recalling):
+class Diffuser(Imitator):
     """Plans, and acts by the first step of the plan."""
 
     def __init__(self, config: DecisionDiffuserConfig, setting: Any) -> None:
-        super().__init__(setting)
+        super().__init__(config, setting)
         self.config, self.window, self.ask = config, config.horizon + 1, config.ask
         width, num = config.width, sum(sizes(setting))
-        self.sight, self.scale = Sight(setting, width), Scale(num)
+        self.scale = Scale(num)
         self.register_buffer("planned", torch.zeros(num))
         self.of_return, self.no_return = nn.Linear(1, width), nn.Parameter(torch.zeros(width))
         self.denoiser = Denoiser(config.horizon * num, 2 * width + num, 2 * width)
@@ -66,7 +66,7 @@ class Diffuser(Recalling):
 
     def fit(self, logged: Logged) -> None:
         """Scales of the features, and which of them are planned."""
-        self.sight.fit(logged.user, logged.pair)
+        super().fit(logged)
         states = torch.cat([logged.user, logged.pair.mean(-2)], dim=-1)
         self.scale.fit(states)
         done = torch.stack([logged.choice == 0, logged.choice > logged.pair.shape[-2]], dim=-1).to(states.dtype)

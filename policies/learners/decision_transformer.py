@@ -26,9 +26,9 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from circuits.parameters import integer, real, refuse
 from policies.envs.contract import Action
-from policies.learners.kit.offline import Logged, Offline, OfflineConfig, Recalling
+from policies.learners.kit.offline import Imitator, Logged, Offline, OfflineConfig
 from policies.learners.kit.scorer import chosen
-from policies.learners.kit.sight import Choices, Chooser, Sight, disagreement
+from policies.learners.kit.sight import Choices, Chooser
 
 HEADS = 4
 TOKENS = 3
@@ -70,23 +70,18 @@ class Block(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
         return tokens + self.wide(self.between(tokens))
 
 
-class Transformer(Recalling):
+class Transformer(Imitator):
     """Acts by the last K slots and a return that is asked for."""
 
     def __init__(self, config: DecisionTransformerConfig, setting: Any) -> None:
-        super().__init__(setting)
+        super().__init__(config, setting)
         self.window, self.ask = config.context, config.ask
         width = config.width
-        self.sight = Sight(setting, width)
         self.of_return, self.of_action = nn.Linear(1, width), nn.Linear(width + 3, width)
         self.position = nn.Parameter(0.02 * torch.randn(config.context, width))
         self.kind = nn.Parameter(0.02 * torch.randn(TOKENS, width))
         self.blocks = nn.Sequential(*(Block(width) for _ in range(config.layers)), nn.LayerNorm(width))
         self.chooser = Chooser(setting, 2 * width, width)
-
-    def fit(self, logged: Logged) -> None:
-        """Scales of the features."""
-        self.sight.fit(logged.user, logged.pair)
 
     def _done(self, places: Tensor, choice: Tensor, shares: Tensor) -> Tensor:
         """Token of an action: where, whether at home, whether with the QPU, which share."""
@@ -109,12 +104,6 @@ class Transformer(Recalling):
         tokens = torch.stack([asked, own, self._done(places, logged.choice, logged.shares)], dim=2)
         choices: Choices = self.chooser(torch.cat([self._contexts(tokens), own], dim=-1), places)
         return choices
-
-    def loss(self, logged: Logged, chance: torch.Generator) -> dict[str, Tensor]:
-        """Disagreement with what was done, and how often it is the likeliest choice."""
-        choices = self(logged)
-        agreement = (choices.logits.argmax(-1) == logged.choice).float().mean()
-        return {"loss": disagreement(choices, logged.choice, logged.shares).mean(), "agreement": agreement}
 
     def acted(self, user: Tensor, pair: Tensor, chance: torch.Generator | None) -> Action:
         """The likeliest choice, or one drawn, after what was seen and done before."""

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ from policies.envs.contract import Action, Observation
 from policies.learners.kit.draws import seeded
 from policies.learners.kit.recording import recorded
 from policies.learners.kit.schedule import slow_down
-from policies.learners.kit.sight import chosen_by, seen_by
+from policies.learners.kit.sight import Sight, chosen_by, disagreement, seen_by
 from policies.learners.kit.snapshot import resume, snapshot
 from policies.learners.kit.trajectories import SUFFIX, Trajectories, load
 from policies.learners.learner import Progress
@@ -96,18 +96,6 @@ class Logged:
         slot = first + torch.arange(min(length, num_slots))
         tensors = ("user", "pair", "choice", "shares", "rank")
         return replace(self, **{name: getattr(self, name)[episode, slot, user] for name in tensors})
-
-
-class Network(Protocol):
-    """What a page brings: what it learns from windows, and how it acts."""
-
-    window: int
-
-    def fit(self, logged: Logged) -> None:
-        """Take what is constant from the data, once."""
-
-    def loss(self, logged: Logged, chance: torch.Generator) -> dict[str, Tensor]:
-        """Of windows; the first is made small."""
 
 
 class Offline:
@@ -232,13 +220,30 @@ def _same_world(log: Trajectories, setting: Any) -> None:
             raise InvalidParameter(f"data: {name}: wanted {value}, as in the world, got {theirs[name]}")
 
 
-class Recalling(nn.Module):  # type: ignore[misc]
-    """An actor that may remember: only between :meth:`begin` and the next one; else every slot is the first."""
+class Imitator(nn.Module):  # type: ignore[misc]
+    """What a page brings: a network that learns from windows of ``window`` slots, and acts.
 
-    def __init__(self, setting: Any) -> None:
+    It may remember: only between :meth:`begin` and the next one; else every slot is the first. A page has ``acted``,
+    what is done on features, and either ``forward``, the choices in every slot of windows, or a loss of its own.
+    """
+
+    window: int
+
+    def __init__(self, config: OfflineConfig, setting: Any) -> None:
         super().__init__()
         self.setting = setting
         self.memory: list[Tensor] | None = None
+        self.sight = Sight(setting, config.width)
+
+    def fit(self, logged: Logged) -> None:
+        """Take what is constant from the data, once: scales of the features."""
+        self.sight.fit(logged.user, logged.pair)
+
+    def loss(self, logged: Logged, chance: torch.Generator) -> dict[str, Tensor]:
+        """What is made small, first, of windows: disagreement with what was done; and how often it is the likeliest."""
+        choices = self(logged)
+        agreement = (choices.logits.argmax(-1) == logged.choice).float().mean()
+        return {"loss": disagreement(choices, logged.choice, logged.shares).mean(), "agreement": agreement}
 
     def begin(self, num_worlds: int) -> None:
         """An episode begins in so many worlds."""

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
+from policies.envs import ENVS, of
 from policies.envs import load as world_type
-from policies.envs import of
 from policies.envs.contract import Action, Rule
 from policies.envs.meqc.baselines import BASELINES
 from policies.envs.meqc.pricing import PLAYS, Prices
@@ -88,8 +88,6 @@ def _played(world: Any, rule: Rule, seed: int) -> dict[str, Tensor]:
 
 
 def _name(kind: type) -> str:
-    from policies.envs import ENVS
-
     return next(name for name in ENVS if world_type(name) is kind)
 
 
