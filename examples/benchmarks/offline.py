@@ -187,7 +187,7 @@ def draw(rows_: list[list[Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, panels = plt.subplots(1, 2, figsize=(9, 4))
-    words = {"raw": "minus cost of a slot, as paid", "baseline": "saved a slot against myopic play on the same tasks"}
+    words = {"raw": "minus the cost of a slot", "baseline": "saved a slot against myopic play"}
     for panel, (kind, said) in zip(panels, words.items(), strict=True):
         mine = [row for row in rows_ if row[1] == kind]
         for name in dict.fromkeys(row[0] for row in mine):
