@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from circuits.errors import InvalidParameter
 from circuits.parameters import integer, real
 from policies.envs.contract import Action
 from policies.learners.kit.diffusion import Denoiser, denoised, noised
@@ -65,7 +66,15 @@ class Diffuser(Imitator):
         self.chooser = Chooser(setting, width + 2 * num, width)
 
     def fit(self, logged: Logged) -> None:
-        """Scales of the features, and which of them are planned."""
+        """Scales of the features, and which of them are planned.
+
+        Raises:
+            InvalidParameter: a plan is longer than what follows on an episode's first slot.
+        """
+        slots = logged.rank.shape[1]
+        if self.config.horizon >= slots:
+            wanted = f"wanted fewer than the {slots} slots of an episode"
+            raise InvalidParameter(f"DecisionDiffuserConfig.horizon: {wanted}, got {self.config.horizon}")
         super().fit(logged)
         states = torch.cat([logged.user, logged.pair.mean(-2)], dim=-1)
         self.scale.fit(states)

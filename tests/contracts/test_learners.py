@@ -19,7 +19,7 @@ from policies.envs import load as world_of
 from policies.learners import LEARNERS
 
 SIZE = {"users": 3, "servers": 2}
-SHORT = {"jobs": 9, "episode_slots": 4}
+SHORT = {"jobs": 9, "episode_slots": 6}
 """Of what worlds have beside it."""
 
 

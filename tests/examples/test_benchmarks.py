@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "examples" / "benchmarks"
-PEERS = {"mqt", "stable_baselines3"}
+PEERS = {"mqt", "qns", "sequence", "stable_baselines3"}
 """Packages that live in an environment of their own."""
 
 
