@@ -2,9 +2,12 @@
 
     python -m policies.train hmadrl --users 10 --servers 10 --seed 1 --epochs 250 --out runs/hmadrl-1
     python -m policies.train hmadrl --users 10 --servers 10 --seed 1 --epochs 500 --out runs/hmadrl-1 --resume
+    python -m policies.train placing --env Measured-v1 --world source=twin.safetensors --from placing:109f43 --epochs 8
 
-The same options give the same curve on a CPU, in one go or in several. Ctrl-C ends the epoch and saves it; a second one
-ends at once, and what was saved last stays. See :mod:`policies.learners.kit.checkpoint` for what is saved.
+The last one goes on learning, from what a service has measured (`qorch twin`): a new run, with the weights and the
+config of a checkpoint. The same options give the same curve on a CPU, in one go or in several. Ctrl-C ends the epoch
+and saves it; a second one ends at once, and what was saved last stays. What is saved:
+:mod:`policies.learners.kit.checkpoint`.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,19 +60,28 @@ class Trained:
     wall_s: float
 
 
-def train(run: Run, epochs: int, root: Path, *, before: Checkpoint | None = None, tell: Tell | None = None) -> Trained:
+def train(
+    run: Run,
+    epochs: int,
+    root: Path,
+    *,
+    before: Checkpoint | None = None,
+    start: Checkpoint | None = None,
+    tell: Tell | None = None,
+) -> Trained:
     """Train until so many epochs are done.
 
     Args:
         run: what is trained.   epochs: all of them, those of ``before`` included.   root: where checkpoints are left.
-        before: the checkpoint to go on from.   tell: called after every epoch with the seconds of training so far.
+        before: the checkpoint to go on from.   start: the one with whose weights a new run begins.
+        tell: called after every epoch with the seconds of training so far.
 
     Raises:
         InvalidParameter: the learner has come to numbers that are none.
     """
     from policies.learners.kit.checkpoint import save
 
-    learner = run.begin() if before is None else before.learner()
+    learner = run.begin(start) if before is None else before.learner()
     curve, times_s = (list(before.curve), list(before.times_s)) if before else ([], [])
     begun_s = time.monotonic() - (times_s[-1] if times_s else 0.0)
     saved_s = time.monotonic()
@@ -126,6 +138,10 @@ def main(
     seed: Annotated[int, typer.Option(help="of everything that is drawn")] = 1,
     epochs: Annotated[int, typer.Option(help="rounds of play and updates, those before --resume included")] = 250,
     out: Annotated[Path | None, typer.Option(help="folder of the run")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="LEARNER:HASH|FOLDER", help="begin with a checkpoint's weights and its config"),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the folder's checkpoint")] = False,
     threads: Annotated[int, typer.Option(help="of torch", min=1, max=1024)] = 1,
     describe: Annotated[bool, typer.Option("--describe", help="list what --set can set, and stop")] = False,
@@ -143,19 +159,22 @@ def main(
             _describe(kind, as_json=as_json)
             return
         _check(seed, epochs)
-        config = construct(kind, fitting(kind, named("set", settings)))
+        begun = None if start is None else _start(start, algo)
+        config = construct(
+            kind, {**(asdict(begun.run.config) if begun else {}), **fitting(kind, named("set", settings))}
+        )
         asked = said(users=users, servers=servers, reward=reward, mode=mode)
         setting = setting_from(env, asked, weights, override, world)
         able = getattr(learner, "envs", ("MEQC-v1",))
         if env not in able:
             raise InvalidParameter(f"env: wanted {' or '.join(able)}, which {algo} plays, got {env}")
-        run = Run(algo, env, seed, config, setting)
+        run = Run(algo, env, seed, config, setting, begun.name if begun else "")
         size = f"{setting.users}x{setting.servers}"
         root = out or Path("runs") / f"{algo}-{env}-{size}-{weights.replace(':', '-')}-seed{seed}"
         before = _before(root, run, epochs, resume=resume)
         torch.set_num_threads(threads)
         with _told(epochs, before) as tell:
-            ended = _until_stopped(run, epochs, root, before, tell)
+            ended = _until_stopped(run, epochs, root, before, begun, tell)
         _answer(ended, root, epochs, as_json=as_json)
 
 
@@ -171,6 +190,19 @@ def _check(seed: int, epochs: int) -> None:
 def said(**words: Any) -> dict[str, Any]:
     """Options that were given."""
     return {name: value for name, value in words.items() if value is not None}
+
+
+def _start(word: str, algo: str) -> Checkpoint:
+    """The checkpoint to begin with: one of a shelf by its name, or one of a folder."""
+    from policies.learners.kit.checkpoint import load
+    from policies.shelf import find, is_name
+
+    found = load(find(word).folder if is_name(word) else Path(word))
+    if found.run.learner != algo:
+        raise InvalidParameter(
+            f"from: wanted a checkpoint of {algo}, got {short(word)}, which is {found.run.learner}'s"
+        )
+    return found
 
 
 def setting_from(
@@ -207,7 +239,7 @@ def _before(root: Path, run: Run, epochs: int, *, resume: bool) -> Checkpoint | 
             raise InvalidParameter(f"{root}: has a checkpoint; go on with --resume, or name another folder with --out")
         return None
     found = load(root)
-    asked, saved = run.document(), found.run.document()
+    asked, saved = ({"start": "", **one.document()} for one in (run, found.run))
     for name, value in asked.items():
         if saved[name] != value:
             parts = value if isinstance(value, dict) else {"": value}
@@ -221,12 +253,14 @@ def _before(root: Path, run: Run, epochs: int, *, resume: bool) -> Checkpoint | 
     return found
 
 
-def _until_stopped(run: Run, epochs: int, root: Path, before: Checkpoint | None, tell: Tell) -> Trained:
+def _until_stopped(
+    run: Run, epochs: int, root: Path, before: Checkpoint | None, start: Checkpoint | None, tell: Tell
+) -> Trained:
     """Train; who does not wait for the epoch's end is told what is left of it."""
     from policies.learners.kit.checkpoint import exists
 
     try:
-        return train(run, epochs, root, before=before, tell=tell)
+        return train(run, epochs, root, before=before, start=start, tell=tell)
     except KeyboardInterrupt as stop:
         left = f"the last checkpoint is in {root}; go on with --resume" if exists(root) else "nothing was saved yet"
         typer.echo(f"stopped: {left}", err=True)

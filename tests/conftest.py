@@ -32,12 +32,11 @@ measure q -> c;
 """
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_inherited_settings() -> Iterator[None]:
-    """A user's own QORCH_ variables must not reach the tests."""
-    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("QORCH_")}
-    yield
-    os.environ.update(kept)
+def pytest_configure() -> None:
+    """A user's own QORCH_ variables and checkpoints must not reach the tests, nor decide which there are."""
+    for name in [name for name in os.environ if name.startswith("QORCH_")]:
+        del os.environ[name]
+    os.environ["QORCH_CHECKPOINTS"] = os.devnull
 
 
 @pytest.fixture

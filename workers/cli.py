@@ -66,6 +66,7 @@ PANELS = {
         cli_ops.prune,
         cli_replay.replay,
         cli_replay.evaluate,
+        cli_replay.twin,
     ),
 }
 for _panel, _commands in PANELS.items():

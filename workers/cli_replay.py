@@ -1,7 +1,8 @@
-"""The commands that play the log of decisions back: whether it repeats, and what another policy would have cost."""
+"""The commands that read the log of decisions again: whether it repeats, what others would have cost, and its twin."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.cli_frame import rendering, settings_of, show
+from workers.cli_frame import note, rendering, settings_of, show
 from workers.cli_jobs import wanted_state
 from workers.cli_ops import moment, store_of
 from workers.cli_options import Common, names
@@ -162,6 +163,55 @@ def _evaluated(
         },
         "off_policy": estimate(rows, level=level, seed=seed),
     }
+
+
+def twin(
+    common: Common,
+    out: Annotated[Path, typer.Argument(help="File of the twin.")],
+    since: Since = None,
+    tag: Tag = None,
+) -> None:
+    """Make a twin of this service to train placement in, and show how far it is off what it has not seen."""
+    with _learning(), _opened(common, None, since, None, tag, None) as found:
+        from policies.envs.measured.logged import held_out, read
+        from policies.envs.measured.twin import save
+
+        with _counting(common) as count:
+            logged = read(count(found.decisions()), found.measured())
+        off, made = held_out(logged), logged.twin()
+        save(made, out)
+    num_jobs, num_backends = made.feasible.shape
+    record: dict[str, Any] = {"log": found.source, "twin": str(out), "num_jobs": num_jobs, "num_backends": num_backends}
+    record |= {"num_measured": len(logged.measured), "held_out": off._asdict()}
+
+    def shown() -> Any:
+        from workers.render_replay import twinned
+
+        return twinned(record)
+
+    show(common, record, shown)
+    source = shlex.quote(f"source={out}")
+    note(
+        f"to train in it: python -m policies.train placing --env Measured-v1 --servers {num_backends} --world {source}"
+    )
+
+
+@contextmanager
+def _learning() -> Iterator[None]:
+    """Says in words what is not installed of what learning needs.
+
+    Raises:
+        DependencyNotInstalled: torch or safetensors.
+    """
+    from circuits.errors import DependencyNotInstalled
+    from policies.words import LEARN
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name in LEARN:
+            raise DependencyNotInstalled("this command", error.name, "learn") from error
+        raise
 
 
 @contextmanager

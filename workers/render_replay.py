@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,6 +85,20 @@ def evaluated(record: Mapping[str, Any]) -> RenderableType:
     }
     rows |= {words: number(amount) for words, amount in _left_out(record["left_out"]).items()}
     return spaced(made, *(Text(words, "yellow") for words in _cautions(off)), pairs(rows))
+
+
+def twinned(record: Mapping[str, Any]) -> RenderableType:
+    """What a twin was made of, and how far its service times are off."""
+    off, num_backends = record["held_out"], record["num_backends"]
+    rows: dict[str, RenderableType] = {
+        "made of": f"{number(record['num_jobs'])} jobs and {number(record['num_measured'])} measurements on "
+        f"{number(num_backends)} backends",
+        "held against": f"the last {number(off['num_measured'])}, by a twin of those before them",
+        "measured / foretold": f"{off['ratio']:.3g} (median); off by a factor of {math.exp(off['off']):.3g} (median), "
+        f"estimates of {math.exp(off['estimates_off']):.3g}",
+        "coverage": f"{off['coverage']:.0%} of them inside of what should hold 90 %",
+    }
+    return pairs(rows)
 
 
 def _cautions(off: OffPolicy) -> list[str]:

@@ -198,3 +198,18 @@ def test_mistakes_are_one_line(folder: Path, words: list[str], code: int, said_s
     assert done.exit_code == code, done.output
     assert said_so in " ".join(done.output.split())
     assert "Traceback" not in done.output
+
+
+# ── twin ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_twin_is_made_of_the_log_and_says_how_far_it_is_off(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "twin.safetensors"
+    found = document(folder, "twin", str(path))
+    assert (found["num_backends"], found["twin"]) == (len(FLEET), str(path))
+    assert found["num_jobs"] == NUM_EACH * len(POLICIES)
+    assert 0.0 < found["held_out"]["ratio"] < 1000.0
+    assert path.exists()
+    shown = said(folder, "twin", str(path))
+    assert f"--servers {len(FLEET)} --world source={path}" in shown.stderr
+    few = said(folder, "twin", str(tmp_path / "other"), "--tag", "random", "--json")
+    assert (few.exit_code, "run more of them" in json.loads(few.stdout)["error"]["message"]) == (1, True)
+    assert not (tmp_path / "other").exists()

@@ -248,20 +248,24 @@ class Error(NamedTuple):
 
 
 def error(twin: Twin, unseen: Sequence[Measured], requests: Sequence[Request]) -> Error:
-    """Hold a twin against measurements of other runs; a job is taken to be known there as the twin's is."""
+    """Hold a twin against measurements of other runs.
+
+    A job that the twin has is taken to be known there as the twin's is; another one as its estimate says.
+    """
     known: dict[tuple[str, int], int] = {}
     for number, request in enumerate(requests):
         known[work_of(request)] = number  # the last time that it was told is the best known
     ratios, inside, bare = [], [], []
     for one in unseen:
         row = known.get(one.work)
-        if one.backend not in twin.backends or row is None or one.estimate.service_s <= 0.0:
+        if one.backend not in twin.backends or one.estimate.service_s <= 0.0:
             continue
         column = twin.backends.index(one.backend)
-        own, told_s = twin.own[row, column, 0].item(), twin.service_s[row, column].item()
-        if math.isnan(own):
+        own = math.nan if row is None else twin.own[row, column, 0].item()
+        if row is None or math.isnan(own):
             drawn = twin.errors[column, :, 0].numpy() + math.log(one.estimate.service_s)
         else:
+            told_s = twin.service_s[row, column].item()
             spread = max(twin.repeats[0].item(), 1e-6)
             drawn = math.log(max(told_s, 1e-12)) + own + spread * np.linspace(-1.645, 1.645, POOL) / 0.9
         found = math.log(one.service_s)
@@ -270,7 +274,7 @@ def error(twin: Twin, unseen: Sequence[Measured], requests: Sequence[Request]) -
         inside.append(low <= found <= high)
         bare.append(abs(found - math.log(one.estimate.service_s)))
     if not ratios:
-        raise InvalidParameter("unseen: wanted measurements of the twin's jobs on its places, got none")
+        raise InvalidParameter("unseen: wanted measurements on the twin's places, got none")
     median = float(np.median(ratios))
     off = float(np.median(np.abs(ratios)))
     return Error(len(ratios), math.exp(median), off, float(np.mean(inside)), float(np.median(bare)))
@@ -297,13 +301,9 @@ def load(source: str) -> Twin:
     path = (
         Path(str(files("policies.envs.measured") / f"{BUILT_IN}.safetensors")) if source == BUILT_IN else Path(source)
     )
-    try:
-        stamp = path.stat()
-    except OSError as problem:
-        raise InvalidParameter(
-            f"source: wanted {BUILT_IN!r}, or a file that `python -m policies.envs.measured fit` wrote, "
-            f"got {short(source)}: {problem.strerror}"
-        ) from problem
+    if not path.is_file():
+        raise InvalidParameter(f"source: wanted {BUILT_IN!r}, or a file that `qorch twin` wrote, got {short(source)}")
+    stamp = path.stat()
     if stamp.st_size > MOST_BYTES:
         raise InvalidParameter(f"{path}: wanted at most {MOST_BYTES} bytes, got {stamp.st_size}")
     return _load(path, stamp.st_mtime_ns)
@@ -322,7 +322,9 @@ def _load(path: Path, _changed: int) -> Twin:
         _check_shapes(twin)
         return twin
     except (SafetensorError, ValueError, LookupError, TypeError, StopIteration) as problem:
-        raise InvalidParameter(f"{path}: wanted a twin as `fit` writes it, got something else: {problem}") from problem
+        raise InvalidParameter(
+            f"{path}: wanted a twin as `qorch twin` writes it, got something else: {problem}"
+        ) from problem
 
 
 def _check_shapes(twin: Twin) -> None:

@@ -3,7 +3,7 @@
 A run's folder holds its last checkpoint, a folder named after what is in it, and ``latest``, the name of that folder:
 
     latest                      the name
-    3f0c…/config.json           format, learner, world, setting, seed, how far it is, versions of packages
+    3f0c…/config.json           format, learner, world, setting, seed, where it began, how far it is, versions of packages
     3f0c…/weights.safetensors   the actor
     3f0c…/training.safetensors  optimisers, chance and whatever else training needs to go on
     3f0c…/curve.csv             epoch, slots, cost, and the learner's own figures
@@ -47,28 +47,50 @@ PACKAGES = ("torch", "numpy", "safetensors")
 FILES = ("config.json", "weights.safetensors", "training.safetensors", "curve.csv")
 TIMES = "times.csv"
 LATEST = "latest"
+WEIGHTS = "weights."
+"""What names of weights begin with in ``training.safetensors``: see :mod:`policies.learners.kit.snapshot`."""
+
 MOST_BYTES = 4 * 2**30
 """Largest file that is read."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What is trained: a learner by name with its ``Config``, in a world by name with its setting, from a seed."""
+    """What is trained: a learner by name with its ``Config``, in a world by name with its setting, from a seed.
+
+    Attributes:
+        start: name of the checkpoint with whose weights it begins; empty if with none.
+    """
 
     learner: str
     env: str
     seed: int
     config: Any
     setting: Any
+    start: str = ""
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
         described = {"config": asdict(self.config), "setting": written_setting(self.setting)}
-        return {"learner": self.learner, "env": self.env, "seed": self.seed, **described}
+        begun = {"start": self.start} if self.start else {}
+        return {"learner": self.learner, "env": self.env, "seed": self.seed, **described, **begun}
 
-    def begin(self) -> Learner:
-        """The learner, untrained."""
-        return cast(Learner, learner_type(self.learner)(self.config, self.setting, self.seed))
+    def begin(self, start: Checkpoint | None = None) -> Learner:
+        """The learner, untrained but for the weights of another checkpoint, if it begins there.
+
+        Raises:
+            InvalidParameter: those are of another learner, or of networks of another size.
+        """
+        learner = cast(Learner, learner_type(self.learner)(self.config, self.setting, self.seed))
+        if start is not None:
+            weights = {name: value for name, value in start.training.items() if name.startswith(WEIGHTS)}
+            if start.run.learner != self.learner or not weights:
+                raise InvalidParameter(f"start: wanted a checkpoint of {self.learner}, got one of {start.run.learner}")
+            fresh = learner.state()
+            mine = {name: value for name, value in fresh.items() if name.startswith(WEIGHTS)}
+            _check_shapes(f"start {start.name}", mine, weights)
+            learner.restore({**fresh, **weights})
+        return learner
 
 
 @dataclass(frozen=True)
@@ -106,12 +128,7 @@ class Checkpoint:
         """
         actor = self.run.begin().actor()
         module = cast(torch.nn.Module, actor)
-        wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-        found = {name: tuple(value.shape) for name, value in self.weights.items()}
-        for name in sorted({*wanted, *found}):
-            if wanted.get(name) != found.get(name):
-                shapes = f"wanted shape {wanted.get(name, 'none')}, got {found.get(name, 'none')}"
-                raise InvalidParameter(f"weights.safetensors: {short(name)}: {shapes}")
+        _check_shapes("weights.safetensors", module.state_dict(), self.weights)
         module.load_state_dict(dict(self.weights))
         module.eval()
         return actor
@@ -124,6 +141,14 @@ def learner_type(name: str) -> Any:
         InvalidParameter: no learner has that name.
     """
     return resolve(LEARNERS, name, kind="learner", error=InvalidParameter)
+
+
+def _check_shapes(where: str, wanted: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> None:
+    """Whether weights are those of such a network."""
+    for name in sorted({*wanted, *got}):
+        shapes = [tuple(each[name].shape) if name in each else "none" for each in (wanted, got)]
+        if shapes[0] != shapes[1]:
+            raise InvalidParameter(f"{where}: {short(name)}: wanted shape {shapes[0]}, got {shapes[1]}")
 
 
 @contextmanager
@@ -265,9 +290,10 @@ def _run(content: bytes) -> tuple[Run, int]:
         got = document.get("format") if isinstance(document, Mapping) else document
         raise InvalidParameter(f"config.json: format: wanted {FORMAT}, got {short(got)}")
     names = {"format", "learner", "env", "seed", "config", "setting", "epochs", "slots", "packages"}
-    check_keys("config.json", document, required=names, known=names)
+    check_keys("config.json", document, required=names, known={*names, "start"})
+    document = {"start": "", **document}
     wanted: dict[str, type] = {"learner": str, "env": str, "seed": int, "config": dict, "setting": dict, "epochs": int}
-    for name, kind in wanted.items():
+    for name, kind in {**wanted, "start": str}.items():
         if not isinstance(document[name], kind) or isinstance(document[name], bool):
             raise InvalidParameter(f"config.json: {name}: wanted {kind.__name__}, got {short(document[name])}")
     kind = learner_type(document["learner"]).config_type
@@ -275,7 +301,8 @@ def _run(content: bytes) -> tuple[Run, int]:
     check_keys("config.json: config", document["config"], required=named, known=named)
     config = construct(kind, document["config"])
     setting = read_setting(document["env"], document["setting"])
-    return Run(document["learner"], document["env"], document["seed"], config, setting), document["epochs"]
+    run = Run(document["learner"], document["env"], document["seed"], config, setting, document["start"])
+    return run, document["epochs"]
 
 
 def _curve(content: bytes, epochs: int) -> tuple[Progress, ...]:
