@@ -40,8 +40,9 @@ class Logged:
 
     def twin(self, before: float = math.inf) -> Twin:
         """Of all decisions, or of those before a number."""
-        found = [[one for number, one in each.items() if number < before] for each in (self.asked, self.measured)]
-        return fit(found[0], self.situation.lanes, self.situation.scales, found[1])
+        requests = [one for number, one in self.asked.items() if number < before]
+        measured = [one for number, one in self.measured.items() if number < before]
+        return fit(requests, self.situation.lanes, self.situation.scales, measured)
 
 
 def read(log: Iterable[Decision], measurements: Mapping[int, Measurement]) -> Logged:

@@ -3,7 +3,7 @@
 A run's folder holds its last checkpoint, a folder named after what is in it, and ``latest``, the name of that folder:
 
     latest                      the name
-    3f0c…/config.json           format, learner, world, setting, seed, where it began, how far it is, versions of packages
+    3f0c…/config.json           format, learner, world, setting, seed, start, how far it is, versions of packages
     3f0c…/weights.safetensors   the actor
     3f0c…/training.safetensors  optimisers, chance and whatever else training needs to go on
     3f0c…/curve.csv             epoch, slots, cost, and the learner's own figures
