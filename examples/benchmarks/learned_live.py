@@ -1,11 +1,11 @@
 """Learned placement for real: the three circuit families on workers of this machine, beside rules and search.
 
 ``python examples/benchmarks/learned_live.py`` starts a private Redis and Celery workers, submits the same jobs at the
-same times under each policy, each with an empty store (phase "first"), and then as many others with what that store has
-learned by then (phase "then"). The learned policy is the shipped checkpoint, which was trained in the twin of recorded
-runs alone and has seen nothing of this fleet; in phase "then" it plays twice: with the same weights, so that estimates
-alone have learned, and "fine-tuned": its weights were trained on in a twin of its own log of phase "first", as `qorch
-twin` makes one, with the waiting jobs' worlds and luck of training seeds.
+same times under each policy, each with an empty store and warm backends (phase "first"), and then as many others with
+what that store has learned by then (phase "then"). The learned policy is the shipped checkpoint, which was trained in
+the twin of recorded runs alone and has seen nothing of this fleet. In phase "then" it plays twice: with the same weights,
+so that estimates alone have learned, and "fine-tuned": its weights were trained on in a twin of its own log of phase
+"first", as `qorch twin` and `python -m policies.train --from` do it.
 
 Two gaps between what was foretold and what was measured are told: ``foretold_over_measured`` is the sum of the costs
 that were expected when jobs were placed, wait included, over the sum of those that were measured; and the error of a
@@ -46,6 +46,7 @@ from policies.envs.measured.world import MeasuredSetting
 from policies.learners.kit import checkpoint
 from policies.shelf import Entry, entries, put, shelves
 from policies.train import train
+from workers.compare.live import warm_up
 from workers.compare.standings import Mean, mean
 from workers.compare.workload import Arrival, mixed
 from workers.decision_log import of_store
@@ -205,6 +206,7 @@ def _run(policy: str, label: str, arrivals: Sequence[Arrival], seed: int, phase:
     """Submit the jobs to a cluster of their own and wait for all of them."""
     settings = Settings(data_dir=folder)
     with running(settings, FLEET, logs=folder / "logs") as url, Client(url, settings=settings) as client:
+        warm_up(client, [name for names in FLEET.values() for name in names])
         begun, pause, handles = time.monotonic(), threading.Event(), list[JobHandle]()
         for arrival in arrivals:
             pause.wait(max(0.0, begun + arrival.at_s - time.monotonic()))

@@ -39,7 +39,7 @@ def run(
     own: dict[str, Any] = {"data_dir": folder, "store_url": None, "url": None, "embedded_engine": True}
     own["backends"] = tuple(world.fleet.devices)
     with Client(settings=settings.model_copy(update=own)) as client:
-        _warm_up(client, tuple(world.fleet.devices))
+        warm_up(client, tuple(world.fleet.devices))
         begun, pause = time.monotonic(), threading.Event()
         handles = []
         for task in world.tasks:
@@ -52,8 +52,8 @@ def run(
     return tuple(ends)
 
 
-def _warm_up(client: Client, backends: Sequence[str]) -> None:
-    """One shot on each, so that no job of the comparison waits for imports."""
+def warm_up(client: Client, backends: Sequence[str]) -> None:
+    """One shot on each backend, so that no job of a comparison waits for imports."""
     for handle in client.submit_many(JobSpec(FLIP, shots=1, pin={name: 1.0}) for name in backends):
         with suppress(JobError):  # what it cannot run it need not be warm for
             handle.result(PATIENCE_S)
