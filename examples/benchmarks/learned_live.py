@@ -3,7 +3,7 @@
 ``python examples/benchmarks/learned_live.py`` starts a private Redis and Celery workers, submits the same jobs at the
 same times under each policy, each with an empty store and warm backends (phase "first"), and then as many others with
 what that store has learned by then (phase "then"). The learned policy is the shipped checkpoint, which was trained in
-the twin of recorded runs alone and has seen nothing of this fleet. In phase "then" it plays twice: with the same weights,
+the twin of recorded runs alone and has seen nothing of this fleet. In phase "then" it plays twice: with its weights,
 so that estimates alone have learned, and "fine-tuned": its weights were trained on in a twin of its own log of phase
 "first", as `qorch twin` and `python -m policies.train --from` do it.
 
