@@ -66,7 +66,10 @@ def read(log: Iterable[Decision], measurements: Mapping[int, Measurement]) -> Lo
     measured = {
         one.id: _measured(one, measurements[one.id])
         for one in decisions
-        if one.id in measurements and served.issuperset(one.choice) and work_of(one.request) in works
+        if one.id in measurements
+        and len(one.choice) == 1
+        and served.issuperset(one.choice)
+        and work_of(one.request) in works
     }
     if len(measured) < LEAST_MEASURED:
         raise InvalidParameter(

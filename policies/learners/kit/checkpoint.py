@@ -79,13 +79,13 @@ class Run:
         """The learner, untrained but for the weights of another checkpoint, if it begins there.
 
         Raises:
-            InvalidParameter: those are of another learner, or of networks of another size.
+            InvalidParameter: it has none, or those of other networks.
         """
         learner = cast(Learner, learner_type(self.learner)(self.config, self.setting, self.seed))
         if start is not None:
             weights = {name: value for name, value in start.training.items() if name.startswith(WEIGHTS)}
-            if start.run.learner != self.learner or not weights:
-                raise InvalidParameter(f"start: wanted a checkpoint of {self.learner}, got one of {start.run.learner}")
+            if not weights:
+                raise InvalidParameter(f"start: wanted weights in training.safetensors of {start.name}, got none")
             fresh = learner.state()
             mine = {name: value for name, value in fresh.items() if name.startswith(WEIGHTS)}
             _check_shapes(f"start {start.name}", mine, weights)
