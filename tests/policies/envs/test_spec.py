@@ -34,7 +34,7 @@ def test_the_world_is_in_it(name: str) -> None:
     assert f"`{name}`" in sheet_of(name)
 
 
-@pytest.mark.parametrize("name", ENVS)
+@pytest.mark.parametrize("name", [name for name in ENVS if has_model(load(name).setting_type)])
 def test_every_reading_says_who_settled_it(name: str) -> None:
     rows = sheet_of(name).partition("## Readings")[2].partition("##")[0].splitlines()
     table = [row for row in rows if row.startswith("|")][2:]
