@@ -32,11 +32,19 @@ def plays(learner_type: Any) -> tuple[str, ...]:
     return tuple(getattr(learner_type, "envs", ("MEQC-v1",)))
 
 
-@pytest.fixture(
-    scope="module", params=[(name, env) for name in sorted(LEARNERS) for env in plays(class_of(name))], ids="-".join
-)
+PAIRS = [(name, env) for name in sorted(LEARNERS) for env in plays(class_of(name))]
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+def anywhere(request: pytest.FixtureRequest) -> Any:
+    """A learner's class and a world's: every pair."""
+    name, env = request.param
+    return class_of(name), world_of(env)
+
+
+@pytest.fixture(scope="module", params=dict(reversed(PAIRS)).items(), ids="-".join)
 def played(request: pytest.FixtureRequest) -> Any:
-    """A learner's class and a world's."""
+    """The same with one world for each learner, the first that it plays."""
     name, env = request.param
     return class_of(name), world_of(env)
 
@@ -74,8 +82,8 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_it_tells_where_training_is(played: Any) -> None:
-    learner = new(played)
+def test_it_tells_where_training_is(anywhere: Any) -> None:
+    learner = new(anywhere)
     first, second = learner.epoch(), learner.epoch()
     assert (first.epoch, second.epoch) == (1, 2)
     assert 0 < first.slots <= second.slots
@@ -84,10 +92,10 @@ def test_it_tells_where_training_is(played: Any) -> None:
     assert all(math.isfinite(value) for value in first.figures.values())
 
 
-def test_it_acts_in_range_and_the_same_again(played: Any) -> None:
-    learner = new(played)
+def test_it_acts_in_range_and_the_same_again(anywhere: Any) -> None:
+    learner = new(anywhere)
     learner.epoch()
-    actor, seen = learner.actor(), seen_in(played, 50)
+    actor, seen = learner.actor(), seen_in(anywhere, 50)
     for seed in (None, 5):
         chance, again = (None if seed is None else torch.Generator().manual_seed(seed) for _ in range(2))
         action, repeated = actor.act(seen, chance), actor.act(seen, again)
@@ -97,7 +105,7 @@ def test_it_acts_in_range_and_the_same_again(played: Any) -> None:
         assert 0 <= float(action.shares.min()) <= float(action.shares.max()) <= 1
         assert torch.equal(action.servers, repeated.servers)
         assert torch.equal(action.shares, repeated.shares)
-        may_decline = played[1].may_decline
+        may_decline = anywhere[1].may_decline
         assert action.asks is None or (may_decline and action.asks.dtype == torch.bool and action.asks.shape == (50, 3))
 
 
