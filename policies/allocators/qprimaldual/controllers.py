@@ -2,7 +2,7 @@
 
 A source holds rate, μ and what it declares; a link's price and its Werner parameter are two controllers that sit
 together. What travels is :class:`Declared`, forward along the route, and :class:`Collected`, added up on the way back.
-Where controllers sit is the paper's idea; what a message holds is ours: four numbers forward, three back.
+Where controllers sit is the paper's idea; what a message holds is ours: four numbers and a bit forward, three back.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ class Declared:
 
     Attributes:
         rate_hz: R.   stiffness: h |dR/dΛ|.   marginal: ω θ a + μ.   bend: of the marginal utility.
+        in_force: 1 if its minimum quality pushes, else 0.
     """
 
     rate_hz: Array
     stiffness: Array
     marginal: Array
     bend: Array
+    in_force: Array
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Collected:
     """What an acknowledgement has added up over the route.   float64 (1,) each.
 
     Attributes:
-        price: Σ λ.   log_w: Σ log w.   crowding: Σ n P/(d w)².
+        price: Σ λ.   log_w: Σ log w.   crowding: Σ m P/(d w)².
     """
 
     price: Array = field(default_factory=lambda: _one(0.0))
@@ -91,7 +93,8 @@ class Source:
         """What it puts in the next message."""
         flow = self.flow
         stiffness = laws.declared_stiffness(self.rate_hz, _one(flow.weight), _one(flow.alpha), _one(len(flow.route)))
-        return Declared(self.rate_hz, stiffness, self.marginal + self.quality.seen, self.bend)
+        seen = self.quality.seen
+        return Declared(self.rate_hz, stiffness, self.marginal + seen, self.bend, laws.in_force(seen))
 
 
 @dataclass
@@ -114,16 +117,15 @@ class LinkWerner:
     gains: Gains
     d_hz: Array
     w: Array
-    gain: Array = field(default_factory=lambda: _one(0.0))
 
-    def prepare(self, sums: tuple[Array, Array], excess: Array, stiffness: Array, num_sharing: Array) -> None:
-        """Work out how far it may move."""
-        at = (excess, stiffness, self.d_hz, num_sharing)
-        self.gain = laws.werner_gain(sums, at, self.w, self.gains)
+    def update(self, price: Array, sums: tuple[Array, Array], at: tuple[Array, Array]) -> None:
+        """Move.
 
-    def update(self, price: Array, marginal: Array) -> None:
-        """Move."""
-        self.w = laws.new_werner(self.w, price, marginal, self.d_hz, self.gain)
+        Args:
+            price: as it sees it.   sums: of marginal utilities and bends.   at: excess, P.
+        """
+        gain = laws.werner_gain(sums, (*at, self.d_hz), self.w, self.gains)
+        self.w = laws.new_werner(self.w, price, sums[0], self.d_hz, gain)
 
 
 @dataclass
@@ -134,6 +136,8 @@ class LinkNode:
     werner: LinkWerner
     heard: dict[int, Declared] = field(default_factory=dict)
     crowding: Array = field(default_factory=lambda: _one(0.0))
+    excess: Array = field(default_factory=lambda: _one(0.0))
+    stiffness: Array = field(default_factory=lambda: _one(0.0))
 
     def _sum(self, name: str) -> Array:
         total = _one(0.0)
@@ -144,12 +148,11 @@ class LinkNode:
     def reprice(self) -> None:
         """Eq. (14), before anything is acknowledged."""
         w, d_hz = self.werner.w, self.werner.d_hz
-        made, count = d_hz * (1.0 - w), _one(len(self.heard))
-        excess = self._sum("rate_hz") - made
-        stiffness = laws.price_stiffness(self._sum("stiffness"), made, count)
-        self.price.update(excess, stiffness)
-        self.werner.prepare((self._sum("marginal"), self._sum("bend")), excess, stiffness, count)
-        self.crowding = laws.crowding(stiffness, count, d_hz, w)
+        made = d_hz * (1.0 - w)
+        self.excess = self._sum("rate_hz") - made
+        self.stiffness = laws.price_stiffness(self._sum("stiffness"), made, _one(len(self.heard)))
+        self.price.update(self.excess, self.stiffness)
+        self.crowding = laws.crowding(self.stiffness, self._sum("in_force"), d_hz, w)
 
     def stamps(self, ack: Collected) -> Collected:
         """Add what this link says to an acknowledgement that passes."""
@@ -157,7 +160,8 @@ class LinkNode:
 
     def requality(self) -> None:
         """Eq. (17), with what flows have declared since."""
-        self.werner.update(self.price.seen, self._sum("marginal"))
+        sums = (self._sum("marginal"), self._sum("bend"))
+        self.werner.update(self.price.seen, sums, (self.excess, self.stiffness))
 
 
 class Controllers:

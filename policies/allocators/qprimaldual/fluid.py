@@ -136,14 +136,13 @@ class Fluid:
         declared = laws.declared_stiffness(heard.rates_hz, net.weights, net.alpha, net.num_hops)
         stiffness = laws.price_stiffness(net.incidence @ declared, made, n)
         prices, seen_price = laws.new_price(state.prices, excess, stiffness, gains)
-        sums = self._declared(heard, w)
-        gain = laws.werner_gain(sums, (excess, stiffness, net.d_hz, n), w, gains)
-        crowding = laws.crowding(stiffness, n, net.d_hz, w)
+        crowding = laws.crowding(stiffness, net.incidence @ laws.in_force(heard.seen), net.d_hz, w)
         back.append((net.routes @ prices, net.routes @ np.log(w), net.routes @ crowding))
         flows = self._sources(state, back[0], gains)
         there.append(flows)
-        marginal = self._declared(there[0], w)[0]
-        werner = laws.new_werner(w, seen_price, marginal, net.d_hz, gain)
+        sums = self._declared(there[0], w)
+        gain = laws.werner_gain(sums, (excess, stiffness, net.d_hz), w, gains)
+        werner = laws.new_werner(w, seen_price, sums[0], net.d_hz, gain)
         new = replace(flows, prices=prices, werner=np.where(net.used, werner, w))
         there[-1] = new
         return new

@@ -56,17 +56,18 @@ class Gains:
     def slowed(self, delay: int) -> Gains:
         """For messages that take so many iterations each way (ours): what hears of itself late moves the less.
 
-        The proportional part stays as it is: price and quality of a link know each other at once.
+        The proportional part stays as it is: price and quality of a link know each other at once. μ waits longest: it
+        acts through qualities and rates, which are late themselves.
         """
         if delay == 0 or not self.scale_free:
             return self
-        slower = 1.0 / (1.0 + 2.0 * delay)
+        slower, slowest = 1.0 / (1.0 + 2.0 * delay), 1.0 / (1.0 + 3.0 * delay)
         return replace(
             self,
             price=self.price * slower,
             werner=self.werner * slower,
-            quality=self.quality * slower,
-            quality_proportional=self.quality_proportional * slower,
+            quality=self.quality * slowest,
+            quality_proportional=self.quality_proportional * slowest,
             steepest=self.steepest * slower,
         )
 
@@ -74,7 +75,7 @@ class Gains:
 TRANSCRIBED = Gains(5e-6, 5e-5, 1e-2, scale_free=False)
 """Second-hand for the paper; with every link at w = 0.967 at the start."""
 
-SCALE_FREE = Gains(0.5, 1.0, 0.7, proportional=0.7, quality_proportional=1.0, steepest=20.0)
+SCALE_FREE = Gains(0.5, 1.0, 1.4, proportional=0.7, quality_proportional=0.8, steepest=20.0)
 """Ours; one set for all networks."""
 
 PLAIN = Gains(0.1, 0.1, 0.1, quality_proportional=0.2, steepest=1.0)
@@ -113,14 +114,15 @@ def declared_stiffness(rate: Array, weight: Array, alpha: Array, hops: Array) ->
     return bent
 
 
-def werner_gain(declared: tuple[Array, Array], at: tuple[Array, Array, Array, Array], w: Array, gains: Gains) -> Array:
+def werner_gain(declared: tuple[Array, Array], at: tuple[Array, Array, Array], w: Array, gains: Gains) -> Array:
     """Of eq. (17), for a link.
 
     Args:
-        declared: sums over flows of marginal utilities and of their bends, S and H.
-        at: excess, P, d, and the number of flows.
+        declared: sums over flows of marginal utilities and of their bends, S and H: the newest, since a minimum
+            quality that comes into force bends much more than what was declared before.
+        at: excess, P, and d.
     """
-    (marginal, bend), (excess, stiffness, d_hz, _) = declared, at
+    (marginal, bend), (excess, stiffness, d_hz) = declared, at
     if not gains.scale_free:
         return np.full_like(w, gains.werner)
     loop = d_hz * d_hz / stiffness
@@ -136,9 +138,26 @@ def new_werner(w: Array, price: Array, marginal: Array, d_hz: Array, gain: Array
     return np.minimum(np.maximum(moved, LEAST_W), MOST_W)
 
 
-def crowding(stiffness: Array, num_sharing: Array, d_hz: Array, w: Array) -> Array:
-    """What a link adds to a route's crowding, n P/(d w)²: how far log w moves with a flow's marginal utility."""
-    return num_sharing * stiffness / (d_hz * d_hz * w * w)
+def in_force(mu: Array) -> Array:
+    """1 where a minimum quality pushes, 0 elsewhere.
+
+    Args:
+        mu: as declared.
+    """
+    return (mu > 0.0).astype(np.float64)
+
+
+def crowding(stiffness: Array, num_held: Array, d_hz: Array, w: Array) -> Array:
+    """What a link adds to a route's crowding, m P/(d w)²: how far log w moves with what flows declare (ours).
+
+    At rest, log W of flows whose minimum is in force answers their μ by at most Σ P/(d w)² over the links they share;
+    the rows of that matrix add up to what is collected here. Flows whose minimum is not in force do not push.
+
+    Args:
+        num_held: flows whose minimum is in force; it counts as 1 if there is none.
+    """
+    crowd: Array = np.maximum(num_held, 1.0) * stiffness / (d_hz * d_hz * w * w)
+    return crowd
 
 
 def new_quality_price(mu: Array, shortfall: Array, room: Array, gains: Gains) -> tuple[Array, Array]:

@@ -95,8 +95,9 @@ def rates_at(network: Network, best: Optimum, gains: Gains) -> Rates:
     stiffness = laws.price_stiffness(network.incidence @ declared, np.maximum(made, 1e-9), sharing)
     flows = rest(fluid, best)
     sums = (network.incidence @ (flows.quality + flows.seen), network.incidence @ flows.bend)
-    here = (np.zeros(network.num_links), stiffness, network.d_hz, sharing)
-    room = 1.0 / (network.routes @ laws.crowding(stiffness, sharing, network.d_hz, at.werner))
+    here = (np.zeros(network.num_links), stiffness, network.d_hz)
+    held = network.incidence @ laws.in_force(flows.seen)
+    room = 1.0 / (network.routes @ laws.crowding(stiffness, held, network.d_hz, at.werner))
     return Rates(gains.price / stiffness, laws.werner_gain(sums, here, at.werner, gains), gains.quality * room)
 
 
