@@ -28,7 +28,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 File = Annotated[Path, typer.Argument(help="network as JSON")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 Picture = Annotated[Path | None, typer.Option(help="file for a picture; its suffix says in which format")]
-GainsName = Annotated[str, typer.Option(help="scale_free (ours), plain (without PI), transcribed (the paper's)")]
+GainsName = Annotated[str, typer.Option(help="scale_free (ours), plain (without PI), transcribed (second-hand)")]
 
 
 @app.command()

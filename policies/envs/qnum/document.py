@@ -16,11 +16,13 @@ from typing import Any
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
-from policies.envs.qnum.network import MOST, Flow, Link, Network, number, whole
+from policies.envs.qnum.network import D_HZ, MOST, THETAS, WEIGHTS, Flow, Link, Network, number, whole
 from policies.envs.qnum.werner import ATTENUATION_DB_KM, latency_s, single_click_hz
 
 MOST_BYTES = 256 * 2**20
 """Largest file that is read."""
+
+_LONGEST_NAME = 200
 
 _LINK_KEYS = ("id", "a", "b", "d", "length_km", "kappa", "T_s", "att_db_km", "delay_s")
 _FLOW_KEYS = ("id", "src", "dst", "route_links", "utility", "weight", "K", "alpha", "theta")
@@ -32,11 +34,13 @@ def load(path: Path) -> Network:
     Raises:
         InvalidParameter: it is too large, is no JSON, or names no network; the message names the field.
     """
-    if path.stat().st_size > MOST_BYTES:
-        raise InvalidParameter(f"{path}: wanted at most {MOST_BYTES} bytes, got {path.stat().st_size}")
+    with path.open("rb") as file:
+        text = file.read(MOST_BYTES + 1)
+    if len(text) > MOST_BYTES:
+        raise InvalidParameter(f"{path}: wanted at most {MOST_BYTES} bytes, got more")
     try:
-        document = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:  # among the former, an integer of too many digits
         raise InvalidParameter(f"{path}: wanted a JSON file, got one that cannot be read: {error}") from error
     return read(document)
 
@@ -56,7 +60,10 @@ def read(document: object) -> Network:
     flows = [_flow(f"flows[{place}]", place, each) for place, each in enumerate(document["flows"])]
     least = 1 + max(node for link in links for node in link.ends)
     num_nodes = whole("num_nodes", document.get("num_nodes", least), least, MOST)
-    network = Network(num_nodes, tuple(links), tuple(flows), str(document.get("name", "")))
+    name = document.get("name", "")
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME:
+        raise InvalidParameter(f"name: wanted a text of at most {_LONGEST_NAME} letters, got {short(name)}")
+    network = Network(num_nodes, tuple(links), tuple(flows), name)
     for place, (each, path) in enumerate(zip(document["flows"], network.paths, strict=True)):
         if each.get("dst", path[-1]) != path[-1]:
             raise InvalidParameter(
@@ -107,7 +114,7 @@ def _link(name: str, place: int, document: Any) -> Link:
     ends = (whole(f"{name}.a", document["a"], 0, MOST - 1), whole(f"{name}.b", document["b"], 0, MOST - 1))
     length_km = number(f"{name}.length_km", document.get("length_km", 0.0), 0.0, 1e6)
     if "d" in document:
-        d_hz = number(f"{name}.d", document["d"], 0.0, 1e15, above=True)
+        d_hz = number(f"{name}.d", document["d"], *D_HZ)
     else:
         if not {"kappa", "T_s"} <= set(document):
             raise InvalidParameter(f"{name}.d: wanted pairs per second at w = 0, or kappa and T_s, got neither")
@@ -137,9 +144,9 @@ def _flow(name: str, place: int, document: Any) -> Flow:
     return Flow(
         tuple(route),
         document["utility"] if isinstance(document["utility"], str) else short(document["utility"]),
-        weight=number(f"{name}.weight", document.get("weight", 1.0), 0.0, 1e9, above=True),
+        weight=number(f"{name}.weight", document.get("weight", 1.0), *WEIGHTS),
         w_min=0.0 if least_log is None else math.exp(least_log),
         source=None if "src" not in document else whole(f"{name}.src", document["src"], 0, MOST - 1),
         alpha=number(f"{name}.alpha", document.get("alpha", 1.0), 1.0, 10.0),
-        theta=number(f"{name}.theta", document.get("theta", 1.0), 0.0, 100.0, above=True),
+        theta=number(f"{name}.theta", document.get("theta", 1.0), *THETAS),
     )

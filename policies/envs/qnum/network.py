@@ -27,6 +27,12 @@ from policies.envs.qnum.werner import latency_s
 MOST = 1_000_000
 """Of nodes, links and flows."""
 
+MOST_W_MIN = 0.9999
+"""Largest minimum quality (ours): certified to 1e-7; at 1 - 1e-6 the residual is some 1e-5."""
+
+D_HZ, WEIGHTS, THETAS = (1e-6, 1e15), (1e-9, 1e9), (1e-9, 100.0)
+"""Least and most of d, ω and θ (ours): beyond, products of them leave what float64 holds."""
+
 
 @dataclass(frozen=True)
 class Link:
@@ -200,7 +206,8 @@ def number(name: str, value: Any, low: float, high: float, *, above: bool = Fals
         InvalidParameter: it is none; the message names it.
     """
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not real or not low <= value <= high or (above and value == low):
+    vast = isinstance(value, int) and value.bit_length() > 1000
+    if not real or vast or not low <= value <= high or (above and value == low):
         raise InvalidParameter(
             f"{name}: wanted a finite number in {'(' if above else '['}{low:g}, {high:g}], got {short(value)}"
         )
@@ -223,20 +230,25 @@ def _check_link(name: str, link: Link, num_nodes: int) -> None:
         raise InvalidParameter(f"{name}.ends: wanted two different nodes, got {short(link.ends)}")
     for node in link.ends:
         whole(f"{name}.ends", node, 0, num_nodes - 1)
-    number(f"{name}.d_hz", link.d_hz, 0.0, 1e15, above=True)
+    number(f"{name}.d_hz", link.d_hz, *D_HZ)
     number(f"{name}.length_km", link.length_km, 0.0, 1e6)
 
 
 def _check_flow(name: str, flow: Flow, network: Network) -> None:
     if flow.utility not in UTILITIES:
         raise InvalidParameter(f"{name}.utility: wanted one of {', '.join(UTILITIES)}, got {short(flow.utility)}")
-    number(f"{name}.weight", flow.weight, 0.0, 1e9, above=True)
+    number(f"{name}.weight", flow.weight, *WEIGHTS)
     number(f"{name}.alpha", flow.alpha, 1.0, 10.0)
-    number(f"{name}.theta", flow.theta, 0.0, 100.0, above=True)
+    number(f"{name}.theta", flow.theta, *THETAS)
     if number(f"{name}.w_min", flow.w_min, 0.0, math.inf) >= 1.0:
         raise InvalidParameter(
             f"{name}.w_min: wanted less than 1, got {short(flow.w_min)}: infeasible, as links make perfect pairs at "
             "rate 0 alone"
+        )
+    if flow.w_min > MOST_W_MIN:
+        raise InvalidParameter(
+            f"{name}.w_min: wanted at most {MOST_W_MIN} (K, its logarithm, at most {math.log(MOST_W_MIN):.4g}), got "
+            f"{short(flow.w_min)}: beyond, no optimum can be certified in float64"
         )
     if not isinstance(flow.route, Sequence) or not 1 <= len(flow.route) <= network.num_links:
         raise InvalidParameter(f"{name}.route: wanted 1 to {network.num_links} links, got {short(flow.route)}")

@@ -63,6 +63,21 @@ def test_and_networks_it_has_not_seen(network: Network) -> None:
     assert run.shortfalls[-1] < 1e-4
 
 
+@pytest.mark.parametrize(
+    ("nodes", "flows", "utility", "w_min", "seed"), [(60, 60, "mixed", 0.85, 1010), (40, 30, "neg", 0.8, 32)]
+)
+def test_minima_in_force_cost_few_iterations(nodes: int, flows: int, utility: str, w_min: float, seed: int) -> None:
+    """Long flows that push against minimum quality; with the second, prices of an idle link once cycled."""
+    where = topologies.random_geometric(nodes, 2 * nodes, seed)
+    network = topologies.with_flows(where, flows, utility, seed, w_min=w_min, weights=(0.5, 2.0))
+    best = optimum(network)
+    assert best.allocation.quality_prices is not None
+    assert (best.allocation.quality_prices > 0.0).any()
+    run = follow(Fluid(network), best.utility, most=1000, until=1e-7)
+    assert (run.iterations_to(1e-3) or 9999) <= 250
+    assert (run.iterations_to(1e-6) or 9999) <= 1000
+
+
 def test_it_bears_messages_that_take_five_iterations_each_way() -> None:
     network, said = instance(INSTANCES[1])
     run = follow(Fluid(network, delay=5), said["optimum"]["U"], most=4000, until=1e-4)
