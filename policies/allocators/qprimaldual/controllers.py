@@ -2,7 +2,7 @@
 
 A source holds rate, μ and what it declares; a link's price and its Werner parameter are two controllers that sit
 together. What travels is :class:`Declared`, forward along the route, and :class:`Collected`, added up on the way back.
-Where controllers sit is the paper's idea; what a message holds is ours: four numbers and a bit forward, three back.
+Where controllers sit is the paper's idea; what a message holds is ours: four numbers and a bit forward, four back.
 """
 
 from __future__ import annotations
@@ -44,12 +44,14 @@ class Collected:
     """What an acknowledgement has added up over the route.   float64 (1,) each.
 
     Attributes:
-        price: Σ λ.   log_w: Σ log w.   crowding: Σ m P/(d w)².
+        price: Σ λ.   log_w: Σ log w.   crowding: Σ n P/(d w)².
+        pushing: the same, with the flows whose minimum is in force for n.
     """
 
     price: Array = field(default_factory=lambda: _one(0.0))
     log_w: Array = field(default_factory=lambda: _one(0.0))
     crowding: Array = field(default_factory=lambda: _one(0.0))
+    pushing: Array = field(default_factory=lambda: _one(0.0))
 
 
 @dataclass
@@ -80,14 +82,16 @@ class Source:
 
     def hears(self, ack: Collected) -> None:
         """An acknowledgement arrives."""
-        flow, room = self.flow, 1.0 / ack.crowding
+        flow, room, room_to_push = self.flow, 1.0 / ack.crowding, 1.0 / ack.pushing
         self.rate_hz = laws.demand(ack.price, _one(flow.weight), _one(flow.alpha), 1e-9 * self.most_hz, self.most_hz)
-        self.quality.update(ack.log_w, room)
+        self.quality.update(ack.log_w, room_to_push)
         elastic = laws.elasticity(flow.utility, ack.log_w)
         weight = _one(flow.weight * flow.theta)
         self.marginal, bend = laws.new_marginal(self.marginal, elastic, weight, room, self.gains)
         seen = self.quality.seen
-        self.bend = laws.declared_bend(self.marginal + seen, bend, seen, (_one(len(flow.route)), room), self.gains)
+        self.bend = laws.declared_bend(
+            self.marginal + seen, bend, seen, (_one(len(flow.route)), room_to_push), self.gains
+        )
 
     def says(self) -> Declared:
         """What it puts in the next message."""
@@ -136,6 +140,7 @@ class LinkNode:
     werner: LinkWerner
     heard: dict[int, Declared] = field(default_factory=dict)
     crowding: Array = field(default_factory=lambda: _one(0.0))
+    pushing: Array = field(default_factory=lambda: _one(0.0))
     excess: Array = field(default_factory=lambda: _one(0.0))
     stiffness: Array = field(default_factory=lambda: _one(0.0))
 
@@ -148,15 +153,21 @@ class LinkNode:
     def reprice(self) -> None:
         """Eq. (14), before anything is acknowledged."""
         w, d_hz = self.werner.w, self.werner.d_hz
-        made = d_hz * (1.0 - w)
+        made, count = d_hz * (1.0 - w), _one(len(self.heard))
         self.excess = self._sum("rate_hz") - made
-        self.stiffness = laws.price_stiffness(self._sum("stiffness"), made, _one(len(self.heard)))
+        self.stiffness = laws.price_stiffness(self._sum("stiffness"), made, count)
         self.price.update(self.excess, self.stiffness)
-        self.crowding = laws.crowding(self.stiffness, self._sum("in_force"), d_hz, w)
+        self.crowding = laws.crowding(self.stiffness, count, d_hz, w)
+        self.pushing = laws.crowding(self.stiffness, self._sum("in_force"), d_hz, w)
 
     def stamps(self, ack: Collected) -> Collected:
         """Add what this link says to an acknowledgement that passes."""
-        return Collected(ack.price + self.price.price, ack.log_w + np.log(self.werner.w), ack.crowding + self.crowding)
+        return Collected(
+            ack.price + self.price.price,
+            ack.log_w + np.log(self.werner.w),
+            ack.crowding + self.crowding,
+            ack.pushing + self.pushing,
+        )
 
     def requality(self) -> None:
         """Eq. (17), with what flows have declared since."""

@@ -119,15 +119,13 @@ class Fluid:
         """One state after another, without end."""
         gains = self.gains.slowed(self.delay)
         there: deque[State] = deque([start] * (self.delay + 1), maxlen=self.delay + 1)
-        back: deque[tuple[Array, Array, Array]] = deque(maxlen=self.delay + 1)
+        back: deque[tuple[Array, ...]] = deque(maxlen=self.delay + 1)
         state = start
         while True:
             state = self.advance(state, there, back, gains)
             yield state
 
-    def advance(
-        self, state: State, there: deque[State], back: deque[tuple[Array, Array, Array]], gains: Gains
-    ) -> State:
+    def advance(self, state: State, there: deque[State], back: deque[tuple[Array, ...]], gains: Gains) -> State:
         """One iteration; ``there`` and ``back`` hold the messages under way, the oldest first."""
         net, w, n = self.network, state.werner, np.maximum(self.network.num_sharing, 1).astype(np.float64)
         heard = there[0]
@@ -136,8 +134,10 @@ class Fluid:
         declared = laws.declared_stiffness(heard.rates_hz, net.weights, net.alpha, net.num_hops)
         stiffness = laws.price_stiffness(net.incidence @ declared, made, n)
         prices, seen_price = laws.new_price(state.prices, excess, stiffness, gains)
-        crowding = laws.crowding(stiffness, net.incidence @ laws.in_force(heard.seen), net.d_hz, w)
-        back.append((net.routes @ prices, net.routes @ np.log(w), net.routes @ crowding))
+        crowding = laws.crowding(stiffness, n, net.d_hz, w)
+        pushing = laws.crowding(stiffness, net.incidence @ laws.in_force(heard.seen), net.d_hz, w)
+        stamped = (prices, np.log(w), crowding, pushing)
+        back.append(tuple(net.routes @ each for each in stamped))
         flows = self._sources(state, back[0], gains)
         there.append(flows)
         sums = self._declared(there[0], w)
@@ -147,14 +147,14 @@ class Fluid:
         there[-1] = new
         return new
 
-    def _sources(self, state: State, heard: tuple[Array, Array, Array], gains: Gains) -> State:
+    def _sources(self, state: State, heard: tuple[Array, ...], gains: Gains) -> State:
         net = self.network
-        path_price, log_w, crowding = heard
-        room = 1.0 / crowding
+        path_price, log_w, crowding, pushing = heard
+        room, room_to_push = 1.0 / crowding, 1.0 / pushing
         rates = laws.demand(path_price, net.weights, net.alpha, *self.bounds_hz())
-        mu, seen = laws.new_quality_price(state.mu, net.log_w_min - log_w, room, gains)
+        mu, seen = laws.new_quality_price(state.mu, net.log_w_min - log_w, room_to_push, gains)
         quality, bend = laws.new_marginal(state.quality, self._elasticity(log_w), net.quality_weights, room, gains)
-        bend = laws.declared_bend(quality + seen, bend, seen, (net.num_hops, room), gains)
+        bend = laws.declared_bend(quality + seen, bend, seen, (net.num_hops, room_to_push), gains)
         return replace(state, rates_hz=rates, mu=mu, quality=quality, seen=seen, bend=bend)
 
     def _elasticity(self, log_w: Array) -> Array:

@@ -75,7 +75,7 @@ class Gains:
 TRANSCRIBED = Gains(5e-6, 5e-5, 1e-2, scale_free=False)
 """Second-hand for the paper; with every link at w = 0.967 at the start."""
 
-SCALE_FREE = Gains(0.5, 1.0, 1.4, proportional=0.7, quality_proportional=0.8, steepest=20.0)
+SCALE_FREE = Gains(0.5, 1.0, 1.4, proportional=0.7, quality_proportional=0.8, steepest=10.0)
 """Ours; one set for all networks."""
 
 PLAIN = Gains(0.1, 0.1, 0.1, quality_proportional=0.2, steepest=1.0)
@@ -147,16 +147,17 @@ def in_force(mu: Array) -> Array:
     return (mu > 0.0).astype(np.float64)
 
 
-def crowding(stiffness: Array, num_held: Array, d_hz: Array, w: Array) -> Array:
+def crowding(stiffness: Array, num_pushing: Array, d_hz: Array, w: Array) -> Array:
     """What a link adds to a route's crowding, m P/(d w)²: how far log w moves with what flows declare (ours).
 
     At rest, log W of flows whose minimum is in force answers their μ by at most Σ P/(d w)² over the links they share;
-    the rows of that matrix add up to what is collected here. Flows whose minimum is not in force do not push.
+    the rows of that matrix add up to what is collected here. Flows whose minimum is not in force do not push, but all
+    do with their marginal utilities: there are two sums.
 
     Args:
-        num_held: flows whose minimum is in force; it counts as 1 if there is none.
+        num_pushing: flows, or those whose minimum is in force; it counts as 1 if there is none.
     """
-    crowd: Array = np.maximum(num_held, 1.0) * stiffness / (d_hz * d_hz * w * w)
+    crowd: Array = np.maximum(num_pushing, 1.0) * stiffness / (d_hz * d_hz * w * w)
     return crowd
 
 

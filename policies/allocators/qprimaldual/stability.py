@@ -209,7 +209,7 @@ def _settles(fluid: Fluid, best: Optimum) -> bool:
     draws = np.random.default_rng(0).standard_normal(x.size)
     state = _unpacked(x * (1.0 + 1e-6 * draws), at)
     there = deque([state] * (fluid.delay + 1), maxlen=fluid.delay + 1)
-    back: deque[tuple[Array, Array, Array]] = deque(maxlen=fluid.delay + 1)
+    back: deque[tuple[Array, ...]] = deque(maxlen=fluid.delay + 1)
     scale = np.where(_moving(fluid, x), np.abs(x), np.inf)
     sizes = []
     for _ in range(_WATCHED * (1 + fluid.delay)):
