@@ -13,6 +13,9 @@ from policies.envs.qnum.network import Network
 from policies.envs.qnum.utilities import Array
 from policies.pictures import TONES, picture
 
+_NUMBERED = 40
+"""Nodes up to which each is told apart, and moved to where it can be seen."""
+
 
 def draw_convergence(gaps: Mapping[str, Array], path: Path) -> None:
     """Gap to the optimum over iterations.
@@ -49,11 +52,13 @@ def draw_network(
         axis = axes[0][0]
         widths = 0.8 + 6.0 * loads / max(float(loads.max()), 1e-300)
         drawn = axis.add_collection(LineCollection(lines, array=shade, cmap="viridis_r", linewidths=widths, zorder=1))
-        axis.scatter(*places.T, s=160 if network.num_nodes <= 40 else 8, color="white", edgecolor="#1d2b3a", zorder=2)
-        if network.num_nodes <= 40:
+        axis.scatter(
+            *places.T, s=160 if network.num_nodes <= _NUMBERED else 8, color="white", edgecolor="#1d2b3a", zorder=2
+        )
+        if network.num_nodes <= _NUMBERED:
             for node, (x, y) in enumerate(places):
                 axis.text(x, y, str(node), ha="center", va="center", fontsize=7, zorder=3)
-        figure.colorbar(drawn, ax=axis, label="1 − w" if prices is None else "price, nats s/pair", shrink=0.7)
+        figure.colorbar(drawn, ax=axis, label="1 − w" if prices is None else "price, nats s/pair", shrink=0.7, pad=0.01)
         axis.set_aspect("equal")
         axis.margins(0.05)
         axis.axis("off")
@@ -63,7 +68,7 @@ def draw_network(
 
 
 def layout(network: Network) -> Array:
-    """Places of nodes from lengths of routes, by classical scaling.   float64 (num_nodes, 2)."""
+    """Places of nodes from lengths of routes, by scaling.   float64 (num_nodes, 2)."""
     ends = np.array([link.ends for link in network.links])
     lengths = np.array([link.length_km for link in network.links])
     lengths += max(float(lengths.mean()), 1.0)  # keeps near neighbours apart
@@ -72,5 +77,19 @@ def layout(network: Network) -> Array:
     apart = np.where(np.isfinite(apart), apart, 1.5 * apart[np.isfinite(apart)].max()) ** 2
     centred = -0.5 * (apart - apart.mean(axis=0) - apart.mean(axis=1)[:, None] + apart.mean())
     values, vectors = np.linalg.eigh(centred)
-    placed: Array = vectors[:, -2:] * np.sqrt(np.maximum(values[-2:], 0.0))
+    placed: Array = vectors[:, :-3:-1] * np.sqrt(np.maximum(values[:-3:-1], 0.0))  # the longer side across
+    return _spread(placed, np.sqrt(apart)) if network.num_nodes <= _NUMBERED else placed
+
+
+def _spread(placed: Array, wanted: Array) -> Array:
+    """Nodes moved to where distances fit better, by majorisation of stress weighted by 1/distance (SMACOF)."""
+    weight = 1.0 / np.maximum(wanted, 1e-9)
+    np.fill_diagonal(weight, 0.0)
+    undo = np.linalg.pinv(np.diag(weight.sum(axis=1)) - weight)
+    for _ in range(100):
+        shown = np.linalg.norm(placed[:, None] - placed, axis=2)
+        pull = -weight * wanted / np.maximum(shown, 1e-9)
+        np.fill_diagonal(pull, 0.0)
+        np.fill_diagonal(pull, -pull.sum(axis=1))
+        placed = undo @ (pull @ placed)
     return placed
