@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +35,6 @@ from policies.envs.qnum.packet.summary import Summary, summary
 from policies.envs.qnum.topologies import dumbbell, nsfnet, with_flows
 from policies.pictures import TONES, picture
 
-sys.modules["coverage"] = None  # type: ignore[assignment]  # numba looks for the package, not coverage.py beside us
 SEEDS = range(1_000_000, 1_000_005)
 ROOM = 0.1
 AXES = {"load": (0.5, 1.0, 2.0), "latency": (1.0, 10.0, 100.0), "coherence_s": (math.inf, 10.0, 1.0, 0.3)}

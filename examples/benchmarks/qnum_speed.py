@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,7 +30,6 @@ from policies.envs.qnum.packet.settings import VARIANTS, Physics, Run
 from policies.envs.qnum.packet.summary import summary
 from policies.envs.qnum.topologies import dumbbell, nsfnet, random_geometric, with_flows
 
-sys.modules["coverage"] = None  # type: ignore[assignment]  # numba looks for the package, not coverage.py beside us
 PEER = Path(__file__).with_name("qnum_speed_peer.py")
 HOPS, SIZES, ENGINES = (1, 2, 4), (10, 30, 100, 300, 1000), ("reference", "compiled")
 W, RATE_HZ, LENGTH_KM, COHERENCE_S = 0.98, 80.0, 15.0, 1.0
