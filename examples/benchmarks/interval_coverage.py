@@ -1,8 +1,8 @@
 """Do intervals of 90 % hold 90 %? And how far off are times that are learned online? A mixed workload, run for real.
 
-    python examples/benchmarks/interval_coverage.py                  # half an hour; --quick: one seed, few jobs
-    python examples/benchmarks/interval_coverage.py --tables         # the tables again, from the telemetry that is kept
-    python examples/benchmarks/interval_coverage.py --anew           # what this version would have said, one run after the other
+    python examples/benchmarks/interval_coverage.py            # half an hour; --quick: one seed, few jobs
+    python examples/benchmarks/interval_coverage.py --tables   # the tables again, from the telemetry that is kept
+    python examples/benchmarks/interval_coverage.py --anew     # what this version would have said, run after run
 
 For each seed an embedded orchestrator starts with an empty store and lives through the workload: repeated programs and
 new ones, families and random circuits, on simulators and emulated devices, each placed at random. What was said when a
@@ -13,8 +13,8 @@ prior alone and of means at three depths (a backend, a group of programs, a prog
 
 Constants of the model come from seeds 101 and 102, which are not reported; that energy is learned by itself, and not
 from the time, was decided after a first look at the reported ones. The telemetry is kept in ``runs/coverage`` and a run
-that was interrupted goes on with the next seed. Writes ``results/interval_coverage.csv`` (a row for each figure of each run),
-``results/interval_coverage_summary.csv``.
+that was interrupted goes on with the next seed. Writes ``results/interval_coverage.csv`` (a row for each figure of each
+run) and ``results/interval_coverage_summary.csv``.
 """
 
 from __future__ import annotations
@@ -251,7 +251,10 @@ def main() -> None:
     summary = [*coverage(table), *errors([seen for seen in logs.values() if seen])]
     if not asked.quick:
         words = f"{' '.join(map(str, seeds))}; {num_jobs} jobs each"
-        for name, columns, found in (("interval_coverage", COLUMNS, table), ("interval_coverage_summary", SUMMARY, summary)):
+        for name, columns, found in (
+            ("interval_coverage", COLUMNS, table),
+            ("interval_coverage_summary", SUMMARY, summary),
+        ):
             with results(name, columns, seeds=words) as file:
                 file.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in found)
     tell(summary)

@@ -58,8 +58,8 @@ def simulate(run: Run, tell: Callable[[float], None] | None = None, *, trace: bo
     traces.append(state.trace[: count[tables.TRACED]].copy())
     return Record(
         run,
-        state.flows,
-        state.links,
+        np.ascontiguousarray(state.flows.swapaxes(1, 2)),
+        np.ascontiguousarray(state.links.swapaxes(1, 2)),
         state.most_waiting,
         num_events=int(count[tables.DONE]),
         num_inferred=int(count[tables.INFERRED]),
@@ -76,7 +76,7 @@ def _plan(run: Run, plan_type: Any) -> Any:
     routes = network.routes
     light_s = np.array(latencies(network, physics))
     back_s = np.array([math.fsum(light_s[link] for link in flow.route) for flow in network.flows])
-    decay_hz = physics.decay_hz
+    decay_hz, by_link = physics.decay_hz, np.argsort(routes.indices, kind="stable")
     judged = [math.exp(-decay_hz * each) if physics.ack_decoherence else 1.0 for each in back_s.tolist()]
     return plan_type(
         law=run.law,
@@ -105,20 +105,20 @@ def _plan(run: Run, plan_type: Any) -> Any:
         latency_s=light_s,
         decay=np.array([math.exp(-decay_hz * each) for each in light_s.tolist()]),
         link_start=np.concatenate(([0], np.cumsum(network.num_sharing))),
-        link_place=np.argsort(routes.indices, kind="stable").astype(np.int64),
-        place_flow=np.repeat(np.arange(network.num_flows), network.hops),
+        soft_row=np.argsort(by_link).astype(np.int64),
+        soft_flow=np.repeat(np.arange(network.num_flows), network.hops)[by_link],
         changes=np.array([event[1:] for event in run.events()], dtype=np.int64).reshape(-1, 2),
     )
 
 
 def _state(run: Run, plan: Any, tables: Any, trace: bool) -> Any:
     """Everything at its beginning, without events."""
-    num_flows, num_links, num_places = run.network.num_flows, run.network.num_links, plan.route_link.size
+    num_flows, num_links, num_places = run.network.num_flows, run.network.num_links, plan.soft_flow.size
     flows, links, most_waiting = rec.empty(run)
-    link, link_whole = np.zeros((num_links, 11)), np.zeros((num_links, 6), dtype=np.int64)
+    link, link_whole = np.zeros((num_links, 16)), np.zeros((num_links, 6), dtype=np.int64)
     link[:, tables.L_W] = run.start_werner()
     link[:, tables.L_ROOM] = max(run.law.least_room, 1e-3) * plan.d_hz * (1.0 - link[:, tables.L_W])
-    link[:, tables.L_ABOVE] = math.inf
+    link[:, [tables.L_ABOVE, tables.SURE_UNTIL]] = math.inf
     for number, row in enumerate(link):
         w, room = float(row[tables.L_W]), max(float(row[tables.L_ROOM]), 1e-9)
         row[[tables.L_FIRST, tables.L_LATER]] = stamped_quality(
@@ -127,42 +127,50 @@ def _state(run: Run, plan: Any, tables: Any, trace: bool) -> Any:
     link_whole[:, tables.PENDING], link_whole[:, tables.UP] = -1, 1
     whole = np.zeros((ROWS, 5), dtype=np.int64)
     whole[:, tables.NEXT] = np.arange(1, ROWS + 1)
-    count = np.zeros(12, dtype=np.int64)
+    count = np.zeros(13, dtype=np.int64)
     count[tables.NUM_FREE] = ROWS - 1
-    source_whole = np.zeros((num_flows, 5), dtype=np.int64)
+    soft = np.zeros((num_places, 7))
+    soft[:, tables.H_WEIGHT] = run.network.weights[plan.soft_flow]
+    soft[plan.soft_row[plan.route_start[:-1]], tables.FIRST] = 1.0
+    source_whole = np.zeros((num_flows, 6), dtype=np.int64)
     source_whole[:, tables.S_PENDING] = -1
-    events = ROWS + 2 * (num_flows + num_links + len(plan.changes))
+    events = ROWS + num_flows + num_links + len(plan.changes)
     return tables.State(
         time=np.zeros(events),
         serial=np.zeros(events, dtype=np.int64),
         code=np.zeros(events, dtype=np.int64),
+        clock=np.zeros(num_flows + num_links),
+        clock_whole=np.zeros((num_flows + num_links, 2), dtype=np.int64),
         count=count,
         draws=np.zeros(0),
         real=np.zeros((ROWS, 8)),
         whole=whole,
-        source=np.zeros((num_flows, 11)),
+        source=np.zeros((num_flows, 12)),
         source_whole=source_whole,
         link=link,
         link_whole=link_whole,
-        soft=np.zeros((num_places, 5)),
-        flows=flows,
-        links=links,
+        soft=soft,
+        flows=np.ascontiguousarray(flows.swapaxes(1, 2)),
+        links=np.ascontiguousarray(links.swapaxes(1, 2)),
         most_waiting=most_waiting,
         trace=np.zeros((TRACED if trace else 0, 4)),
     )
 
 
 def _begin(run: Run, state: Any, tables: Any) -> None:
-    """The first events, numbered as the reference does; in order of time they are a heap."""
-    period_s = run.law.period_s
-    first = [(at_s, CHANGE, number) for number, (at_s, _, _) in enumerate(run.events())]
-    for kind, size in ((LINK, run.network.num_links), (FLOW, run.network.num_flows)):
-        first += [(period_s * (number + 1) / (size + 1), kind, number) for number in range(size)]
-    order = sorted(range(len(first)), key=lambda place: (first[place][0], place))
-    for place, number in enumerate(order):
-        at_s, kind, who = first[number]
-        state.time[place], state.serial[place], state.code[place] = at_s, number + 1, (kind << tables.SHIFT) + who
-    state.count[tables.EVENTS] = state.count[tables.SERIAL] = len(first)
+    """The first events, numbered as the reference does; in order of time, changes are a heap and clocks a ring."""
+    changes, period_s = run.events(), run.law.period_s
+    for place, (at_s, _, _) in enumerate(changes):
+        state.time[place], state.serial[place], state.code[place] = at_s, place + 1, (CHANGE << tables.SHIFT) + place
+    num_links, num_flows = run.network.num_links, run.network.num_flows
+    whose = [(LINK << tables.SHIFT) + np.arange(num_links), (FLOW << tables.SHIFT) + np.arange(num_flows)]
+    parts = [period_s * np.arange(1, size + 1) / (size + 1) for size in (num_links, num_flows)]
+    at, serial = np.concatenate(parts), len(changes) + 1 + np.arange(num_links + num_flows)
+    order = np.argsort(at, kind="stable")
+    state.clock[:] = at[order]
+    state.clock_whole[:] = np.stack((serial, np.concatenate(whose)), axis=1)[order]
+    state.count[tables.EVENTS] = len(changes)
+    state.count[tables.SERIAL] = len(changes) + num_links + num_flows
 
 
 def _grown(state: Any, tables: Any) -> Any:

@@ -135,5 +135,8 @@ def timeout_s(smooth_s: float, spread_s: float, rate_hz: float) -> float:
 
 SOFT_S, SOFT_SENDS = 1.0, 10.0
 """A link forgets a flow after this long and as many of its sends (ours)."""
+ASKING = 2
+"""Timeouts in a row after which a source only asks whether its route is back: its headers declare nothing, and links
+take it for gone, so that quality stays where it was on a link that has no other flow (ours)."""
 START_WINDOW, START_THRESHOLD, MOST_WINDOW = 2.0, 1e9, 4096
 """Of AIMD: slow start from two, as far as it goes."""

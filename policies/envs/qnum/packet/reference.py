@@ -40,7 +40,7 @@ class Datagram:
         source = flow.source
         self.flow, self.seq, self.hop, self.born, self.since = flow, source.sent, 0, now, now
         self.werner, self.price, self.log_w, self.marked = 1.0, 0.0, 0.0, False
-        self.rate_hz, self.slope, self.marginal = source.rate_hz, source.slope, source.marginal
+        self.rate_hz, self.slope, self.marginal = source.stated_hz, source.slope, source.marginal
 
 
 class Flow:
@@ -263,7 +263,8 @@ class _Reference:
         self.num_acks += 1
         self.seen(now, ACK, flow.number, datagram.price)
         if flow.source.active:
-            flow.source.hear(now, datagram.seq, datagram.born, datagram.price, datagram.log_w, datagram.marked)
+            asked = datagram.rate_hz == 0.0
+            flow.source.hear(now, datagram.seq, datagram.born, datagram.price, datagram.log_w, datagram.marked, asked)
             if self.law.window == 1:
                 self.fill_window(now, flow)
 

@@ -17,12 +17,13 @@ from policies.envs.qnum.packet.settings import Law
 # columns of the tables, in their order
 BORN, SINCE, WERNER, STAMPED, QUALITY, RATE, SLOPE, MARGINAL = range(8)
 OF_FLOW, SEQ, HOP, MARKED, NEXT = range(5)
-S_RATE, S_PRICE, S_QUALITY, S_MULTIPLIER, S_MARGINAL, S_SLOPE, HEARD, SMOOTH, SPREAD, WINDOW, LIMIT = range(11)
-ACTIVE, SENT, ACKED, CALM, S_PENDING = range(5)
+S_RATE, S_PRICE, S_QUALITY, S_MULTIPLIER, S_MARGINAL, S_SLOPE, HEARD, SMOOTH, SPREAD, WINDOW, LIMIT, STATED = range(12)
+ACTIVE, SENT, ACKED, CALM, S_PENDING, SILENT = range(6)
 L_W, L_PRICE, L_STAMP, L_ROOM, L_WEIGHT, L_MARK, L_BEFORE, L_ABOVE, L_FIRST, L_LATER, SERVED = range(11)
+SUM_RATE, SUM_SLOPE, SUM_MARGINAL, SUM_LATER, SURE_UNTIL = range(11, 16)
 PENDING, UP, HEAD, TAIL, LENGTH, ARRIVALS = range(6)
-UNTIL, H_RATE, H_SLOPE, H_MARGINAL, KNOWN = range(5)
-EVENTS, SERIAL, DONE, ACKS, UNDER_WAY, FREE, NUM_FREE, DRAWN, TRACED, BIN, INFERRED, TIMEOUTS = range(12)
+UNTIL, H_RATE, H_SLOPE, H_MARGINAL, KNOWN, H_WEIGHT, FIRST = range(7)
+EVENTS, SERIAL, DONE, ACKS, UNDER_WAY, FREE, NUM_FREE, DRAWN, TRACED, BIN, INFERRED, TIMEOUTS, CLOCK = range(13)
 SWAP_LOSS, OVERFLOW, CUTOFF, FAILURE, CLASSICAL = range(rec.LOST, rec.LOST + 5)
 S_EMITTED, S_DELIVERED, S_WERNER, S_LATENCY, S_LAST_RATE = range(5)
 
@@ -68,17 +69,19 @@ class Plan(NamedTuple):
     latency_s: Any
     decay: Any
     link_start: Any
-    link_place: Any
-    place_flow: Any
+    soft_row: Any
+    soft_flow: Any
     changes: Any
 
 
 class State(NamedTuple):
-    """What changes: heap, counters, draws, tables of q-datagrams, sources, links and soft state, sums, trace."""
+    """What changes: heap, clocks, counters, draws, q-datagrams, sources, links, soft state, sums, trace."""
 
     time: Any
     serial: Any
     code: Any
+    clock: Any
+    clock_whole: Any
     count: Any
     draws: Any
     real: Any
@@ -136,6 +139,16 @@ def pop(state):  # type: ignore[no-untyped-def]
 
 
 @part
+def again(state, at):  # type: ignore[no-untyped-def]
+    """A controller's next update, into the place of this one: all wait equally long, so that a ring is in order."""
+    count = state.count
+    count[SERIAL] += 1
+    place = count[CLOCK]
+    state.clock[place], state.clock_whole[place, 0] = at, count[SERIAL]
+    count[CLOCK] = place + 1 if place + 1 < state.clock.size else 0
+
+
+@part
 def draw(state):  # type: ignore[no-untyped-def]
     """The next number of chance."""
     count = state.count
@@ -167,7 +180,7 @@ def end(state, row):  # type: ignore[no-untyped-def]
 def lose(state, row, cause):  # type: ignore[no-untyped-def]
     """A pair is gone."""
     state.count[UNDER_WAY] -= 1
-    state.flows[state.count[BIN], cause, state.whole[row, OF_FLOW]] += 1
+    state.flows[state.count[BIN], state.whole[row, OF_FLOW], cause] += 1
     end(state, row)
 
 
