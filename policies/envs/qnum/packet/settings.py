@@ -107,7 +107,7 @@ DA = Law(aware=1, price_gain_hz=2.0, damping=1.0, queue_gain_hz=0.5, queue_ref=1
 VARIANTS: dict[str, Law] = {
     "base": Law(measured=1, damping=0.0, least_room=0.0),
     "approx": Law(measured=1, damping=0.0, least_room=0.0, local=1),
-    "pi": Law(least_room=0.0, queue_gain_hz=0.5, queue_ref=5.0),
+    "pi": Law(least_room=0.0, price_gain_hz=2.0, damping=1.0, queue_gain_hz=20.0),
     "da": DA,
     "da-approx": DA._replace(local=1),
     "open": Law(frozen=1),
@@ -189,7 +189,7 @@ class Run:
 
 def most_rates(network: Network) -> NDArray[np.float64]:
     """Rate above which a route's weakest link makes nothing of any quality; float64 (N,)."""
-    return np.array([min(network.links[link].d_hz for link in flow.route) for flow in network.flows])
+    return np.minimum.reduceat(network.d_hz[network.routes.indices], network.routes.indptr[:-1])
 
 
 def latencies(network: Network, physics: Physics) -> Sequence[float]:

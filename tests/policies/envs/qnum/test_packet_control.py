@@ -123,3 +123,43 @@ def test_after_a_flow_has_left_the_others_take_its_share() -> None:
     best = optimum(without(network, {0}), 10.0).utility
     assert settled_s(record, 40.0, 100.0, best, [1, 2, 3]) < 30.0
     assert summary(record, 45.0).rates_hz[0] == 0.0
+
+
+def test_a_source_that_hears_nothing_asks_and_begins_anew() -> None:
+    source = Source(NEWS, VARIANTS["da"], 20.0)
+    source.active, source.sent = True, 8
+    source.hear(0.1, 1, 0.0, 0.02, -0.1, False)
+    for number in range(laws.ASKING):
+        assert source.stated_hz == source.rate_hz > 0.0
+        source.update(9.0 * (number + 1))
+    assert source.stated_hz == 0.0
+    source.hear(30.0, 2, 29.9, 0.0, -0.1, False, asked=True)
+    assert source.stated_hz == source.rate_hz == 20.0
+    source.hear(30.1, 3, 30.0, 0.01, -0.1, False, asked=True)
+    assert source.rate_hz == 20.0
+    source.hear(30.2, 4, 30.1, 0.01, -0.1, False)
+    assert source.rate_hz == pytest.approx(100.0)
+
+
+def test_a_link_that_is_only_asked_stays_as_it_was() -> None:
+    link = LinkController(VARIANTS["da"], 5000.0, 1e-4, 0.2, 0.967)
+    link.declare(0.0, NEWS, True, 100.0, 3e4, 1.5)
+    link.update(0.02, 0)
+    w = link.w
+    link.declare(0.03, NEWS, True, 0.0, 1.0, 1.5)
+    assert link.soft == {}
+    assert link.price == 0.0
+    for step in range(1000):
+        link.update(0.04 + 0.02 * step, 0)
+    assert link.w == w
+
+
+@pytest.mark.parametrize("variant", ["da", "da-approx"])
+def test_queues_stay_short_when_all_come_back_at_once(variant: str) -> None:
+    network = load(INSTANCES / "dumbbell4_skf.json")
+    trunk = int(np.argmax(network.num_sharing))
+    changes = (Change(30.0, "link_down", trunk), Change(40.0, "link_up", trunk))
+    record = play(Run(network, Physics(coherence_s=10.0), VARIANTS[variant], 80.0, 3, changes=changes))
+    assert record.most_waiting.max() < 500.0
+    best = optimum(network, 10.0).utility
+    assert settled_s(record, 40.0, 80.0, best, [0, 1, 2, 3], 0.8) < 35.0
