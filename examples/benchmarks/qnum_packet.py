@@ -39,8 +39,7 @@ SEEDS = range(1_000_000, 1_000_005)
 ROOM = 0.1
 AXES = {"load": (0.5, 1.0, 2.0), "latency": (1.0, 10.0, 30.0, 100.0), "coherence_s": (math.inf, 10.0, 3.0, 1.0, 0.3)}
 LASTS = {"dumbbell": 1.0, "nsfnet": 0.8}
-"""Of the seconds that are asked for: NSFNET delivers ten times as many pairs a second, and intervals are
-narrower; it settles in 15 s."""
+"""Of the seconds that are asked for: NSFNET delivers ten times as many pairs a second, and settles in 15 s."""
 FIGURES = ("G", "G_aware", "rate_hz", "fidelity", "mean_queue", "max_queue", "beyond_bound", "worth_nothing", "bytes")
 PACKAGES = ("numpy", "scipy", "numba")
 
