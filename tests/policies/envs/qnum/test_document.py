@@ -25,7 +25,7 @@ NASTY = st.one_of(
 PLACES = tuple(
     [("name",), ("num_nodes",), ("links",), ("flows",), ("links", 1), ("flows", 1)]
     + [("links", 1, key) for key in (*document._LINK_KEYS, "lenght_km")]
-    + [("flows", 1, key) for key in (*document._FLOW_KEYS, "wieght")]
+    + [("flows", 1, key) for key in (*document._FLOW_KEYS, "heft")]
 )
 
 
