@@ -5,6 +5,8 @@ LEARNERS: dict[str, str] = {
     "hmadrl_vqc": "policies.learners.hmadrl_vqc:HmadrlVqc",  # MEQC, IV.C: on variational circuits
     "scoring": "policies.learners.scoring:Scoring",  # Ciosek and Whiteson 2020, expected policy gradients; ours
     "bidding": "policies.learners.bidding:Bidding",  # Bertsekas 1988, auctions; ours
+    "going": "policies.learners.going:Going",  # as scoring, in the QCN; ours
+    "agreeing": "policies.learners.agreeing:Agreeing",  # Monderer and Shapley 1996, best responses in turns; ours
     "mappo": "policies.learners.mappo:Mappo",  # Yu et al. 2022, MAPPO
     "ppo": "policies.learners.ppo:PPO",  # Schulman et al. 2017, PPO, for any world
     "dqn": "policies.learners.dqn:DQN",  # Mnih et al. 2015, DQN

@@ -24,6 +24,7 @@ from torch import Tensor
 from policies.envs.contract import Observation
 from policies.envs.qcn.alone import home_cost, priced
 from policies.envs.qcn.batch import Slots, local, ways
+from policies.envs.qcn.circuits import FLOP_PER_GATE
 from policies.envs.qcn.instance import NUM_CIRCUITS
 from policies.envs.qcn.model import Model
 
@@ -75,3 +76,25 @@ def observe(model: Model, slots: Slots) -> Observation:
         squashed(best.cost),
     ]
     return Observation(torch.stack(user, dim=-1), torch.stack(pair, dim=-1))
+
+
+def slots_of(model: Model, seen: Observation) -> Slots:
+    """What a user's own observation says of its slot: the way back of :func:`observe`, rates of forwarded tasks and all."""
+    user, pair = seen.user, seen.pair
+    data, latent = (user[..., 0] * 9.0).round(), (user[..., 1] * 5.0).round()
+    num_circuits = user[..., 3] * NUM_CIRCUITS[1]
+    work_flop = 10.0 ** (user[..., 4].double() * 12.0)
+    per_gate = FLOP_PER_GATE * torch.exp2(2.0 * data - latent + 1.0) * num_circuits
+    cloud = torch.log10(torch.as_tensor(max(model.cloud_flops, 10.0), dtype=torch.float64))
+    return Slots(
+        data=data,
+        latent=latent,
+        gates=(work_flop / per_gate).to(user.dtype),
+        num_circuits=num_circuits,
+        local_flops=user[..., 5] * (model.local_flops * (1.0 + model.flops_spread)),
+        server_flops=(10.0 ** (pair[:, 0, :, 1].double() * cloud)).to(pair.dtype),
+        rate_bps=pair[..., 0] * model.uplink_high_bps,
+        is_cloud=pair[:, 0, :, 2],
+        delay_weight=user[..., 6],
+        energy_weight=user[..., 7],
+    )
