@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from circuits.parameters import integer
+from circuits.parameters import integer, real
 from policies.learners.going import Config, Going
 
 
@@ -23,9 +23,10 @@ from policies.learners.going import Config, Going
 class AgreeingConfig(Config):
     """As for going, with two turns of each of five groups and, as a slot is played twelve times, less of them."""
 
-    slots: int = integer(32, low=1, high=1_000_000, doc="slots of a batch")
-    updates: int = integer(30, low=1, high=1_000_000, doc="steps of an epoch, each on fresh slots")
-    epochs: int = integer(10, low=1, high=1_000_000, doc="epochs over which the step size falls")
+    slots: int = integer(24, low=1, high=1_000_000, doc="slots of a batch")
+    updates: int = integer(25, low=1, high=1_000_000, doc="steps of an epoch, each on fresh slots")
+    epochs: int = integer(5, low=1, high=1_000_000, doc="epochs over which the step size falls")
+    entropy: float = real(2e-3, low=0.0, high=10.0, doc="first weight of the entropy bonus")
     rounds: int = integer(11, low=1, high=100, doc="rounds of talk before users act")
     groups: int = integer(5, low=1, high=1000, doc="groups of users that take turns to change their minds")
 

@@ -48,7 +48,7 @@ class Config:
     width: int = integer(32, low=1, high=4096, doc="width of the hidden layers")
     slots: int = integer(96, low=1, high=1_000_000, doc="slots of a batch")
     updates: int = integer(50, low=1, high=1_000_000, doc="steps of an epoch, each on fresh slots")
-    epochs: int = integer(30, low=1, high=1_000_000, doc="epochs over which the step size falls")
+    epochs: int = integer(12, low=1, high=1_000_000, doc="epochs over which the step size falls")
     learning_rate: float = real(5e-3, low=1e-8, high=1.0, doc="first step size of Adam")
     entropy: float = real(2e-2, low=0.0, high=10.0, doc="first weight of the entropy bonus")
     rounds: int = integer(0, low=0, high=100, doc="rounds of talk before users act")
@@ -87,7 +87,7 @@ class Going:
         slots = drawn(self.setting, self.chance, self.config.slots)
         loss, entropy, cost = torch.zeros(()), torch.zeros(()), torch.zeros(())
         for known, turn in self.goer.rehearsed(observe(self.setting.model, slots), self.chance):
-            expected, entropy = _expected(known, turn)
+            expected, entropy = _expected(known, turn, adapts=self.config.rounds > 0)
             loss = loss + expected - self.config.entropy * left * entropy
             cost = settle(self.setting.model, slots, turn.action()).cost.sum(-1).mean()
         self.optimiser.zero_grad()
@@ -109,9 +109,9 @@ class Going:
         self.epochs = resume(state, self.goer, self.optimiser, self.chance)
 
 
-def _expected(known: Prices, turn: Turn) -> tuple[Tensor, Tensor]:
+def _expected(known: Prices, turn: Turn, *, adapts: bool) -> tuple[Tensor, Tensor]:
     """Mean over users of what their choices add to the cost of all, and their entropy."""
-    told = answers(known, turn.share.detach(), turn.choice)
+    told = answers(known, turn.choice, None if adapts else turn.share.detach())
     places = known.cost(turn.share, told.others + 1.0) + told.rise
     added = torch.cat([known.home.unsqueeze(-1), places], dim=-1)
     log_chance = torch.log_softmax(turn.logits, dim=-1)

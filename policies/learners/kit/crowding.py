@@ -47,6 +47,12 @@ class Prices:
         busy_s = self.way.busy_s * crowd
         return ((busy_s + self.way.wait_s) / (busy_s + self.local_s.unsqueeze(-1))).clamp(max=1.0)
 
+    def least(self, crowd: Tensor | float) -> Tensor:
+        """What everybody pays where so many are served, with the better of no share and that one, (B, U, E)."""
+        return torch.minimum(
+            self.cost(self.together(crowd), crowd), self.cost(torch.zeros_like(self.way.busy_s), crowd)
+        )
+
     def there(self, values: Tensor) -> Tensor:
         """Of places, (B, E), for each user at the place that would do the work, (B, U, E)."""
         return values.unsqueeze(1).expand(self.way.reached.shape).gather(2, self.way.reached)
@@ -71,23 +77,26 @@ class Answers:
     rise: Tensor
 
 
-def answers(known: Prices, share: Tensor, choice: Tensor) -> Answers:
+def answers(known: Prices, choice: Tensor, share: Tensor | None = None) -> Answers:
     """What places answer.
 
     Args:
-        share: that each user would keep at each place, (B, U, E).   choice: 0 is home, 1 + e is place e, (B, U).
+        choice: 0 is home, 1 + e is place e, int64 (B, U).
+        share: that each user keeps at each place however many come, (B, U, E); None: it is fitted to how many come.
+            Who keeps what is best for those that are there gains nothing if one of them leaves, until it keeps less.
     """
-    num_places = share.shape[2]
+    num_places, dtype = known.way.busy_s.shape[2], known.home.dtype
     goes, at = choice > 0, (choice - 1).clamp(min=0).unsqueeze(-1)
     target = known.way.reached.gather(2, at).squeeze(-1)
-    served = known.there(crowds(target, goes, num_places).to(share.dtype))
-    mine = ((known.way.reached == target.unsqueeze(-1)) & goes.unsqueeze(-1)).to(share.dtype)
+    served = known.there(crowds(target, goes, num_places).to(dtype))
+    mine = ((known.way.reached == target.unsqueeze(-1)) & goes.unsqueeze(-1)).to(dtype)
     one_less, now, one_more = (
-        known.cost(share, crowd).gather(2, at).squeeze(-1) for crowd in ((served - 1).clamp(min=1), served, served + 1)
+        (known.least(crowd) if share is None else known.cost(share, crowd)).gather(2, at).squeeze(-1)
+        for crowd in ((served - 1).clamp(min=1), served, served + 1)
     )
 
     def summed(rises: Tensor) -> Tensor:
-        total = torch.zeros_like(share[:, 0]).scatter_add_(1, target, torch.where(goes, rises, 0.0))
+        total = torch.zeros_like(known.way.busy_s[:, 0]).scatter_add_(1, target, torch.where(goes, rises, 0.0))
         return known.there(total)
 
     stays = (summed(now - one_less) - (now - one_less).unsqueeze(-1)) * mine

@@ -96,7 +96,7 @@ class Goer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
             before = draw_server(logits, chance)
             yield known, Turn(logits, share, before)
             if self.rounds:
-                told = answers(known, share.detach(), before)
+                told = answers(known, before)
 
     def act(self, observation: Observation, chance: torch.Generator | None = None) -> Action:
         """The best choice of each user, or one drawn, after the talk."""
@@ -107,9 +107,8 @@ class Goer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
 
 def _priced(known: Prices) -> Tensor:
     """Features of what places would cost in crowds: (B, U, E, 4)."""
-    home, none = known.home.unsqueeze(-1), torch.zeros_like(known.way.busy_s)
-    each = [torch.minimum(known.cost(known.together(crowd), crowd), known.cost(none, crowd)) for crowd in CROWDS]
-    return torch.stack([*(torch.log(one / home) for one in each), known.together(1.0)], dim=-1)
+    home = known.home.unsqueeze(-1)
+    return torch.stack([*(torch.log(known.least(crowd) / home) for crowd in CROWDS), known.together(1.0)], dim=-1)
 
 
 def _told(known: Prices, told: Answers | None, done: float) -> Tensor:
@@ -118,6 +117,8 @@ def _told(known: Prices, told: Answers | None, done: float) -> Tensor:
         return torch.zeros(*known.way.busy_s.shape, NUM_TOLD, dtype=known.home.dtype)
     home = known.home.unsqueeze(-1)
     crowd = told.others + 1.0
-    added = known.cost(known.together(crowd), crowd) + told.rise
+    added = known.least(crowd) + told.rise
     last = torch.full_like(told.mine, done)
-    return torch.stack([told.mine, torch.log(crowd), torch.log(added / home), torch.log1p(told.rise / home), last], dim=-1)
+    return torch.stack(
+        [told.mine, torch.log(crowd), torch.log(added / home), torch.log1p(told.rise / home), last], dim=-1
+    )
