@@ -8,8 +8,8 @@
 each of the five pairs of weights (seed 500001; settings were chosen on it, too), beside rules and the proven optimum.
 Writes ``results/qcn_learners`` as ``.csv`` and ``.png``. The second command compares them on kept-out slots.
 
-Each epoch leaves a checkpoint: it may be interrupted, and run again with more seeds. Learned on one thread; wall time is
-with whatever else the machine did.
+Each epoch leaves a checkpoint: it may be interrupted, and run again with more seeds. Learned on one thread; wall time
+is with whatever else the machine did.
 """
 
 from __future__ import annotations

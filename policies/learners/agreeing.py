@@ -25,8 +25,9 @@ class AgreeingConfig(Config):
 
     slots: int = integer(24, low=1, high=1_000_000, doc="slots of a batch")
     updates: int = integer(25, low=1, high=1_000_000, doc="steps of an epoch, each on fresh slots")
-    epochs: int = integer(5, low=1, high=1_000_000, doc="epochs over which the step size falls")
+    epochs: int = integer(2, low=1, high=1_000_000, doc="epochs over which the step size falls")
     entropy: float = real(2e-3, low=0.0, high=10.0, doc="first weight of the entropy bonus")
+    learning_rate: float = real(2e-3, low=1e-8, high=1.0, doc="first step size of Adam")
     rounds: int = integer(11, low=1, high=100, doc="rounds of talk before users act")
     groups: int = integer(5, low=1, high=1000, doc="groups of users that take turns to change their minds")
 

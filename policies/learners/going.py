@@ -48,7 +48,7 @@ class Config:
     width: int = integer(32, low=1, high=4096, doc="width of the hidden layers")
     slots: int = integer(96, low=1, high=1_000_000, doc="slots of a batch")
     updates: int = integer(50, low=1, high=1_000_000, doc="steps of an epoch, each on fresh slots")
-    epochs: int = integer(12, low=1, high=1_000_000, doc="epochs over which the step size falls")
+    epochs: int = integer(5, low=1, high=1_000_000, doc="epochs over which the step size falls")
     learning_rate: float = real(5e-3, low=1e-8, high=1.0, doc="first step size of Adam")
     entropy: float = real(2e-2, low=0.0, high=10.0, doc="first weight of the entropy bonus")
     rounds: int = integer(0, low=0, high=100, doc="rounds of talk before users act")

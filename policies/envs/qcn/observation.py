@@ -79,7 +79,7 @@ def observe(model: Model, slots: Slots) -> Observation:
 
 
 def slots_of(model: Model, seen: Observation) -> Slots:
-    """What a user's own observation says of its slot: the way back of :func:`observe`, rates of forwarded tasks and all."""
+    """What a user's own observation says of its slot: the way back of :func:`observe`."""
     user, pair = seen.user, seen.pair
     data, latent = (user[..., 0] * 9.0).round(), (user[..., 1] * 5.0).round()
     num_circuits = user[..., 3] * NUM_CIRCUITS[1]
