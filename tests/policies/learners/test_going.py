@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 torch = pytest.importorskip("torch", reason='pip install "qorch[learn]"')
@@ -84,7 +86,7 @@ def test_without_talk_nobody_acts_by_what_others_see() -> None:
 def test_users_change_their_minds_in_turns() -> None:
     seen = observe(SETTING.model, slots())
     turns = [turn.choice for _, turn in goer(rounds=5, groups=2).rehearsed(seen, torch.Generator().manual_seed(2))]
-    for number, (before, now) in enumerate(zip(turns[:-1], turns[1:], strict=True), start=1):
+    for number, (before, now) in enumerate(pairwise(turns), start=1):
         moved = (before != now).any(0)
         assert not moved[torch.arange(6) % 2 != number % 2].any()
     assert torch.equal(turns[-1], turns[-2])
