@@ -14,6 +14,7 @@ from workers.cli import app
 
 PAGE = (Path(__file__).parents[2] / "OPERATIONS.md").read_text(encoding="utf-8")
 IN_WORDS = {
+    "checkpoints",
     "data_dir", "store_url", "redis_url", "url", "token", "backends", "prices", "retention_days", "experiment_start",
 }  # fmt: skip
 """Settings whose default is told in words."""
