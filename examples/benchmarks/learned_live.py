@@ -1,17 +1,25 @@
 """Learned placement for real: the three circuit families on workers of this machine, beside rules and search.
 
-``python examples/benchmarks/learned_live.py`` starts a private Redis and Celery workers, submits the same jobs at the
-same times under each policy, each with an empty store and warm backends (phase "first"), and then as many others with
-what that store has learned by then (phase "then"). The learned policy is the shipped checkpoint, which was trained in
-the twin of recorded runs alone and has seen nothing of this fleet. In phase "then" it plays twice: with its weights,
-so that estimates alone have learned, and "fine-tuned": its weights were trained on in a twin of its own log of phase
-"first", as `qorch twin` and `python -m policies.train --from` do it.
+``python examples/benchmarks/learned_live.py`` records a few runs of every program on every backend, which say how fast
+jobs have to come for a load and what the best schedule in hindsight would have cost. Then each policy gets a private
+Redis, Celery workers and a store of its own in which programs are prepared and nothing is measured. It goes through
+the same five phases of the same jobs at the same times, and keeps what it learns from one to the next:
 
-Two gaps between what was foretold and what was measured are told: ``foretold_over_measured`` is the sum of the costs
-that were expected when jobs were placed, wait included, over the sum of those that were measured; and the error of a
-twin of the first three quarters of a log on the last (of the learned policy's store, after both phases).
+    first     medium load; nothing was measured before
+    light, medium, overload        0.3, 0.7, 1.5 of what the fleet could do
+    outage    medium load; at half of the jobs the backend that everybody likes best is taken out of service
 
-A seed takes 13 runs of a cluster; on two quiet cores about a minute each with 60 jobs (ours, not yet measured there).
+The learned policy is the shipped checkpoint, which was trained in the twin of recorded runs alone and has seen nothing
+of this fleet. "fine-tuned" begins with a copy of its store after phase "first", and with its weights trained on in a
+twin of that log, as `qorch twin` and `python -m policies.train --from` do it. Every fourth job demands a fidelity.
+
+``foretold_over_measured`` is the sum of the costs that were expected when jobs were placed, wait included, over the sum
+of those that were measured; the error of a twin is that of the first three quarters of a log on the last, of the
+learned policy's store after all phases. Loads come from recorded service times, which know nothing of what messages,
+the store and a second worker on the same cores take. The best schedule in hindsight is searched with the median of
+what a program really took on a backend, under any policy, and every job pays the median of what was neither service nor
+waiting; where nobody ever went it believes the recording.
+
 What was run is kept in runs/learned_live/jobs.jsonl: an interrupted benchmark goes on. Seeds 1 to 5; nothing was chosen
 by them. The order of policies turns from seed to seed, so that no one always meets a warm machine.
 """
@@ -20,37 +28,48 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from itertools import product
 from pathlib import Path
-from statistics import fmean
-from typing import Annotated
+from statistics import fmean, median
+from typing import Annotated, TypeVar
 
+import placement
 import typer
-from evidence import RESULTS, results
+from evidence import RESULTS
+from learned_live_report import LEARNED, PHASES, TUNED, Row, Twinned, report
 from rich.console import Console
 from rich.progress import track
 
+from backends.backend import Device
+from circuits.seeds import derive
 from orchestrator import Client, JobHandle
-from orchestrator.errors import JobError
-from orchestrator.placement import cost
+from orchestrator.job import Times
+from orchestrator.placement import Lane, Scales
 from orchestrator.records import from_json, to_json
 from orchestrator.settings import Settings
 from orchestrator.sql.archive import Wanted
 from orchestrator.sql.store import SqlStore
+from policies.arena import Ended, Task, World
 from policies.envs.measured import twin as twins
 from policies.envs.measured.logged import Logged, held_out, read
 from policies.envs.measured.world import MeasuredSetting
 from policies.learners.kit import checkpoint
+from policies.oracle import hindsight
 from policies.shelf import Entry, entries, put, shelves
 from policies.train import train
-from workers.compare.live import warm_up
-from workers.compare.standings import Mean, mean
+from workers.compare.contest import fleet_of, world_of
+from workers.compare.live import through, warm_up
+from workers.compare.recording import Recorded, work_key
 from workers.compare.workload import Arrival, mixed
 from workers.decision_log import of_store
+from workers.equipment import equipped
 from workers.launch import running
+from workers.node import devices_here
 
 FLEET = {
     "simulators": ("aer_statevector", "aer_mps", "aer_stabilizer", "aer_density_matrix"),
@@ -58,72 +77,59 @@ FLEET = {
 }
 """That of ``examples/demo.py``: workers of one slot."""
 
+LIKED = "aer_statevector"
+"""What fails in phase "outage": the fastest backend of most programs."""
+
+LOAD_OF = {"first": "medium", "outage": "medium"}
+"""Of phases that are not called by their load."""
+
 PEERS = ("random", "round_robin", "eft", "bandit", "joint")
-LEARNED, TUNED = "learned", "fine-tuned"
-PHASES = ("first", "then")
-FIGURES = ("cost", "latency_s", "fidelity", "energy_j")
-PATIENCE_S = 300.0
-EPOCHS = 8
-"""Of fine-tuning: a third of what the shipped checkpoint had (ours)."""
+EPOCHS = 4
+"""Of fine-tuning: a sixth of what the shipped checkpoint had (ours)."""
+
+Worlds = Mapping[str, World]
+"""By phase."""
+
+T = TypeVar("T")
 
 console = Console()
 
 
-@dataclass(frozen=True)
-class Row:
-    """One job under one policy; one that failed counts as a result of fidelity 0. ``foretold``: its expected cost."""
-
-    seed: int
-    policy: str
-    phase: str
-    kind: str
-    backend: str
-    cost: float
-    foretold: float
-    latency_s: float
-    fidelity: float
-    energy_j: float
-    instead: str
-    failed: bool
-
-
-@dataclass(frozen=True)
-class Twinned:
-    """How far a twin of a seed's log was off."""
-
-    seed: int
-    ratio: float
-    off: float
-    coverage: float
-    estimates_off: float
-
-
 def main(
-    jobs: Annotated[int, typer.Option(min=60, help="Jobs of a phase.")] = 60,
-    rate: Annotated[float, typer.Option(min=0.01, help="Jobs that arrive in a second.")] = 3.0,
+    jobs: Annotated[int, typer.Option(min=40, help="Jobs of a phase.")] = 60,
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions with other jobs and arrivals.")] = 5,
     policy: Annotated[list[str] | None, typer.Option(help="Peers; default: all.")] = None,
     work: Annotated[Path, typer.Option(help="Folder of stores and of what was measured.")] = Path("runs/learned_live"),
-    results_folder: Annotated[Path, typer.Option("--results", help="Where tables go.")] = RESULTS,
+    results_folder: Annotated[Path, typer.Option("--results", help="Where tables and picture go.")] = RESULTS,
 ) -> None:
     """Run what was not yet run, and report."""
     work.mkdir(parents=True, exist_ok=True)
     os.environ["QORCH_CHECKPOINTS"] = str((work / "shelf").resolve())  # workers look there, too
     (shipped, *_) = [one for one in entries() if one.folder.parent == shelves()[1]]
     names = (*(policy or PEERS), LEARNED)
-    cells = [(seed, name) for seed in range(1, seeds + 1) for name in _turned(names, seed)]
-    have = {(row.seed, row.policy) for row in _rows(work)}
+    devices = equipped(devices_here(sorted(name for mine in FLEET.values() for name in mine)), Settings())
+    arrivals = {seed: _arrivals(jobs, seed) for seed in range(1, seeds + 1)}
+    known = placement._recorded([one for mine in arrivals.values() for one in mine.values()], devices, work)
+    worlds = {seed: _worlds(mine, known, devices, seed) for seed, mine in arrivals.items()}
+    template = _prepared(worlds, work)
+    cells = [(seed, name) for seed in worlds for name in _turned(names, seed)]
+    have = {(row.seed, row.policy) for row in _read(Row, work / "jobs.jsonl")}
     for seed, name in track([cell for cell in cells if cell not in have], description="runs", console=console):
-        phases = _arrivals(jobs, seed, rate)
-        found, off = _learned(shipped, phases, seed, work) if name == LEARNED else (_peer(name, phases, seed, work), [])
+        if name == LEARNED:
+            found, off = _learned(shipped, worlds[seed], seed, template, work)
+        else:
+            with _copied(template, work / "stores" / f"{name}-{seed}") as folder:
+                found, off = _run(name, name, worlds[seed], PHASES, seed, folder), []
         for file, lines in (("twins.jsonl", off), ("jobs.jsonl", found)):
             with (work / file).open("a") as out:
                 out.writelines(to_json(line) + "\n" for line in lines)
-    _report(
-        _rows(work),
+    rows = _read(Row, work / "jobs.jsonl")
+    report(
+        rows,
+        _read(Twinned, work / "twins.jsonl"),
         names,
-        f"1 to {seeds}; {jobs} jobs a phase, {rate:g} a second; {shipped.name}",
-        work,
+        _best(worlds, rows),
+        f"1 to {seeds}; {jobs} jobs a phase; {shipped.name}",
         results_folder,
     )
 
@@ -133,51 +139,106 @@ def _turned(names: Sequence[str], by: int) -> list[str]:
     return [*names[at:], *names[:at]]
 
 
-def _rows(work: Path) -> list[Row]:
-    path = work / "jobs.jsonl"
-    return [from_json(Row, line) for line in path.read_text().splitlines()] if path.exists() else []
+def _read(kind: type[T], path: Path) -> list[T]:
+    return [from_json(kind, line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def _arrivals(num_jobs: int, seed: int, rate: float) -> dict[str, list[Arrival]]:
-    """Jobs of the three families alone, of both phases."""
-    total = 4 * num_jobs  # seven of twelve are of the families
-    drawn = [one for one in mixed(total, seed, horizon_s=1.0) if one.kind != "openqasm"]
-    parts = {phase: drawn[number * num_jobs :][:num_jobs] for number, phase in enumerate(PHASES)}
-    span_s = num_jobs / rate
-    return {
-        phase: [
-            replace(one, at_s=span_s * (one.at_s - mine[0].at_s) / max(mine[-1].at_s - mine[0].at_s, 1e-9))
-            for one in mine
-        ]
-        for phase, mine in parts.items()
-    }
+# ── worlds ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _arrivals(num_jobs: int, seed: int) -> dict[str, list[Arrival]]:
+    """Jobs of the three families alone, of all phases."""
+    drawn = [one for one in mixed(2 * len(PHASES) * num_jobs, seed, horizon_s=1.0) if one.kind != "openqasm"]
+    return {phase: drawn[number * num_jobs :][:num_jobs] for number, phase in enumerate(PHASES)}  # 7 of 12 are of them
+
+
+def _worlds(
+    arrivals: Mapping[str, Sequence[Arrival]],
+    known: Mapping[tuple[str, int], Recorded],
+    devices: Mapping[str, Device],
+    seed: int,
+) -> Worlds:
+    fleet = fleet_of(devices, [Lane(name, 1, mine) for name, mine in FLEET.items()], times=Times.WALL)
+
+    def world(phase: str) -> World:
+        own, load = derive(seed, phase), LOAD_OF.get(phase, phase)
+        return placement.demanding(world_of(arrivals[phase], known, fleet, seed=own, load=load, scales=Scales()))
+
+    return {phase: world(phase) for phase in PHASES}
+
+
+def _best(worlds: Mapping[int, Worlds], rows: Sequence[Row]) -> dict[tuple[int, str], float]:
+    """Mean cost of the best schedule in hindsight that was found, by seed and phase; not where a backend fails."""
+    done = [row for row in rows if row.backend]
+    met = defaultdict[tuple[str, int, str], list[float]](list)  # what jobs took on the workers, beside each other
+    for row in done:
+        met[*work_key(worlds[row.seed][row.phase].tasks[row.index].spec), row.backend].append(row.service_s)
+    took_s = {key: median(mine) for key, mine in met.items()}
+    beside_s = median(row.latency_s - row.wait_s - row.service_s for row in done)
+    found = {}
+    for seed, phase in product(worlds, PHASES):
+        if phase != "outage":
+            world = worlds[seed][phase]
+            lived = replace(world, tasks=tuple(_lived(task, took_s) for task in world.tasks))
+            weight = fmean(task.spec.objective.latency / world.scales.latency_s for task in world.tasks)
+            best = hindsight(lived, _whole(lived, seed, phase, rows))
+            found[seed, phase] = best.mean_cost + weight * beside_s
+    return found
+
+
+def _lived(task: Task, took_s: Mapping[tuple[str, int, str], float]) -> Task:
+    """With what its program took where it was run; where it never was, as long as it was recorded."""
+    key = work_key(task.spec)
+    own = {name: replace(run, service_s=took_s.get((*key, name), run.service_s)) for name, run in task.runs.items()}
+    return replace(task, runs=own)
+
+
+def _whole(world: World, seed: int, phase: str, rows: Sequence[Row]) -> list[list[str]]:
+    """Where each policy placed the jobs of a world, of those that placed all where they were recorded."""
+    mine = [row for row in rows if (row.seed, row.phase) == (seed, phase)]
+    placed = [[row.backend for row in mine if row.policy == policy] for policy in {row.policy for row in mine}]
+    return [one for one in placed if all(name in task.runs for name, task in zip(one, world.tasks, strict=True))]
 
 
 # ── runs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _peer(name: str, phases: dict[str, list[Arrival]], seed: int, work: Path) -> list[Row]:
-    folder = _empty(work / "stores" / f"{name}-{seed}")
-    return [row for phase, mine in phases.items() for row in _run(name, name, mine, seed, phase, folder)]
-
-
-def _learned(
-    shipped: Entry, phases: dict[str, list[Arrival]], seed: int, work: Path
-) -> tuple[list[Row], list[Twinned]]:
-    """Both phases, the second one with the same weights and with fine-tuned ones, from copies of one store."""
-    folder = _empty(work / "stores" / f"{LEARNED}-{seed}")
-    rows = _run(shipped.name, LEARNED, phases["first"], seed, "first", folder)
-    copy = _empty(folder.with_name(f"{TUNED}-{seed}"))
-    shutil.copytree(folder, copy)
-    tuned = _tuned(shipped, folder, seed, work)
-    rows += _run(shipped.name, LEARNED, phases["then"], seed, "then", folder)
-    rows += _run(tuned.name, TUNED, phases["then"], seed, "then", copy)
-    off = held_out(_logged(folder))
-    return rows, [Twinned(seed, off.ratio, off.off, off.coverage, off.estimates_off)]
-
-
-def _empty(folder: Path) -> Path:
-    """No such folder: what was interrupted there is run anew."""
-    shutil.rmtree(folder, ignore_errors=True)
+def _prepared(worlds: Mapping[int, Worlds], work: Path) -> Path:
+    """A store in which all programs are prepared, and nothing is measured."""
+    folder = work / "prepared"
+    if not (folder / "done").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        tasks = [task for mine in worlds.values() for one in mine.values() for task in one.tasks]
+        specs = {task.spec.program.content_hash(): task.spec for task in tasks}
+        with _cluster(folder) as client:
+            for spec in track(specs.values(), description="preparing", console=console):
+                client.quote(spec.program, shots=spec.shots)
+        (folder / "done").touch()
     return folder
+
+
+@contextmanager
+def _cluster(folder: Path) -> Iterator[Client]:
+    settings = Settings(data_dir=folder)
+    with running(settings, FLEET, logs=folder / "logs") as url, Client(url, settings=settings) as client:
+        yield client
+
+
+@contextmanager
+def _copied(source: Path, folder: Path) -> Iterator[Path]:
+    """A copy of a store: what was interrupted there is run anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(source, folder)
+    yield folder
+
+
+def _learned(shipped: Entry, worlds: Worlds, seed: int, template: Path, work: Path) -> tuple[list[Row], list[Twinned]]:
+    """All phases, those after the first with the same weights and with fine-tuned ones, from copies of one store."""
+    stores = work / "stores"
+    with _copied(template, stores / f"{LEARNED}-{seed}") as folder:
+        rows = _run(shipped.name, LEARNED, worlds, PHASES[:1], seed, folder)
+        with _copied(folder, stores / f"{TUNED}-{seed}") as copy:
+            tuned = _tuned(shipped, folder, seed, work)
+            rows += _run(shipped.name, LEARNED, worlds, PHASES[1:], seed, folder)
+            rows += _run(tuned.name, TUNED, worlds, PHASES[1:], seed, copy)
+        off = held_out(_logged(folder))
+    return rows, [Twinned(seed, off.ratio, off.off, off.coverage, off.estimates_off)]
 
 
 def _logged(folder: Path) -> Logged:
@@ -192,7 +253,8 @@ def _logged(folder: Path) -> Logged:
 
 def _tuned(shipped: Entry, folder: Path, seed: int, work: Path) -> Entry:
     """Go on from the shipped weights in a twin of what was measured."""
-    source, run_folder = work / "twins" / f"{seed}.safetensors", _empty(work / "tuned" / str(seed))
+    source, run_folder = work / "twins" / f"{seed}.safetensors", work / "tuned" / str(seed)
+    shutil.rmtree(run_folder, ignore_errors=True)
     twin = _logged(folder).twin()
     twins.save(twin, source)
     start = checkpoint.load(shipped.folder)
@@ -202,111 +264,53 @@ def _tuned(shipped: Entry, folder: Path, seed: int, work: Path) -> Entry:
     return put(ended.folder, shelves()[0])
 
 
-def _run(policy: str, label: str, arrivals: Sequence[Arrival], seed: int, phase: str, folder: Path) -> list[Row]:
-    """Submit the jobs to a cluster of their own and wait for all of them."""
-    settings = Settings(data_dir=folder)
-    with running(settings, FLEET, logs=folder / "logs") as url, Client(url, settings=settings) as client:
-        warm_up(client, [name for names in FLEET.values() for name in names])
-        begun, pause, handles = time.monotonic(), threading.Event(), list[JobHandle]()
-        for arrival in arrivals:
-            pause.wait(max(0.0, begun + arrival.at_s - time.monotonic()))
-            handles += client.submit_many([replace(arrival.spec, policy=policy)])
-        return [
-            _row(client, settings, arrival, handle, (seed, label, phase))
-            for arrival, handle in zip(arrivals, handles, strict=True)
-        ]
+def _run(policy: str, label: str, worlds: Worlds, phases: Sequence[str], seed: int, folder: Path) -> list[Row]:
+    """Phases one after the other on a cluster of their own."""
+    rows = []
+    with _cluster(folder) as client:
+        warm_up(client, [name for names in FLEET.values() for name in names], policy)
+        for phase in phases:
+            world = worlds[phase]
+            fails = partial(_fail, client, len(world.tasks) // 2) if phase == "outage" else _calm
+            for handle, end in through(client, world, policy, before=fails):
+                rows.append(_row(client, world, handle, end, (seed, label, phase)))
+    return rows
 
 
-def _row(client: Client, settings: Settings, arrival: Arrival, handle: JobHandle, where: tuple[int, str, str]) -> Row:
-    objective = arrival.spec.objective
-    try:
-        result = handle.result(PATIENCE_S)
-    except JobError:
-        job = handle.status()
-        latency_s = (job.finished_at or time.time()) - job.submitted_at
-        price = cost(objective, settings.scales, latency_s=latency_s, energy_j=0.0, fidelity=0.0, cost_usd=0.0)
-        return Row(*where, arrival.kind, "", price, price, latency_s, 0.0, 0.0, "", failed=True)
-    decision, measured, share = client.why(handle.id), result.measurement, result.placement.shares[0]
+def _calm(_: int) -> None:
+    """All goes well."""
+
+
+def _fail(client: Client, at: int, index: int) -> None:
+    """Before a certain job is submitted, a backend is out of service, with all that waits for it."""
+    if index == at:
+        client.switch(LIKED, "disabled")
+
+
+def _row(client: Client, world: World, handle: JobHandle, end: Ended, where: tuple[int, str, str]) -> Row:
+    task, decision = world.tasks[end.index], client.why(handle.id)
     assert decision is not None
     assert decision.situation is not None
-    chosen = next(one for one in decision.request.candidates if one.backend == share.backend)
-    fidelity = result.estimate.fidelity if measured.fidelity is None else measured.fidelity
-    told = {"latency_s": measured.latency_s, "fidelity": fidelity, "energy_j": measured.energy_j}
+    backend, foretold = "", end.cost
+    if not end.failure:
+        share = handle.result().placement.shares[0]
+        chosen = next(one for one in decision.request.candidates if one.backend == share.backend)
+        backend, foretold = share.backend, decision.request.cost(chosen, world.scales, share.wait_s)
     return Row(
         *where,
-        arrival.kind,
-        share.backend,
-        cost(objective, settings.scales, cost_usd=measured.cost_usd, **told),
-        decision.request.cost(chosen, settings.scales, share.wait_s),
-        **told,
+        end.index,
+        task.spec.tags[0],
+        backend,
+        end.cost,
+        foretold,
+        end.latency_s,
+        end.wait_s,
+        end.service_s,
+        end.fidelity,
+        end.energy_j,
+        below_floor=end.fidelity < (task.spec.limits.min_fidelity or 0.0),
         instead=decision.situation.instead,
-        failed=False,
-    )
-
-
-# ── report ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _report(rows: Sequence[Row], names: Sequence[str], seeds: str, work: Path, folder: Path) -> None:
-    """One row a phase and policy: means over seeds, ratios paired by seed, 95 % intervals."""
-    ends = ("", "_low_95", "_high_95")
-    others = [name for name in names if name != LEARNED]
-    ratios = [*(f"cost_over_{other}" for other in others), "foretold_over_measured"]
-    columns = ["phase", "policy", "num_seeds", *(f"{one}{end}" for one in (*FIGURES, *ratios) for end in ends)]
-    lines = [
-        "| phase | policy | cost | latency, s | fidelity | energy, J | foretold / measured |",
-        "|---|---|" + "---:|" * 5,
-    ]
-    with results("learned_live", [*columns, "failed", "by_another_policy"], seeds=seeds, folder=folder) as table:
-        for phase, label in ((phase, label) for phase in PHASES for label in (*names, TUNED)):
-            mine = [row for row in rows if (row.phase, row.policy) == (phase, label)]
-            if not mine:
-                continue
-            told = [mean(_of(mine, figure)) for figure in FIGURES]
-            against = [[row for row in rows if (row.phase, row.policy) == (phase, other)] for other in others]
-            told += [mean(list(_over(mine, other))) for other in against]
-            told.append(mean(_gap(mine)))
-            extra = [sum(row.failed for row in mine), sum(bool(row.instead) for row in mine)]
-            shown = [word for one in told for word in _words(one)]
-            table.writerow([phase, label, len(_seeds(mine)), *shown, *extra])
-            lines.append(
-                "| " + " | ".join([phase, label, *(_said(one) for one in (*told[: len(FIGURES)], told[-1]))]) + " |"
-            )
-    twin = [from_json(Twinned, line) for line in (work / "twins.jsonl").read_text().splitlines()]
-    with results("learned_live_twin", list(Twinned.__annotations__), seeds=seeds, folder=folder) as table:
-        table.writerows(
-            [one.seed, *(f"{value:.4g}" for value in (one.ratio, one.off, one.coverage, one.estimates_off))]
-            for one in twin
-        )
-    (folder / "learned_live.md").write_text("\n".join([f"Seeds {seeds}; 95 % intervals over seeds.", "", *lines, ""]))
-    console.print("\n".join(lines))
-
-
-def _seeds(rows: Sequence[Row]) -> list[int]:
-    return sorted({row.seed for row in rows})
-
-
-def _of(rows: Sequence[Row], figure: str) -> list[float]:
-    """Of each seed the mean over its jobs."""
-    return [fmean(getattr(row, figure) for row in rows if row.seed == seed) for seed in _seeds(rows)]
-
-
-def _over(rows: Sequence[Row], others: Sequence[Row]) -> Iterator[float]:
-    """Cost over that of another policy, of seeds that both have run."""
-    costs, theirs = (dict(zip(_seeds(one), _of(one, "cost"), strict=True)) for one in (rows, others))
-    yield from (value / theirs[seed] for seed, value in costs.items() if seed in theirs)
-
-
-def _gap(rows: Sequence[Row]) -> list[float]:
-    done = [row for row in rows if not row.failed]
-    return [told / found for told, found in zip(_of(done, "foretold"), _of(done, "cost"), strict=True)]
-
-
-def _words(one: Mean) -> list[str]:
-    return ["" if value is None else f"{value:.6g}" for value in (one.value, one.low, one.high)]
-
-
-def _said(one: Mean) -> str:
-    return (
-        f"{one.value:.3g}" if one.low is None or one.high is None else f"{one.value:.3g} ± {one.high - one.value:.2g}"
+        failed=bool(end.failure),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.functional import smooth_l1_loss
+from torch.nn.functional import mse_loss
 
 from policies.envs.contract import Action, Observation
 from policies.learners.kit.inverting import share_of
@@ -74,5 +74,5 @@ class DDPG(OffPolicy):
         value = joined(*critic(met.seen, done)).gather(-1, met.way.unsqueeze(-1)).squeeze(-1)
         frozen = {name: each.detach() for name, each in critic.named_parameters()}
         climbed = (scores.softmax(-1) * joined(*functional_call(critic, frozen, (met.seen, kept)))).sum(-1).mean()
-        loss: Tensor = smooth_l1_loss(value, aim) - climbed + KEPT_SMALL * scores.square().mean()
+        loss: Tensor = mse_loss(value, aim) - climbed + KEPT_SMALL * scores.square().mean()
         return loss

@@ -3,7 +3,7 @@
 Source: Mnih et al., "Human-level control through deep reinforcement learning", Nature 518, 2015; what comes next is
 chosen by one network and judged by its target: van Hasselt, Guez and Silver, "Deep reinforcement learning with double
 Q-learning", AAAI 2016. Ours: the network, which is of any size and shared by all agents; shares of 0, 1/n, … of n
-levels. See :mod:`policies.learners.kit.off_policy`.
+levels; squared errors, where the paper clips them: costs have heavy tails, and their mean is what counts. See :mod:`policies.learners.kit.off_policy`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import smooth_l1_loss
+from torch.nn.functional import mse_loss
 
 from circuits.parameters import integer
 from policies.envs.contract import Action, Observation
@@ -71,5 +71,5 @@ class DQN(OffPolicy):
 
     def _loss(self, met: Met, aim: Tensor) -> Tensor:
         value = self._networks["act"](met.seen).gather(-1, met.way.unsqueeze(-1)).squeeze(-1)
-        loss: Tensor = smooth_l1_loss(value, aim)
+        loss: Tensor = mse_loss(value, aim)
         return loss

@@ -39,22 +39,38 @@ def run(
     own: dict[str, Any] = {"data_dir": folder, "store_url": None, "url": None, "embedded_engine": True}
     own["backends"] = tuple(world.fleet.devices)
     with Client(settings=settings.model_copy(update=own)) as client:
-        warm_up(client, tuple(world.fleet.devices))
-        begun, pause = time.monotonic(), threading.Event()
-        handles = []
-        for task in world.tasks:
-            pause.wait(max(0.0, begun + task.at_s - time.monotonic()))
-            handles += client.submit_many([replace(task.spec, policy=policy)])
-        ends = []
-        for index, (task, handle) in enumerate(zip(world.tasks, handles, strict=True)):
-            ends.append(_end(world, index, task, handle))
-            advance(index + 1)
-    return tuple(ends)
+        warm_up(client, tuple(world.fleet.devices), policy)
+        return tuple(end for _, end in through(client, world, policy, advance))
 
 
-def warm_up(client: Client, backends: Sequence[str]) -> None:
-    """One shot on each backend, so that no job of a comparison waits for imports."""
-    for handle in client.submit_many(JobSpec(FLIP, shots=1, pin={name: 1.0}) for name in backends):
+def through(
+    client: Client,
+    world: World,
+    policy: str,
+    advance: Callable[[int], object] = lambda _: None,
+    before: Callable[[int], object] = lambda _: None,
+) -> list[tuple[JobHandle, Ended]]:
+    """Submit all tasks to an orchestrator that is there, and wait for their ends.
+
+    Args:
+        advance: called with the number of results that are there.   before: with the number of the job to submit next.
+    """
+    begun, pause, handles = time.monotonic(), threading.Event(), list[JobHandle]()
+    for index, task in enumerate(world.tasks):
+        pause.wait(max(0.0, begun + task.at_s - time.monotonic()))
+        before(index)
+        handles += client.submit_many([replace(task.spec, policy=policy)])
+    ends = []
+    for index, (task, handle) in enumerate(zip(world.tasks, handles, strict=True)):
+        ends.append((handle, _end(world, index, task, handle)))
+        advance(index + 1)
+    return ends
+
+
+def warm_up(client: Client, backends: Sequence[str], policy: str) -> None:
+    """One shot on each backend and one where the policy likes, so that no job of a comparison waits for imports."""
+    pinned = [JobSpec(FLIP, shots=1, pin={name: 1.0}) for name in backends]
+    for handle in client.submit_many([*pinned, JobSpec(FLIP, shots=1, policy=policy)]):
         with suppress(JobError):  # what it cannot run it need not be warm for
             handle.result(PATIENCE_S)
 

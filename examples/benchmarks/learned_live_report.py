@@ -1,0 +1,169 @@
+"""Tables and picture of ``learned_live.py``: costs by phase and policy, against peers and the best in hindsight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from evidence import results
+
+from workers.compare.standings import Mean, mean
+
+LEARNED, TUNED = "learned", "fine-tuned"
+PHASES = ("first", "light", "medium", "overload", "outage")
+FIGURES = ("cost", "latency_s", "fidelity", "energy_j")
+WINDOW = 10
+"""Jobs of a step of the picture of an outage."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One job under one policy; one that failed counts as a result of fidelity 0. ``foretold``: its expected cost."""
+
+    seed: int
+    policy: str
+    phase: str
+    index: int
+    kind: str
+    backend: str
+    cost: float
+    foretold: float
+    latency_s: float
+    wait_s: float
+    service_s: float
+    fidelity: float
+    energy_j: float
+    below_floor: bool
+    instead: str
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Twinned:
+    """How far a twin of a seed's log was off."""
+
+    seed: int
+    ratio: float
+    off: float
+    coverage: float
+    estimates_off: float
+
+
+Best = Mapping[tuple[int, str], float]
+"""Mean cost of the best schedule in hindsight, by seed and phase."""
+
+
+def report(
+    rows: Sequence[Row], twins: Sequence[Twinned], names: Sequence[str], best: Best, seeds: str, folder: Path
+) -> None:
+    """One row a phase and policy: means over seeds, ratios paired by seed, 95 % intervals."""
+    others = [name for name in names if name != LEARNED]
+    ratios = [*(f"cost_over_{other}" for other in others), "cost_over_best", "foretold_over_measured"]
+    ends = ("", "_low_95", "_high_95")
+    columns = ["phase", "policy", "num_seeds", *(f"{one}{end}" for one in (*FIGURES, *ratios) for end in ends)]
+    shown = ("cost", "latency_s", "fidelity", "energy_j", "cost_over_eft", "cost_over_best")
+    lines = ["| phase | policy | cost | latency, s | fidelity | energy, J | cost / eft | cost / best | below a floor |"]
+    lines.append("|---|---|" + "---:|" * 7)
+    with results("learned_live", [*columns, "below_floor", "failed", "fell_back"], seeds=seeds, folder=folder) as table:
+        for phase, label in ((phase, label) for phase in PHASES for label in (*names, TUNED)):
+            mine = [row for row in rows if (row.phase, row.policy) == (phase, label)]
+            if not mine:
+                continue
+            told: dict[str, Mean | None] = {figure: mean(_of(mine, figure)) for figure in FIGURES}
+            for other in others:
+                against = [row for row in rows if (row.phase, row.policy) == (phase, other)]
+                told[f"cost_over_{other}"] = mean(list(_over(mine, _costs(against))))
+            there = {seed: value for (seed, where), value in best.items() if where == phase}
+            told["cost_over_best"] = mean(list(_over(mine, there))) if there else None
+            told["foretold_over_measured"] = mean(_gap(mine))
+            counts = [sum(getattr(row, what) for row in mine) for what in ("below_floor", "failed")]
+            counts.append(sum(bool(row.instead) for row in mine))
+            words = [word for one in told.values() for word in _words(one)]
+            table.writerow([phase, label, len(_seeds(mine)), *words, *counts])
+            cells = [phase, label, *(_said(told.get(one)) for one in shown), str(counts[0])]
+            lines.append("| " + " | ".join(cells) + " |")
+    with results("learned_live_twin", list(Twinned.__annotations__), seeds=seeds, folder=folder) as table:
+        table.writerows(
+            [one.seed, *(f"{value:.4g}" for value in (one.ratio, one.off, one.coverage, one.estimates_off))]
+            for one in twins
+        )
+    (folder / "learned_live.md").write_text("\n".join([f"Seeds {seeds}; 95 % intervals over seeds.", "", *lines, ""]))
+    _draw(rows, (*names, TUNED), folder / "learned_live.png")
+
+
+def _seeds(rows: Sequence[Row]) -> list[int]:
+    return sorted({row.seed for row in rows})
+
+
+def _of(rows: Sequence[Row], figure: str) -> list[float]:
+    """Of each seed the mean over its jobs."""
+    return [fmean(getattr(row, figure) for row in rows if row.seed == seed) for seed in _seeds(rows)]
+
+
+def _costs(rows: Sequence[Row]) -> dict[int, float]:
+    return dict(zip(_seeds(rows), _of(rows, "cost"), strict=True))
+
+
+def _over(rows: Sequence[Row], theirs: Mapping[int, float]) -> Iterator[float]:
+    """Cost over another one, of seeds that both have run."""
+    yield from (value / theirs[seed] for seed, value in _costs(rows).items() if seed in theirs)
+
+
+def _gap(rows: Sequence[Row]) -> list[float]:
+    done = [row for row in rows if not row.failed]
+    return [told / found for told, found in zip(_of(done, "foretold"), _of(done, "cost"), strict=True)]
+
+
+def _words(one: Mean | None) -> list[str]:
+    if one is None:
+        return [""] * 3
+    return ["" if value is None else f"{value:.6g}" for value in (one.value, one.low, one.high)]
+
+
+def _said(one: Mean | None) -> str:
+    if one is None:
+        return ""
+    spread = "" if one.low is None or one.high is None else f" ± {one.high - one.value:.2g}"
+    return f"{one.value:.3g}{spread}"
+
+
+def _draw(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
+    """Costs by phase beside each other, and how an outage is lived through."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.6), width_ratios=(3, 2), layout="constrained")
+    width, shown = 0.8 / len(names), [name for name in names if any(row.policy == name for row in rows)]
+    for number, name in enumerate(shown):
+        colour = plt.get_cmap("tab10")(number)
+        for place, phase in enumerate(PHASES):
+            mine = [row for row in rows if (row.policy, row.phase) == (name, phase)]
+            if mine:
+                cost = mean(_of(mine, "cost"))
+                spread = 0.0 if cost.high is None else cost.high - cost.value
+                at = place + (number - len(shown) / 2 + 0.5) * width
+                label = name if phase == PHASES[-1] else None
+                left.bar(at, cost.value, width, yerr=spread, color=colour, label=label, error_kw={"lw": 0.8})
+        steps = _steps([row for row in rows if (row.policy, row.phase) == (name, "outage")])
+        right.plot(*zip(*steps, strict=True), color=colour, marker="o", ms=3, label=name)
+    left.set(xticks=range(len(PHASES)), xticklabels=PHASES, ylabel="cost of a job", yscale="log")
+    left.legend(ncols=2, fontsize=8)
+    half = max(row.index for row in rows) // 2 + 0.5
+    right.axvline(half, color="black", lw=0.8, ls="--")
+    right.set(xlabel="job, in order of arrival", ylabel=f"latency, s: mean of {WINDOW} jobs", yscale="log")
+    right.set_title("the best simulator fails at the dashed line", fontsize=10)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def _steps(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """Mean latency of each so many jobs in order of arrival, over all seeds."""
+    most = max((row.index for row in rows), default=-1) + 1
+    return [
+        (low + WINDOW / 2, fmean(row.latency_s for row in rows if low <= row.index < low + WINDOW))
+        for low in range(0, most, WINDOW)
+    ]
