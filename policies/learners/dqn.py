@@ -3,7 +3,8 @@
 Source: Mnih et al., "Human-level control through deep reinforcement learning", Nature 518, 2015; what comes next is
 chosen by one network and judged by its target: van Hasselt, Guez and Silver, "Deep reinforcement learning with double
 Q-learning", AAAI 2016. Ours: the network, which is of any size and shared by all agents; shares of 0, 1/n, … of n
-levels; squared errors, where the paper clips them: costs have heavy tails, and their mean is what counts. See :mod:`policies.learners.kit.off_policy`.
+levels; squared errors, where the paper clips them: costs have heavy tails, and their mean is what counts. See
+:mod:`policies.learners.kit.off_policy`.
 """
 
 from __future__ import annotations
