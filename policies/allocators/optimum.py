@@ -24,6 +24,8 @@ from policies.envs.qnum.network import Network, number
 from policies.envs.qnum.utilities import UTILITIES, Array
 
 _MOST_ROUNDS = 20_000
+CERTIFIED = 1e-6
+"""Largest KKT residual that proves anything."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Optimum:
         ends: end-to-end Werner parameters, decoherence included.   float64 (N,)
         slack_hz: head-room d (1 - w) - Σ R of each link.   float64 (L,)
         kkt_residual: largest relative violation of the conditions of optimality.
-        proven: whether those conditions suffice.
+        proven: whether they hold to :data:`CERTIFIED` and suffice.
         num_steps: of Newton.
     """
 
@@ -71,8 +73,9 @@ def optimum(network: Network, coherence_s: float = math.inf) -> Optimum:
     slack = np.zeros(network.num_links)
     slack[model.held] = at.slack_hz
     allocation = Allocation(at.rates_hz, at.werner, prices(at, found.mu), found.mu)
-    proven = model.decay_hz == 0.0 or bool((at.losses >= _concave_from(network)).all())
     residual = kkt_residual(network, allocation, coherence_s)
+    suffices = model.decay_hz == 0.0 or bool((at.losses >= _concave_from(network)).all())
+    proven = residual <= CERTIFIED and suffices
     return Optimum(allocation, at.utility, at.ends, slack, residual, proven, found.num_steps)
 
 

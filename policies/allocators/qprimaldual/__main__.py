@@ -229,7 +229,9 @@ def _tell(answer: dict[str, Any], as_json: bool, words: str, columns: tuple[str,
             table.add_row(str(place), *(f"{value:.5g}" for value in row))
         console.print(table)
     if answer.get("kkt_residual") is not None:
-        words += f"; KKT residual {answer['kkt_residual']:.2g}{'' if answer['proven'] else ', a local optimum'}"
+        words += (
+            f"; KKT residual {answer['kkt_residual']:.2g}{'' if answer['proven'] else ', not proven to be the optimum'}"
+        )
     console.print(words)
 
 

@@ -61,11 +61,13 @@ class Quality:
     log_w_min: Array
     gains: Gains
     mu: Array = field(default_factory=lambda: _one(0.0))
+    before: Array = field(default_factory=lambda: _one(0.0))
     seen: Array = field(default_factory=lambda: _one(0.0))
 
     def update(self, log_w: Array, room: Array) -> None:
         """From what the route says of itself."""
-        self.mu, self.seen = laws.new_quality_price(self.mu, self.log_w_min - log_w, room, self.gains)
+        mu, self.seen = laws.new_quality_price(self.mu, self.before, self.log_w_min - log_w, room, self.gains)
+        self.mu, self.before = mu, self.mu
 
 
 @dataclass
@@ -229,6 +231,7 @@ class Controllers:
         return State(
             of("rate_hz"),
             np.concatenate([source.quality.mu for source in self.sources]),
+            np.concatenate([source.quality.before for source in self.sources]),
             of("marginal"),
             np.concatenate([source.quality.seen for source in self.sources]),
             of("bend"),

@@ -35,13 +35,14 @@ class State:
     """Of all controllers.
 
     Attributes:
-        rates_hz: R.   mu: μ as integrated.   quality: ω θ a as declared.   seen: μ as declared.   bend: H of each flow.
-            float64 (N,) each
+        rates_hz: R.   mu: μ as integrated.   before: the μ before.   quality: ω θ a as declared.   seen: μ as declared.
+            bend: H of each flow.   float64 (N,) each
         prices: λ.   werner: w.   float64 (L,) each
     """
 
     rates_hz: Array
     mu: Array
+    before: Array
     quality: Array
     seen: Array
     bend: Array
@@ -104,16 +105,10 @@ class Fluid:
         werner = np.where(net.used, w, laws.MOST_W)
         prices = laws.first_price(net.incidence @ (net.weights / net.num_hops), werner, net.d_hz)
         nothing = np.zeros(net.num_flows)
-        rates = laws.demand(net.routes @ prices, net.weights, net.alpha, *self.bounds_hz())
+        rates = laws.demand(net.routes @ prices, net.weights, net.alpha, 1e-9 * net.most_hz, net.most_hz)
         marginal = net.quality_weights * np.minimum(self._elasticity(net.routes @ np.log(werner)), 5.0)
         bend = marginal * (1.0 + net.num_hops * marginal / net.quality_weights)
-        return State(rates, nothing, marginal, nothing, bend, prices, werner)
-
-    def bounds_hz(self) -> tuple[Array, Array]:
-        """Least and most rate of each flow; the most is what its slowest link makes at w = 0.   float64 (N,) each."""
-        routes = self.network.routes
-        most: Array = np.minimum.reduceat(self.network.d_hz[routes.indices], routes.indptr[:-1])
-        return 1e-9 * most, most
+        return State(rates, nothing, nothing, marginal, nothing, bend, prices, werner)
 
     def states(self, start: State) -> Iterator[State]:
         """One state after another, without end."""
@@ -130,14 +125,13 @@ class Fluid:
         net, w, n = self.network, state.werner, np.maximum(self.network.num_sharing, 1).astype(np.float64)
         heard = there[0]
         made = net.d_hz * (1.0 - w)
-        excess = net.incidence @ heard.rates_hz - made
         declared = laws.declared_stiffness(heard.rates_hz, net.weights, net.alpha, net.num_hops)
+        excess = net.incidence @ heard.rates_hz - made
         stiffness = laws.price_stiffness(net.incidence @ declared, made, n)
         prices, seen_price = laws.new_price(state.prices, excess, stiffness, gains)
         crowding = laws.crowding(stiffness, n, net.d_hz, w)
         pushing = laws.crowding(stiffness, net.incidence @ laws.in_force(heard.seen), net.d_hz, w)
-        stamped = (prices, np.log(w), crowding, pushing)
-        back.append(tuple(net.routes @ each for each in stamped))
+        back.append(tuple(net.routes @ each for each in (prices, np.log(w), crowding, pushing)))
         flows = self._sources(state, back[0], gains)
         there.append(flows)
         sums = self._declared(there[0], w)
@@ -151,11 +145,11 @@ class Fluid:
         net = self.network
         path_price, log_w, crowding, pushing = heard
         room, room_to_push = 1.0 / crowding, 1.0 / pushing
-        rates = laws.demand(path_price, net.weights, net.alpha, *self.bounds_hz())
-        mu, seen = laws.new_quality_price(state.mu, net.log_w_min - log_w, room_to_push, gains)
+        rates = laws.demand(path_price, net.weights, net.alpha, 1e-9 * net.most_hz, net.most_hz)
+        mu, seen = laws.new_quality_price(state.mu, state.before, net.log_w_min - log_w, room_to_push, gains)
         quality, bend = laws.new_marginal(state.quality, self._elasticity(log_w), net.quality_weights, room, gains)
         bend = laws.declared_bend(quality + seen, bend, seen, (net.num_hops, room_to_push), gains)
-        return replace(state, rates_hz=rates, mu=mu, quality=quality, seen=seen, bend=bend)
+        return replace(state, rates_hz=rates, mu=mu, before=state.mu, quality=quality, seen=seen, bend=bend)
 
     def _elasticity(self, log_w: Array) -> Array:
         return self.network.by_utility("elasticity", np.exp(log_w))

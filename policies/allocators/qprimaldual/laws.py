@@ -7,7 +7,7 @@ make about 5 000 pairs/s. What makes one set of gains fit every network is ours 
 * Gains are in units that flows and links declare: how rates answer prices (P), how qualities answer (H), how much
   room a route has. All sums are local to a link, or run along a route in the header of a message.
 * The Werner controller works against the price with a proportional part (PI), without which the loop of price and
-  quality rings.
+  quality rings; minimum quality goes on with part of its last step.
 * It is at most as quick as Newton's step, and where nobody wants a link's pairs it gives them away no further than to
   what is asked for.
 * A flow near the W at which it is worthless has a marginal utility so steep that it declares part of it at a time.
@@ -41,7 +41,8 @@ class Gains:
     Attributes:
         price: κ_λ of eq. (14).   werner: κ_w of eq. (17).   quality: κ_μ of eq. (16).
         proportional: of the price that the Werner controller sees; 0 for eq. (14) as it stands.
-        quality_proportional: of μ.   steepest: share of the room by which a marginal utility may move.
+        quality_proportional: of μ.   momentum: share of its last step that μ goes on with.
+        steepest: share of the room by which a marginal utility may move.
         scale_free: whether gains are relative.
     """
 
@@ -50,6 +51,7 @@ class Gains:
     quality: float
     proportional: float = 0.0
     quality_proportional: float = 0.0
+    momentum: float = 0.0
     steepest: float = np.inf
     scale_free: bool = True
 
@@ -57,25 +59,27 @@ class Gains:
         """For messages that take so many iterations each way (ours): what hears of itself late moves the less.
 
         The proportional part stays as it is: price and quality of a link know each other at once. μ waits longest: it
-        acts through qualities and rates, which are late themselves.
+        acts through qualities and rates, which are late themselves; it goes as far in the end, without momentum. A
+        marginal utility near worthlessness moves in the smallest steps, or it goes round in circles.
         """
         if delay == 0 or not self.scale_free:
             return self
-        slower, slowest = 1.0 / (1.0 + 2.0 * delay), 1.0 / (1.0 + 3.0 * delay)
+        slower, slowest, steepest = (1.0 / (1.0 + rounds * delay) for rounds in (2.0, 3.0, 6.0))
         return replace(
             self,
             price=self.price * slower,
             werner=self.werner * slower,
-            quality=self.quality * slowest,
+            quality=self.quality / (1.0 - self.momentum) * slowest,
+            momentum=0.0,
             quality_proportional=self.quality_proportional * slowest,
-            steepest=self.steepest * slower,
+            steepest=self.steepest * steepest,
         )
 
 
 TRANSCRIBED = Gains(5e-6, 5e-5, 1e-2, scale_free=False)
 """Second-hand for the paper; with every link at w = 0.967 at the start."""
 
-SCALE_FREE = Gains(0.5, 1.0, 1.4, proportional=0.7, quality_proportional=0.8, steepest=10.0)
+SCALE_FREE = Gains(0.5, 1.0, 0.8, proportional=1.0, quality_proportional=0.4, momentum=0.5, steepest=10.0)
 """Ours; one set for all networks."""
 
 PLAIN = Gains(0.1, 0.1, 0.1, quality_proportional=0.2, steepest=1.0)
@@ -161,15 +165,19 @@ def crowding(stiffness: Array, num_pushing: Array, d_hz: Array, w: Array) -> Arr
     return crowd
 
 
-def new_quality_price(mu: Array, shortfall: Array, room: Array, gains: Gains) -> tuple[Array, Array]:
-    """Eq. (16): μ, and what the source declares of it.
+def new_quality_price(mu: Array, before: Array, shortfall: Array, room: Array, gains: Gains) -> tuple[Array, Array]:
+    """Eq. (16): μ, and what the source declares of it. Momentum is ours (Polyak's heavy ball).
+
+    Two long flows over nearly the same links settle slowly between themselves; momentum helps there, and a gain as large
+    in the end does not unsettle what answers at once.
 
     Args:
-        mu: of the flow.   shortfall: K - Σ log w, minus infinity for none.   room: one over the route's crowding.
+        mu: of the flow.   before: the one before it.   shortfall: K - Σ log w, minus infinity for none.   room: one over the route's crowding.
     """
     unit = room if gains.scale_free else np.ones_like(room)
     missed = np.maximum(shortfall, -1e3)
-    moved = np.where(np.isfinite(shortfall), np.maximum(mu + gains.quality * unit * missed, 0.0), 0.0)
+    step = gains.momentum * (mu - before) + gains.quality * unit * missed
+    moved = np.where(np.isfinite(shortfall), np.maximum(mu + step, 0.0), 0.0)
     seen = np.maximum(moved + gains.quality_proportional * unit * missed, 0.0)
     return moved, np.where(np.isfinite(shortfall), seen, 0.0)
 

@@ -97,8 +97,9 @@ def rates_at(network: Network, best: Optimum, gains: Gains) -> Rates:
     sums = (network.incidence @ (flows.quality + flows.seen), network.incidence @ flows.bend)
     here = (np.zeros(network.num_links), stiffness, network.d_hz)
     held = network.incidence @ laws.in_force(flows.seen)
+    in_the_end = gains.quality / (1.0 - gains.momentum)
     room = 1.0 / (network.routes @ laws.crowding(stiffness, held, network.d_hz, at.werner))
-    return Rates(gains.price / stiffness, laws.werner_gain(sums, here, at.werner, gains), gains.quality * room)
+    return Rates(gains.price / stiffness, laws.werner_gain(sums, here, at.werner, gains), in_the_end * room)
 
 
 def jacobian(network: Network, best: Optimum, rates: Rates) -> Array:
@@ -155,7 +156,9 @@ def rest(fluid: Fluid, best: Optimum) -> State:
     assert at.quality_prices is not None
     quality = net.quality_weights * net.by_utility("elasticity", best.ends)
     werner = np.clip(at.werner, laws.LEAST_W, laws.MOST_W)
-    state = State(at.rates_hz, at.quality_prices, quality, at.quality_prices, quality, at.prices, werner)
+    state = State(
+        at.rates_hz, at.quality_prices, at.quality_prices, quality, at.quality_prices, quality, at.prices, werner
+    )
     return replace(state, bend=next(fluid.states(state)).bend)
 
 

@@ -156,6 +156,12 @@ class Network:
         return np.array([link.d_hz for link in self.links])
 
     @cached_property
+    def most_hz(self) -> Array:
+        """Rate above which the weakest link of a flow's route makes nothing of any quality.   float64 (N,)."""
+        most: Array = np.minimum.reduceat(self.d_hz[self.routes.indices], self.routes.indptr[:-1])
+        return most
+
+    @cached_property
     def latency_s(self) -> Array:
         """Of light along each link, one way.   float64 (L,)."""
         return np.array([link.latency_s for link in self.links])

@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import minimize
 
 from circuits.errors import InvalidParameter
+from policies.allocators import newton
 from policies.allocators.optimum import kkt_residual, optimum
 from policies.envs.qnum import problem, topologies
 from policies.envs.qnum.network import Network
@@ -106,3 +107,10 @@ def test_what_memories_cannot_keep_is_refused_with_its_proof() -> None:
         optimum(network, 0.01)
     with pytest.raises(InvalidParameter, match="coherence_s"):
         optimum(network, math.nan)
+
+
+def test_what_newton_has_not_come_to_is_not_called_proven(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newton, "MOST_STEPS", 2)
+    best = optimum(topologies.dumbbell(3, "skf"))
+    assert best.kkt_residual > 1e-6
+    assert not best.proven

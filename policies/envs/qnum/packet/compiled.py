@@ -17,7 +17,7 @@ from policies.envs.qnum.packet import record as rec
 from policies.envs.qnum.packet.draws import Draws, threshold
 from policies.envs.qnum.packet.laws import UTILITY_CODES, stamped_quality
 from policies.envs.qnum.packet.record import CHANGE, FLOW, LINK, Record
-from policies.envs.qnum.packet.settings import Run, latencies, most_rates
+from policies.envs.qnum.packet.settings import Run, latencies
 
 ROWS = 1 << 14
 DRAWS = 1 << 16
@@ -97,7 +97,7 @@ def _plan(run: Run, plan_type: Any) -> Any:
         quality_weight=network.quality_weights,
         alpha=network.alpha,
         log_w_min=network.log_w_min,
-        most_rate=most_rates(network),
+        most_rate=network.most_hz,
         start_rate=run.start_rates().astype(np.float64),
         back_s=back_s,
         ack_decay=np.array(judged),

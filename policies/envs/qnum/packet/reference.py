@@ -23,7 +23,7 @@ from policies.envs.qnum.packet.controllers import Facts, LinkController, Source
 from policies.envs.qnum.packet.draws import Draws, threshold
 from policies.envs.qnum.packet.laws import UTILITY_CODES
 from policies.envs.qnum.packet.record import ACK, ARRIVE, CHANGE, EMIT, FLOW, LINK, READY, Record
-from policies.envs.qnum.packet.settings import FLOW_OFF, FLOW_ON, LINK_DOWN, LINK_UP, Run, latencies, most_rates
+from policies.envs.qnum.packet.settings import FLOW_OFF, FLOW_ON, LINK_DOWN, LINK_UP, Run, latencies
 
 SWAP, OVERFLOW, CUTOFF, FAILURE, CLASSICAL = range(rec.LOST, rec.LOST + 5)
 
@@ -101,7 +101,7 @@ class _Reference:
 
     def _flows(self) -> list[Flow]:
         network = self.run.network
-        rates, most = self.run.start_rates().tolist(), most_rates(network).tolist()
+        rates, most = self.run.start_rates().tolist(), network.most_hz.tolist()
         found = []
         for number, flow in enumerate(network.flows):
             facts = Facts(

@@ -168,7 +168,7 @@ class Run:
         """At which sources begin; float64 (N,)."""
         if self.rates_hz is not None:
             return np.asarray(self.rates_hz, dtype=np.float64)
-        return np.maximum(self.law.least_rate_hz, 0.01 * most_rates(self.network))
+        return np.maximum(self.law.least_rate_hz, 0.01 * self.network.most_hz)
 
     def start_werner(self) -> NDArray[np.float64]:
         """Of the links; float64 (L,)."""
@@ -185,11 +185,6 @@ class Run:
                 first.setdefault(change.who, change.what)
         there = [(0.0, FLOW_ON, flow) for flow in range(self.network.num_flows) if first.get(flow) != "join"]
         return there + [(change.at_s, CHANGES.index(change.what), change.who) for change in ordered]
-
-
-def most_rates(network: Network) -> NDArray[np.float64]:
-    """Rate above which a route's weakest link makes nothing of any quality; float64 (N,)."""
-    return np.minimum.reduceat(network.d_hz[network.routes.indices], network.routes.indptr[:-1])
 
 
 def latencies(network: Network, physics: Physics) -> Sequence[float]:
