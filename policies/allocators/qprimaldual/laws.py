@@ -168,11 +168,12 @@ def crowding(stiffness: Array, num_pushing: Array, d_hz: Array, w: Array) -> Arr
 def new_quality_price(mu: Array, before: Array, shortfall: Array, room: Array, gains: Gains) -> tuple[Array, Array]:
     """Eq. (16): μ, and what the source declares of it. Momentum is ours (Polyak's heavy ball).
 
-    Two long flows over nearly the same links settle slowly between themselves; momentum helps there, and a gain as large
-    in the end does not unsettle what answers at once.
+    Two long flows over nearly the same links settle slowly between themselves; momentum helps there, where a gain that
+    is as large in the end would unsettle what answers at once.
 
     Args:
-        mu: of the flow.   before: the one before it.   shortfall: K - Σ log w, minus infinity for none.   room: one over the route's crowding.
+        mu: of the flow.   before: the one before it.   shortfall: K - Σ log w, minus infinity for none.
+        room: one over the route's crowding.
     """
     unit = room if gains.scale_free else np.ones_like(room)
     missed = np.maximum(shortfall, -1e3)

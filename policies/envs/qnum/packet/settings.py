@@ -77,7 +77,8 @@ class Law(NamedTuple):
         least_room: head-room kept in any case, a share of the capacity.
         queue_gain_hz, queue_ref: pairs per second asked for per waiting request beyond queue_ref.
         queue_slack: where head-room is kept, queues may have as many times their expected length before that.
-        most_elastic: cap on elasticities; without it a rate whose quality is lost collapses.
+        most_elastic: cap on elasticities; without it a rate whose quality is lost collapses. It must lie above those of
+            the optimum; where w^hops is taken for a quality, lower, as a bottleneck alone then looks worthless.
         least_rate_hz, least_capacity_hz: rates never fall below, so that news keep coming.
         mark_gain, mark_memory: a and b of the marking probability p += a (q - ref) - b (q_old - ref).
     """
@@ -103,13 +104,21 @@ class Law(NamedTuple):
     mark_memory: float = 0.0
 
 
-DA = Law(aware=1, price_gain_hz=2.0, damping=1.0, queue_gain_hz=0.5, queue_ref=10.0, queue_slack=2.0)
+DA = Law(
+    aware=1,
+    price_gain_hz=2.0,
+    damping=1.0,
+    queue_gain_hz=2.0,
+    queue_ref=10.0,
+    queue_slack=2.5,
+    most_elastic=50.0,
+)
 VARIANTS: dict[str, Law] = {
     "base": Law(measured=1, damping=0.0, least_room=0.0),
     "approx": Law(measured=1, damping=0.0, least_room=0.0, local=1),
     "pi": Law(least_room=0.0, price_gain_hz=2.0, damping=1.0, queue_gain_hz=20.0),
     "da": DA,
-    "da-approx": DA._replace(local=1),
+    "da-approx": DA._replace(local=1, most_elastic=12.0),
     "open": Law(frozen=1),
     "aimd": Law(frozen=1, window=1, queue_ref=5.0, mark_gain=1e-3, mark_memory=9.8e-4),
 }
