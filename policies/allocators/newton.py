@@ -119,7 +119,8 @@ def point(model: Model, x: Array) -> Point | None:
         x: float64 (N + H,).
     """
     net = model.network
-    rates, slack = np.exp(x[: net.num_flows]), np.exp(x[net.num_flows :])
+    with np.errstate(over="ignore"):  # a step too far, which no link bears
+        rates, slack = np.exp(x[: net.num_flows]), np.exp(x[net.num_flows :])
     busy = net.incidence @ rates
     busy[model.held] += slack
     werner = 1.0 - busy / net.d_hz

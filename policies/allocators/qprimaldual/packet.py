@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from circuits.errors import InvalidParameter
@@ -43,6 +42,7 @@ def packet(
     room: Annotated[float, typer.Option(help="share of its rates that the open loop leaves free")] = 0.1,
     engine: Annotated[str, typer.Option(help="compiled, reference, or auto")] = "auto",
     picture: Annotated[Path | None, typer.Option(help="rates and fidelities over time")] = None,
+    live: Annotated[bool, typer.Option("--live", help="draw rates and fidelities while it runs")] = False,
     as_json_: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Simulate an instance packet by packet: utility, rates, fidelities, queues, losses, overhead."""
@@ -54,7 +54,7 @@ def packet(
         rates_hz, werner = _given(network, variant, allocator, room)
         changes = tuple(parsed(word) for word in change or ())
         run = Run(network, physics, VARIANTS[variant], duration_s, seed, bin_s(duration_s), rates_hz, werner, changes)
-        record = _played(run, engine, quiet=as_json_)
+        record = _played(run, engine, quiet=as_json_ and not live, live=live)
         answer = judged(record, variant)
         if picture is not None:
             from policies.envs.qnum.packet.pictures import over_time
@@ -97,11 +97,13 @@ def _given(network: Network, variant: str, allocator: str, room: float) -> tuple
     return given.rates_hz * (1.0 - room), given.werner
 
 
-def _played(run: Run, engine: str, *, quiet: bool) -> Record:
-    columns = (TextColumn("simulating"), BarColumn(), TextColumn("{task.completed:.0f} s"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
-        task = bar.add_task("", total=run.duration_s)
-        return play(run, engine, lambda now_s: bar.update(task, completed=now_s))
+def _played(run: Run, engine: str, *, quiet: bool, live: bool) -> Record:
+    if quiet:
+        return play(run, engine)
+    from policies.allocators.qprimaldual.live import watched
+
+    with watched(run, Console(stderr=True), curves=live) as tell:
+        return play(run, engine, tell)
 
 
 def judged(record: Record, variant: str) -> dict[str, Any]:

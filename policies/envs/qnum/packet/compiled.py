@@ -7,7 +7,6 @@ code is read from disk.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from circuits.errors import DependencyNotInstalled
 from policies.envs.qnum.packet import record as rec
 from policies.envs.qnum.packet.draws import Draws, threshold
 from policies.envs.qnum.packet.laws import UTILITY_CODES, stamped_quality
-from policies.envs.qnum.packet.record import CHANGE, FLOW, LINK, Record
+from policies.envs.qnum.packet.record import CHANGE, FLOW, LINK, Record, Tell
 from policies.envs.qnum.packet.settings import Run, latencies
 
 ROWS = 1 << 14
@@ -24,7 +23,7 @@ DRAWS = 1 << 16
 TRACED = 1 << 20
 
 
-def simulate(run: Run, tell: Callable[[float], None] | None = None, *, trace: bool = False) -> Record:
+def simulate(run: Run, tell: Tell | None = None, *, trace: bool = False) -> Record:
     """Play a run from beginning to end; see :func:`policies.envs.qnum.packet.reference.simulate`.
 
     Raises:
@@ -42,7 +41,7 @@ def simulate(run: Run, tell: Callable[[float], None] | None = None, *, trace: bo
     _begin(run, state, tables)
     count = state.count
     stops = [min((place + 1) * run.bin_s, run.duration_s) for place in range(run.num_bins)] if tell else []
-    for until_s in stops or [run.duration_s]:
+    for place, until_s in enumerate(stops or [run.duration_s]):
         while (why := kernel.advance(plan, state, float(until_s))) != tables.REACHED:
             if why == tables.NO_DRAWS:
                 rest = state.draws[count[tables.DRAWN] :]
@@ -54,7 +53,7 @@ def simulate(run: Run, tell: Callable[[float], None] | None = None, *, trace: bo
                 traces.append(state.trace[: count[tables.TRACED]].copy())
                 count[tables.TRACED] = 0
         if tell is not None:
-            tell(until_s)
+            tell(until_s, state.flows[place].T)
     traces.append(state.trace[: count[tables.TRACED]].copy())
     return Record(
         run,

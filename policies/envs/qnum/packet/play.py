@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -12,7 +11,7 @@ import numpy as np
 from circuits.errors import InvalidParameter
 from circuits.registry import resolve
 from policies.envs.qnum.network import Network
-from policies.envs.qnum.packet.record import Record
+from policies.envs.qnum.packet.record import Record, Tell
 from policies.envs.qnum.packet.settings import Physics, Run
 from policies.envs.qnum.packet.summary import summary
 from policies.envs.qnum.problem import gap
@@ -24,11 +23,11 @@ ENGINES: dict[str, str] = {
 """Same events for the same seed; "auto" takes the compiled one where numba is installed."""
 
 
-def play(run: Run, engine: str = "auto", tell: Callable[[float], None] | None = None, *, trace: bool = False) -> Record:
+def play(run: Run, engine: str = "auto", tell: Tell | None = None, *, trace: bool = False) -> Record:
     """What happens in a run.
 
     Args:
-        engine: a key of :data:`ENGINES`, or "auto".   tell: called with the simulated time now and then.
+        engine: a key of :data:`ENGINES`, or "auto".   tell: called at the end of each bin.
         trace: whether every event is recorded.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,10 @@ QUEUE, TICKS, W, PRICE = range(4)
 EMIT, READY, ARRIVE, ACK, LINK, FLOW, CHANGE = range(7)
 EVENTS = ("emit", "ready", "arrive", "ack", "link", "flow", "change")
 """Kinds of events: a source emits, a link has made a pair, a q-datagram or an ACK arrives, a controller updates."""
+
+
+Tell = Callable[[float, Floats], object]
+"""Called at the end of each bin with the simulated time and the bin's sums of flows, float64 (10, N)."""
 
 
 @dataclass(frozen=True)

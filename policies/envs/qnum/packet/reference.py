@@ -13,7 +13,6 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from policies.envs.qnum.packet import record as rec
 from policies.envs.qnum.packet.controllers import Facts, LinkController, Source
 from policies.envs.qnum.packet.draws import Draws, threshold
 from policies.envs.qnum.packet.laws import UTILITY_CODES
-from policies.envs.qnum.packet.record import ACK, ARRIVE, CHANGE, EMIT, FLOW, LINK, READY, Record
+from policies.envs.qnum.packet.record import ACK, ARRIVE, CHANGE, EMIT, FLOW, LINK, READY, Record, Tell
 from policies.envs.qnum.packet.settings import FLOW_OFF, FLOW_ON, LINK_DOWN, LINK_UP, Run, latencies
 
 SWAP, OVERFLOW, CUTOFF, FAILURE, CLASSICAL = range(rec.LOST, rec.LOST + 5)
@@ -65,11 +64,11 @@ class Port:
         self.pending, self.served_w, self.up = -1, 0.0, True
 
 
-def simulate(run: Run, tell: Callable[[float], None] | None = None, *, trace: bool = False) -> Record:
+def simulate(run: Run, tell: Tell | None = None, *, trace: bool = False) -> Record:
     """Play a run from beginning to end.
 
     Args:
-        tell: called with the simulated time now and then.   trace: whether every event is recorded.
+        tell: see :data:`policies.envs.qnum.packet.record.Tell`.   trace: whether every event is recorded.
     """
     return _Reference(run, trace).play(tell)
 
@@ -119,7 +118,7 @@ class _Reference:
             found.append(Flow(Source(facts, self.law, rates[number]), route, back_s))
         return found
 
-    def play(self, tell: Callable[[float], None] | None) -> Record:
+    def play(self, tell: Tell | None) -> Record:
         """All events in the order of time, and of their making among equals."""
         run, heap = self.run, self.heap
         self._begin()
@@ -132,9 +131,9 @@ class _Reference:
                 break
             place = min(int(now / bin_s), last_bin)
             if place != self.bin:
-                self.bin = place
                 if tell is not None:
-                    tell(now)
+                    tell(now, np.array(self.flow_sums[self.bin]))
+                self.bin = place
             if kind in {READY, EMIT} and whom.pending != serial:
                 continue
             self.num_events += 1

@@ -17,7 +17,7 @@ from policies.envs.qnum.network import Network
 from policies.envs.qnum.packet import record as rec
 from policies.envs.qnum.packet import reference
 from policies.envs.qnum.packet.jackson import open_loop
-from policies.envs.qnum.packet.play import play
+from policies.envs.qnum.packet.play import ENGINES, play
 from policies.envs.qnum.packet.record import Record
 from policies.envs.qnum.packet.settings import VARIANTS, Change, Physics, Run
 from policies.envs.qnum.packet.summary import header_byte, summary
@@ -83,10 +83,17 @@ def test_another_seed_is_another_run() -> None:
     assert one.num_events != other.num_events
 
 
-def test_a_run_that_is_looked_at_is_the_same_run() -> None:
-    run, told = run_of("da", 1, 0.5), []
-    assert play(run, tell=told.append).num_events == play(run).num_events
-    assert told
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_run_that_is_looked_at_is_the_same_run(engine: str) -> None:
+    if engine == "compiled":
+        pytest.importorskip("numba", reason="pip install 'qorch[sparse]'")
+    told: list[float] = []
+    seen: list[np.ndarray] = []
+    run = run_of("da", 1, 1.1)
+    record = play(run, engine, lambda now_s, sums: (told.append(now_s), seen.append(sums.copy())))
+    assert record.num_events == play(run, engine).num_events
+    np.testing.assert_allclose(told[:4], [0.25, 0.5, 0.75, 1.0], atol=0.01)
+    np.testing.assert_array_equal(seen[:4], record.flows[:4])
 
 
 def test_tables_grow_and_nothing_is_forgotten() -> None:
