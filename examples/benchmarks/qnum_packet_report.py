@@ -21,8 +21,25 @@ Row = dict[str, str]
 IDEAL_AT = 30.0
 """Where ideal memories stand on an axis of coherence, in seconds."""
 NAMES = {"load": "load", "latency": "latency, times light", "coherence_s": "coherence, s (∞ at the right)"}
+LABELS = {
+    "da": "−DA",
+    "da-approx": "−DA, qualities assumed",
+    "pi": "−PI",
+    "base": "base",
+    "approx": "−approx",
+    "aimd": "AIMD with marking",
+    "open:optimum": "open loop: optimum or QPrimalDual",
+    "open:max_min_fair": "open loop: max-min fair, best quality",
+    "open:proportional_fair": "open loop: proportional fair, best quality",
+    "open:max_min_fair_fixed": "open loop: max-min fair, w = 0.967",
+    "open:random_feasible": "open loop: best of 100 at random",
+    "open:greedy": "open loop: greedy",
+}
+"""Policies of the figures. Not ``open:qprimaldual``: its rates are the optimum's."""
 SHOWN = ("da", "da-approx", "pi", "aimd", "open:optimum")
 """Policies of the figure on robustness."""
+COLOURS = dict(zip(LABELS, (*TONES, "#9b1d20", "#5b8c5a"), strict=False))
+MARKS = dict(zip(LABELS, "osD^vP*Xphd<", strict=True))
 
 
 def rows() -> tuple[list[str], list[Row]]:
@@ -89,9 +106,20 @@ def place(value: str) -> float:
     return IDEAL_AT if math.isinf(float(value)) else float(value)
 
 
-def line(axis: Any, drawn: Sequence[tuple[float, ...]], **style: Any) -> None:
-    """Means with intervals."""
-    axis.errorbar(*([one[column] for one in drawn] for column in range(3)), markersize=3.5, marker="o", **style)
+def line(axis: Any, found: Sequence[Row], where: tuple[str, str], policy: str, figure: str) -> None:
+    """Means with intervals of a policy; open loops dashed, -DA in front."""
+    drawn = points(found, *where, policy, figure)
+    axis.errorbar(
+        *([one[column] for one in drawn] for column in range(3)),
+        color=COLOURS[policy],
+        marker=MARKS[policy],
+        markersize=5.0,
+        linestyle="--" if policy.startswith("open:") else "-",
+        linewidth=2.4 if policy == "da" else 1.3,
+        zorder=4 if policy == "da" else 3,
+        capsize=2.0,
+        label=LABELS[policy],
+    )
 
 
 def dress(axis: Any, found: Sequence[Row], topology: str, name: str) -> None:
@@ -108,40 +136,33 @@ def dress(axis: Any, found: Sequence[Row], topology: str, name: str) -> None:
 
 
 def draw_cells(found: Sequence[Row]) -> None:
-    """G against the decoherence-aware optimum over each axis; open loops dashed."""
-    tones = dict(zip(dict.fromkeys(row["policy"] for row in found), (*TONES, "#9b1d20"), strict=False))
-    with picture(RESULTS / "qnum_packet_cells.png", 2, 3, (13.0, 7.0), sharey=True) as (figure, axes):
+    """G against the decoherence-aware optimum over each axis."""
+    with picture(RESULTS / "qnum_packet_cells.png", 2, 3, (15.0, 7.4), sharey=True) as (figure, axes):
         for row, topology in zip(axes, ("dumbbell", "nsfnet"), strict=True):
             for axis, name in zip(row, NAMES, strict=True):
-                for policy, tone in tones.items():
-                    style = "--" if policy.startswith("open:") else "-"
-                    line(
-                        axis,
-                        points(found, topology, name, policy, "G_aware"),
-                        color=tone,
-                        linestyle=style,
-                        label=policy,
-                    )
+                for policy in LABELS:
+                    line(axis, found, (topology, name), policy, "G_aware")
                 axis.axhline(1.0, color="#6b7683", linewidth=0.8, linestyle=":")
                 dress(axis, found, topology, name)
             row[0].set_ylabel("G of the decoherence-aware optimum")
+        axes[0][0].set_ylim(-0.03, 1.1)
         figure.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, loc="outside right upper")
 
 
 def draw_robustness(found: Sequence[Row]) -> None:
     """G against the ideal optimum over latency and coherence, beside what can be had at all."""
-    with picture(RESULTS / "qnum_packet_robustness.png", 2, 2, (10.0, 7.0), sharey=True) as (figure, axes):
+    with picture(RESULTS / "qnum_packet_robustness.png", 2, 2, (10.5, 7.0), sharey=True) as (figure, axes):
         for row, topology in zip(axes, ("dumbbell", "nsfnet"), strict=True):
             for axis, name in zip(row, ("latency", "coherence_s"), strict=True):
-                for policy, tone in zip(SHOWN, TONES, strict=False):
-                    style = "--" if policy.startswith("open:") else "-"
-                    line(axis, points(found, topology, name, policy, "G"), color=tone, linestyle=style, label=policy)
+                for policy in SHOWN:
+                    line(axis, found, (topology, name), policy, "G")
                 bound = points(found, topology, name, "da", "best_aware")
                 axis.plot(
                     *([one[column] for one in bound] for column in range(2)), "k:", label="decoherence-aware optimum"
                 )
                 dress(axis, found, topology, name)
             row[0].set_ylabel("G of the ideal optimum")
+        axes[0][0].set_ylim(-0.03, 1.05)
         figure.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, loc="outside right upper")
 
 
