@@ -59,9 +59,10 @@ def without(network: Network, flows: set[int], name: str = "") -> Network:
 def settled_s(
     record: Record, since_s: float, until_s: float, best: float, flows: list[int], share: float = 0.9
 ) -> float:
-    """How long after a change the flows that can be served stay within a share of what is best for them (ours).
+    """How long after a change the flows that can be served come to a share of what is best for them, and stay (ours).
 
-    Judged in windows of five bins, each to its end; not settled at all is infinite.
+    Judged in windows of five bins, each to its end: the first good one from which on 19 of 20 are. By chance alone one
+    or two in a hundred miss 0.9 where flows get some 80 pairs/s. Not settled at all is infinite.
 
     Args:
         since_s: of the change.   until_s: end of the stretch.   best: U* of these flows.   share: of G.
@@ -69,9 +70,9 @@ def settled_s(
     network, bin_s = record.run.network, record.run.bin_s
     weight = sum(network.flows[flow].weight for flow in flows)
     ends = np.arange(since_s + 5.0 * bin_s, until_s + 0.5 * bin_s, bin_s)
-    settled = math.inf
-    for end_s in ends.tolist():
-        utilities = summary(record, end_s - 5.0 * bin_s, end_s).utilities[flows]
-        good = bool(np.isfinite(utilities).all()) and math.exp((utilities.sum() - best) / weight) >= share
-        settled = min(settled, end_s - since_s) if good else math.inf
-    return settled
+    least = best + weight * math.log(share)
+    utilities = [summary(record, end_s - 5.0 * bin_s, end_s).utilities[flows] for end_s in ends.tolist()]
+    good = np.array([each.sum() >= least for each in utilities])
+    lasting = np.cumsum(good[::-1])[::-1] >= 0.95 * np.arange(good.size, 0, -1)
+    settled = np.flatnonzero(good & lasting)
+    return float(ends[settled[0]] - since_s) if settled.size else math.inf
