@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from circuits.errors import DependencyNotInstalled
+from circuits.errors import DependencyNotInstalled, InvalidParameter
 
 STYLE = {
     "font.family": "sans-serif",
@@ -31,7 +31,7 @@ def picture(path: Path, rows: int, columns: int, size: tuple[float, float], **sh
     """A figure and its axes (rows, columns), written to ``path`` at the end; its suffix says in which format.
 
     Raises:
-        DependencyNotInstalled: matplotlib is missing.
+        DependencyNotInstalled: matplotlib is missing.   InvalidParameter: it writes no such format.
     """
     try:
         import matplotlib as mpl
@@ -43,6 +43,9 @@ def picture(path: Path, rows: int, columns: int, size: tuple[float, float], **sh
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, **shared)
         try:
+            formats = sorted(figure.canvas.get_supported_filetypes())
+            if path.suffix[1:].lower() not in formats:
+                raise InvalidParameter(f"picture: wanted a file that ends in one of {', '.join(formats)}, got {path}")
             yield figure, axes
             path.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(path, dpi=130)

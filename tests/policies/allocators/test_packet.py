@@ -35,6 +35,8 @@ def test_a_table_for_people() -> None:
     [
         (("--variant", "no"), "--variant"),
         (("--change", "flood"), "--change"),
+        (("--change", "leave:0@nan"), "changes[0].at_s"),
+        (("--picture", "run.nope"), "picture"),
         (("--coherence-s", "0"), "coherence_s"),
         (("--engine", "no"), "engine"),
         (("--duration-s", "-1"), "duration_s"),

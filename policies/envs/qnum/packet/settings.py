@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import integer, real, short, validate
-from policies.envs.qnum.network import Network
+from policies.envs.qnum.network import Network, number
 
 CAUSES = ("swap", "overflow", "cutoff", "failure", "classical")
 """Why a pair is lost."""
@@ -161,12 +161,13 @@ class Run:
             if not isinstance(value, int | float) or not 0.0 < value <= most:
                 raise InvalidParameter(f"{name}: wanted a number in (0, {most:g}], got {short(value)}")
         sizes = {"link": self.network.num_links, "flow": self.network.num_flows}
-        for number, change in enumerate(self.changes):
+        for place, change in enumerate(self.changes):
             if change.what not in CHANGES:
-                raise InvalidParameter(f"changes[{number}].what: wanted one of {', '.join(CHANGES)}, got {change.what}")
+                raise InvalidParameter(f"changes[{place}].what: wanted one of {', '.join(CHANGES)}, got {change.what}")
+            number(f"changes[{place}].at_s", change.at_s, 0.0, 1e6)
             kind = "link" if change.what.startswith("link") else "flow"
             if not 0 <= change.who < sizes[kind]:
-                raise InvalidParameter(f"changes[{number}].who: wanted a {kind} below {sizes[kind]}, got {change.who}")
+                raise InvalidParameter(f"changes[{place}].who: wanted a {kind} below {sizes[kind]}, got {change.who}")
 
     @property
     def num_bins(self) -> int:
