@@ -30,7 +30,7 @@ from evidence import RESULTS, results
 
 from policies.envs.contract import Action, Observation
 from policies.envs.meqc.baselines import BASELINES
-from policies.envs.meqc.batch import Slots, settle, unstacked
+from policies.envs.meqc.batch import Slots, settle
 from policies.envs.meqc.draw import draw_slots
 from policies.envs.meqc.model import MODES, Model
 from policies.envs.meqc.observation import observe
@@ -104,7 +104,7 @@ def parts(slots: Slots) -> list[Slots]:
 
 def reference(model: Model, slots: Slots) -> tuple[str, np.ndarray]:
     """What costs are measured by, and its kind."""
-    every = unstacked(slots)
+    every = slots.unstacked()
     if not model.is_linear:
         return "best known", np.array([optimum(model, one).total for one in every])
     if slots.shape[1] <= TRAIN_SIZE:

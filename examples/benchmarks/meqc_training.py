@@ -22,7 +22,7 @@ from evidence import RESULTS
 from rich.progress import Progress
 
 from policies.envs.meqc.baselines import BASELINES
-from policies.envs.meqc.batch import Slots, settle, unstacked
+from policies.envs.meqc.batch import Slots, settle
 from policies.envs.meqc.observation import observe
 from policies.envs.meqc.optimum import optimum
 from policies.envs.meqc.world import Setting, World
@@ -60,7 +60,7 @@ def kept_out(users: int = 10, servers: int = 10) -> Slots:
 def references() -> dict[str, float]:
     """Mean system cost of the optimum and of the rules that need no training, on the slots kept out."""
     model, slots = Setting().model, kept_out()
-    found = {"optimum": float(np.mean([optimum(model, one).total for one in unstacked(slots)]))}
+    found = {"optimum": float(np.mean([optimum(model, one).total for one in slots.unstacked()]))}
     for name, rule in BASELINES.items():
         action = rule(model, slots, torch.Generator().manual_seed(KEPT_OUT_SEED))
         found[name] = float(settle(model, slots, action).cost.sum(-1).mean())

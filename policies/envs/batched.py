@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -16,7 +15,6 @@ from policies.envs.contract import Action
 from policies.envs.documents import check_keys
 
 AnySetting = TypeVar("AnySetting")
-AnySlots = TypeVar("AnySlots", bound=Any)
 
 
 class BatchedWorld:
@@ -86,12 +84,6 @@ def rewards(kind: str, action: Action, cost: Tensor, cost_of: Callable[[int, Act
     away = torch.eye(num_users, dtype=torch.bool, device=kept.device).repeat(num_slots, 1)  # in row u, u stays local
     without = cost_of(num_users, Action(others, torch.where(away, 1.0, kept), asks))
     return without.sum(-1).reshape(num_slots, num_users) - total
-
-
-def repeated(slots: AnySlots, times: int) -> AnySlots:
-    """Every slot so many times, one after the other."""
-    known = {name: values for name, values in vars(slots).items() if values is not None}
-    return replace(slots, **{name: values.repeat_interleave(times, 0) for name, values in known.items()})
 
 
 def has_model(setting: Any) -> bool:

@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy
 
 from circuits.parameters import choice, integer, real, validate
 from policies.envs.contract import Action
-from policies.envs.meqc.batch import Slots, settle, unstacked
+from policies.envs.meqc.batch import Slots, settle
 from policies.envs.meqc.model import Model
 from policies.envs.meqc.observation import observe
 from policies.envs.meqc.optimum import optimum
@@ -135,6 +135,6 @@ def _labels(plan: Action, label: Tensor, play: Play) -> Tensor:
 
 def solved(model: Model, slots: Slots) -> Action:
     """The expert's plan for every slot."""
-    plans = [optimum(model, each) for each in unstacked(slots)]
+    plans = [optimum(model, each) for each in slots.unstacked()]
     servers = torch.tensor([plan.servers for plan in plans])
     return Action(servers, torch.tensor([plan.shares for plan in plans], dtype=slots.gain.dtype))

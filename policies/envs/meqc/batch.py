@@ -7,12 +7,9 @@ and a server (slots, users, servers).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
-
-import numpy as np
+from typing import ClassVar
 
 from circuits.concatenation import QUBITS_PER_LEVEL
 from circuits.errors import DependencyNotInstalled
@@ -20,6 +17,7 @@ from policies.envs.contract import Action
 from policies.envs.meqc.hardware import hardware
 from policies.envs.meqc.instance import WHOLE, Instance
 from policies.envs.meqc.model import LEVELS, Model
+from policies.envs.slots import BatchedSlots
 
 try:
     import torch
@@ -29,7 +27,7 @@ except ImportError as error:
 
 
 @dataclass(frozen=True)
-class Slots:
+class Slots(BatchedSlots):
     """Many slots side by side: B slots, U users, E servers. Fields as in :class:`Instance`, all of one dtype.
 
     Attributes:
@@ -37,6 +35,9 @@ class Slots:
         ready: 1 where a server's QPU is free, 0 where it is held, (B, E); None: all are free.
         error_ratio: eps_err of each server over the model's, (B, E); None: all are 1.
     """
+
+    instance: ClassVar[type[Instance]] = Instance
+    whole: ClassVar[frozenset[str]] = WHOLE
 
     local_hz: Tensor
     edge_hz: Tensor
@@ -58,27 +59,6 @@ class Slots:
         """(B, U, E)."""
         num_slots, num_users, num_servers = self.gain.shape
         return num_slots, num_users, num_servers
-
-    def at(self, index: Any) -> Slots:
-        """Some of the slots, by whatever indexes a tensor's first axis."""
-        return Slots(**{name: values[index] for name, values in vars(self).items() if values is not None})
-
-
-def stacked(instances: Sequence[Instance], dtype: Any = torch.float64) -> Slots:
-    """Instances of one size as a batch."""
-    return Slots(
-        **{
-            item.name: torch.as_tensor(np.stack([getattr(one, item.name) for one in instances])).to(dtype)
-            for item in fields(Instance)
-        }
-    )
-
-
-def unstacked(slots: Slots) -> list[Instance]:
-    """Each slot of a batch by itself; the reverse of :func:`stacked`."""
-    arrays = {item.name: getattr(slots, item.name).cpu().double().numpy() for item in fields(Instance)}
-    whole = {name: value.astype(np.int64) if name in WHOLE else value for name, value in arrays.items()}
-    return [Instance(**{name: value[row] for name, value in whole.items()}) for row in range(slots.shape[0])]
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from policies.envs import known_optima
 from policies.envs.known_optima import Best, Source, Tell
-from policies.envs.meqc.batch import Slots, settle, unstacked
+from policies.envs.meqc.batch import Slots, settle
 from policies.envs.meqc.instance import Instance
 from policies.envs.meqc.model import Model
 from policies.envs.meqc.optimum import Optimum, optimum
 
 
 def _find(model: Model, slots: Slots) -> Sequence[Optimum]:
-    return [optimum(model, instance) for instance in unstacked(slots)]
+    return [optimum(model, instance) for instance in slots.unstacked()]
 
 
 SOURCE = Source("meqc-optima", 1, tuple(item.name for item in fields(Instance)), _find, settle)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from policies.envs.batched import repeated
 from policies.envs.contract import Action
 from policies.envs.meqc.batch import Slots, local, remote, settle
 from policies.envs.meqc.model import Model
@@ -30,7 +29,7 @@ def best_move(model: Model, slots: Slots, now: Action, user: int) -> Action:
     candidates = len(where)
     servers, shares = (each.repeat_interleave(candidates, 0) for each in (now.servers, now.shares))
     servers[:, user], shares[:, user] = where.repeat(num_slots), kept.reshape(-1)
-    cost = settle(model, repeated(slots, candidates), Action(servers, shares)).cost.sum(-1)
+    cost = settle(model, slots.repeated(candidates), Action(servers, shares)).cost.sum(-1)
     best = torch.arange(num_slots, device=where.device) * candidates + cost.reshape(num_slots, candidates).argmin(1)
     return Action(servers[best], shares[best])
 

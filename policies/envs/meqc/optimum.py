@@ -26,10 +26,9 @@ from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
 from scipy.sparse import csr_array
 
 from circuits.errors import InvalidParameter
-from policies.envs.batched import repeated
 from policies.envs.contract import Action
 from policies.envs.meqc.baselines import priced
-from policies.envs.meqc.batch import remote, settle, stacked
+from policies.envs.meqc.batch import Slots, remote, settle
 from policies.envs.meqc.cost import evaluate
 from policies.envs.meqc.instance import Instance
 from policies.envs.meqc.model import Model
@@ -81,7 +80,7 @@ class Prices:
 
 def prices(model: Model, instance: Instance) -> Prices:
     """Prices of a slot, each user alone; in a linear model they are exact and the best action follows from them."""
-    slots = stacked([instance])
+    slots = Slots.stacked([instance])
     known = priced(model, slots)
     cpu, qpu, fits = known.cpu, known.qpu, known.takes
     if model.overlap == "max":
@@ -208,7 +207,7 @@ def _descent(model: Model, instance: Instance, known: Prices, matched: Ints, bou
     num_users = len(known.local)
     servers = torch.tensor(np.stack(list(islice(_starts(known, matched), MOST_STARTS))))
     action = Action(servers.clamp(min=0), torch.where(servers < 0, 1.0, 0.0).to(torch.float64))
-    slots = repeated(stacked([instance]), len(servers))
+    slots = Slots.stacked([instance]).repeated(len(servers))
     total = torch.full((len(servers),), float("inf"), dtype=torch.float64)
     for _ in range(50 * num_users):
         for user in range(num_users):

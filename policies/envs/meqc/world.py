@@ -17,7 +17,7 @@ from torch import Tensor
 from circuits.errors import InvalidParameter
 from circuits.parameters import choice, integer, real, validate
 from policies.envs import batched
-from policies.envs.batched import AnySetting, BatchedWorld, check_weights, repeated
+from policies.envs.batched import AnySetting, BatchedWorld, check_weights
 from policies.envs.contract import Action, Observation, Rule, Rules, Step
 from policies.envs.known_optima import Source
 from policies.envs.meqc.baselines import BASELINES, NAIVE
@@ -144,6 +144,6 @@ def rewards(setting: Setting, slots: Slots, action: Action, outcome: Outcome) ->
     """What each agent is paid, (B, U); see :class:`Setting`."""
 
     def cost_of(times: int, actions: Action) -> Tensor:
-        return settle(setting.model, repeated(slots, times), actions).cost
+        return settle(setting.model, slots.repeated(times), actions).cost
 
     return batched.rewards(setting.reward, action, outcome.cost, cost_of)

@@ -5,17 +5,15 @@ Source: as :mod:`policies.envs.qcn.cost`, which is the reference; a test holds t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
-
-import numpy as np
+from typing import ClassVar
 
 from circuits.errors import DependencyNotInstalled
 from policies.envs.contract import Action
 from policies.envs.qcn.circuits import AMPLITUDE_BIT, FLOP_PER_GATE
 from policies.envs.qcn.instance import WHOLE, Instance
 from policies.envs.qcn.model import Model
+from policies.envs.slots import BatchedSlots
 
 try:
     import torch
@@ -25,13 +23,16 @@ except ImportError as error:
 
 
 @dataclass(frozen=True)
-class Slots:
+class Slots(BatchedSlots):
     """Many slots side by side: B slots, U users, E places. Fields as in :class:`Instance`, all of one dtype.
 
     Attributes:
         rate_bps: (B, U, E).   server_flops, is_cloud: (B, E).   the others: (B, U).
         backlog_s: how long each place still works on what came before, (B, E); None: on nothing.
     """
+
+    instance: ClassVar[type[Instance]] = Instance
+    whole: ClassVar[frozenset[str]] = WHOLE
 
     data: Tensor
     latent: Tensor
@@ -65,27 +66,6 @@ class Slots:
     def size_bit(self) -> Tensor:
         """Of each task's input, (B, U)."""
         return AMPLITUDE_BIT * torch.exp2(self.data) * self.num_circuits
-
-    def at(self, index: Any) -> Slots:
-        """Some of the slots, by whatever indexes a tensor's first axis."""
-        return Slots(**{name: values[index] for name, values in vars(self).items() if values is not None})
-
-
-def stacked(instances: Sequence[Instance], dtype: Any = torch.float64) -> Slots:
-    """Instances of one size as a batch."""
-    return Slots(
-        **{
-            item.name: torch.as_tensor(np.stack([getattr(one, item.name) for one in instances])).to(dtype)
-            for item in fields(Instance)
-        }
-    )
-
-
-def unstacked(slots: Slots) -> list[Instance]:
-    """Each slot of a batch by itself; the reverse of :func:`stacked`."""
-    arrays = {item.name: getattr(slots, item.name).cpu().double().numpy() for item in fields(Instance)}
-    whole = {name: value.astype(np.int64) if name in WHOLE else value for name, value in arrays.items()}
-    return [Instance(**{name: value[row] for name, value in whole.items()}) for row in range(slots.shape[0])]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
 from scipy.sparse import coo_array
 
-from policies.envs.qcn.batch import Slots, settle, stacked
+from policies.envs.qcn.batch import Slots, settle
 from policies.envs.qcn.instance import Instance
 from policies.envs.qcn.model import Model
 from policies.envs.qcn.moves import Table, counted, descended, table
@@ -58,7 +58,7 @@ class Optimum:
 
 def optimum(model: Model, instance: Instance, time_limit_s: float = 20.0) -> Optimum:
     """The best action of one slot."""
-    return optima(model, stacked([instance]), time_limit_s)[0]
+    return optima(model, Slots.stacked([instance]), time_limit_s)[0]
 
 
 def optima(model: Model, slots: Slots, time_limit_s: float = 20.0) -> Sequence[Optimum]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from circuits.errors import InvalidParameter
 from circuits.parameters import choice, integer, real, refuse, validate
 from policies.envs import batched
-from policies.envs.batched import BatchedWorld, check_weights, repeated, rewards
+from policies.envs.batched import BatchedWorld, check_weights, rewards
 from policies.envs.contract import Action, Observation, Rules, Step
 from policies.envs.known_optima import Source
 from policies.envs.qcn.batch import Outcome, Slots, settle
@@ -135,6 +135,6 @@ def paid(setting: Setting, slots: Slots, action: Action) -> tuple[Outcome, Tenso
     outcome = settle(setting.model, slots, action)
 
     def cost_of(times: int, actions: Action) -> Tensor:
-        return settle(setting.model, repeated(slots, times), actions).cost
+        return settle(setting.model, slots.repeated(times), actions).cost
 
     return outcome, rewards(setting.reward, action, outcome.cost, cost_of)

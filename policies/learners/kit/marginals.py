@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from policies.envs.batched import repeated
 from policies.envs.contract import Action
 from policies.envs.meqc.baselines import Priced, priced
 from policies.envs.meqc.batch import Slots, settle
@@ -110,5 +109,5 @@ def _settled(model: Model, slots: Slots, now: Action, kept: Tensor | None) -> Te
     servers = torch.where(who, where, now.servers[:, None, None])  # (B, U, C, U)
     shares = torch.where(who, own.unsqueeze(-1), now.shares[:, None, None])
     action = Action(servers.reshape(-1, num_users), shares.reshape(-1, num_users))
-    total = settle(model, repeated(slots, num_users * choices), action).cost.sum(-1)
+    total = settle(model, slots.repeated(num_users * choices), action).cost.sum(-1)
     return total.reshape(num_slots, num_users, choices)

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason='pip install "qorch[learn]"')
 
 from policies.envs.contract import Action  # noqa: E402
 from policies.envs.meqc.baselines import bidding, selfish  # noqa: E402
-from policies.envs.meqc.batch import Slots, settle, unstacked  # noqa: E402
+from policies.envs.meqc.batch import Slots, settle  # noqa: E402
 from policies.envs.meqc.draw import draw_slots  # noqa: E402
 from policies.envs.meqc.instance import Instance  # noqa: E402
 from policies.envs.meqc.model import MODES, Model  # noqa: E402
@@ -31,7 +31,7 @@ def cost(model: Model, world: Slots, action: Action) -> float:
 @pytest.mark.parametrize("size", [10, 20])
 def test_three_rounds_come_within_one_percent_of_the_optimum(use: str, size: int) -> None:
     model, world = Model(qpu_use=use), slots(num_users=size, num_servers=size)
-    bound = sum(assignment(prices(model, each))[1] for each in unstacked(world))
+    bound = sum(assignment(prices(model, each))[1] for each in world.unstacked())
     found = cost(model, world, bidding(model, world, NO_CHANCE))
     assert bound * (1.0 - 1e-9) <= found <= 1.01 * bound
 

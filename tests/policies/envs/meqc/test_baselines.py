@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from policies.envs.meqc.baselines import BASELINES, NAIVE, bidding
-from policies.envs.meqc.batch import settle, stacked
+from policies.envs.meqc.batch import Slots, settle
 from policies.envs.meqc.instance import Instance
 from policies.envs.meqc.model import MODES, Model
 from policies.envs.meqc.optimum import optimum
 from tests.policies.envs.meqc.cases import drawn
 
 NUM = 48
-SLOTS = stacked([drawn(seed, 10, 10) for seed in range(NUM)])
+SLOTS = Slots.stacked([drawn(seed, 10, 10) for seed in range(NUM)])
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,8 @@ def test_who_knows_its_own_observation_decides_by_it_alone(name: str) -> None:
         size[1:] *= 0.5
         return replace(instance, size_byte=size)
 
-    plain, changed = (stacked([of(drawn(seed, 4, 3)) for seed in range(20)]) for of in (lambda same: same, others))
+    usual = [drawn(seed, 4, 3) for seed in range(20)]
+    plain, changed = Slots.stacked(usual), Slots.stacked([others(each) for each in usual])
     actions = [BASELINES[name](Model(), slots, torch.Generator()) for slots in (plain, changed)]
     assert torch.equal(actions[0].servers[:, 0], actions[1].servers[:, 0])
     assert torch.equal(actions[0].shares[:, 0], actions[1].shares[:, 0])

@@ -10,9 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.envs.batched import repeated
 from policies.envs.contract import Action
-from policies.envs.meqc.batch import remote, settle, stacked
+from policies.envs.meqc.batch import Slots, remote, settle
 from policies.envs.meqc.cost import evaluate
 from policies.envs.meqc.instance import Instance
 from policies.envs.meqc.model import Model
@@ -20,7 +19,7 @@ from tests.policies.envs.meqc.cases import READINGS, drawn, played
 
 
 def batch(instance: Instance, servers: list[int], shares: list[float]) -> tuple[object, Action]:
-    return stacked([instance]), Action(torch.tensor([servers]), torch.tensor([shares], dtype=torch.float64))
+    return Slots.stacked([instance]), Action(torch.tensor([servers]), torch.tensor([shares], dtype=torch.float64))
 
 
 @pytest.mark.parametrize("reading", READINGS)
@@ -42,7 +41,7 @@ def test_a_batch_is_the_reference(reading: str) -> None:
 
 @pytest.mark.parametrize("reading", READINGS)
 def test_pairs_are_what_the_chosen_server_gives(reading: str) -> None:
-    slots = stacked([drawn(seed, 5, 4) for seed in range(20)])
+    slots = Slots.stacked([drawn(seed, 5, 4) for seed in range(20)])
     servers = torch.randint(4, (20, 5), generator=torch.Generator().manual_seed(1))
     chosen, all_pairs = remote(READINGS[reading], slots, servers), remote(READINGS[reading], slots)
     for name, values in vars(chosen).items():
@@ -63,7 +62,7 @@ def test_who_does_not_ask_gets_no_qpu(slot: tuple[Instance, list[int], list[floa
 
 
 def test_a_qpu_that_is_held_takes_nobody() -> None:
-    slots = stacked([drawn(1, 4, 2)])
+    slots = Slots.stacked([drawn(1, 4, 2)])
     held = replace(slots, ready=torch.tensor([[1.0, 0.0]], dtype=torch.float64))
     for server, takes in ((0, True), (1, False)):
         everybody = Action(torch.full((1, 4), server), torch.zeros(1, 4, dtype=torch.float64))
@@ -72,7 +71,7 @@ def test_a_qpu_that_is_held_takes_nobody() -> None:
 
 
 def test_worse_qubits_are_those_of_a_shorter_decay_time() -> None:
-    plain = stacked([drawn(seed, 6, 3) for seed in range(50)])
+    plain = Slots.stacked([drawn(seed, 6, 3) for seed in range(50)])
     for ratio in (1.3, 1.7, 4.0):
         slots = replace(plain, error_ratio=torch.full((50, 3), ratio, dtype=torch.float64))
         cold = replace(Model().cryogenics, decay_time_s=Model().cryogenics.decay_time_s / ratio)
@@ -90,6 +89,6 @@ def test_of_two_alike_the_first_is_taken() -> None:
 
 
 def test_repeated_slots_stand_one_after_the_other() -> None:
-    twice = repeated(stacked([drawn(1), drawn(2)]), 2)
-    assert torch.equal(twice.gain, stacked([drawn(1), drawn(1), drawn(2), drawn(2)]).gain)
+    twice = Slots.stacked([drawn(1), drawn(2)]).repeated(2)
+    assert torch.equal(twice.gain, Slots.stacked([drawn(1), drawn(1), drawn(2), drawn(2)]).gain)
     assert twice.ready is None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from policies.envs.meqc.batch import Slots, settle, stacked, unstacked
+from policies.envs.meqc.batch import Slots, settle
 from policies.envs.meqc.known_optima import best_actions
 from policies.envs.meqc.model import MODES
 from policies.envs.meqc.optimum import optimum
@@ -23,7 +23,7 @@ def slots() -> Slots:
 
 
 def test_slots_come_apart_and_together_again(slots: Slots) -> None:
-    again = stacked(unstacked(slots))
+    again = Slots.stacked(slots.unstacked())
     assert all(torch.equal(value, getattr(again, name)) for name, value in vars(slots).items() if value is not None)
 
 
@@ -31,7 +31,7 @@ def test_what_is_remembered_is_what_is_found(slots: Slots, tmp_path: Path) -> No
     heard: list[tuple[int, int]] = []
     found = best_actions(MODEL, slots, tmp_path, tell=lambda done, of: heard.append((done, of)))
     again = best_actions(MODEL, slots, tmp_path)
-    assert found.total.tolist() == pytest.approx([optimum(MODEL, one).total for one in unstacked(slots)], rel=1e-12)
+    assert found.total.tolist() == pytest.approx([optimum(MODEL, one).total for one in slots.unstacked()], rel=1e-12)
     assert torch.equal(found.total, again.total)
     assert torch.equal(found.action.servers, again.action.servers)
     assert found.exact.all()

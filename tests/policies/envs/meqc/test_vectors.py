@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from policies.envs.contract import Action
-from policies.envs.meqc.batch import settle, stacked
+from policies.envs.meqc.batch import Slots, settle
 from policies.envs.meqc.cost import LETTERS, evaluate
 from policies.envs.meqc.document import Case
 from policies.envs.meqc.hardware import hardware
@@ -33,7 +33,7 @@ def test_every_term_is_that_of_the_vector(case: Case, vector: dict) -> None:
 @pytest.mark.parametrize(("case", "vector"), BOTH, ids=lambda one: str(one["id"]) if isinstance(one, dict) else "")
 def test_a_batch_costs_what_the_vector_says(case: Case, vector: dict) -> None:
     action = Action(torch.tensor([case.servers]), torch.tensor([case.shares], dtype=torch.float64))
-    outcome = settle(case.model, stacked([case.instance]), action)
+    outcome = settle(case.model, Slots.stacked([case.instance]), action)
     users = vector["expected"]["users"]
     assert float(outcome.cost.sum()) == pytest.approx(vector["expected"]["total"], rel=RTOL, abs=0.0)
     assert outcome.cost[0].tolist() == pytest.approx([user["cost"] for user in users], rel=RTOL, abs=0.0)

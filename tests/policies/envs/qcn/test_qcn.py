@@ -22,7 +22,7 @@ from policies.envs.contract import Action
 from policies.envs.qcn import optimum as search
 from policies.envs.qcn.__main__ import app
 from policies.envs.qcn.alone import priced
-from policies.envs.qcn.batch import Slots, settle, stacked, unstacked
+from policies.envs.qcn.batch import Slots, settle
 from policies.envs.qcn.circuits import COMPILED, DATA_QUBITS, GATES, LATENT_QUBITS, compiled, num_qubits
 from policies.envs.qcn.cost import evaluate
 from policies.envs.qcn.document import read_cases
@@ -65,7 +65,7 @@ def test_the_batch_is_the_reference(seed: int, users: int, servers: int, mode: s
     shares[shares > 0.7] = 1.0
     action = Action(torch.randint(servers, (3, users), generator=chance), shares)
     outcome = settle(setting.model, slots, action)
-    for row, instance in enumerate(unstacked(slots)):
+    for row, instance in enumerate(slots.unstacked()):
         told = evaluate(setting.model, instance, action.servers[row].tolist(), shares[row].tolist())
         for name in ("cost", "delay_s", "energy_j"):
             wanted = [getattr(user, name) for user in told.users]
@@ -206,11 +206,11 @@ def test_a_setting_comes_back(mode: str, overrides: dict[str, Any]) -> None:
 
 
 def test_an_instance_comes_back() -> None:
-    instance = unstacked(slots_of(1))[0]
+    instance = slots_of(1).unstacked()[0]
     (case,) = read_cases(json.loads(json.dumps(written(instance))))
     for name, value in vars(instance).items():
         assert np.array_equal(value, getattr(case.instance, name)), name
-    assert torch.equal(stacked([case.instance]).rate_bps, stacked([instance]).rate_bps)
+    assert torch.equal(Slots.stacked([case.instance]).rate_bps, Slots.stacked([instance]).rate_bps)
 
 
 @pytest.mark.parametrize(
