@@ -2,22 +2,65 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
 from circuits.errors import InvalidParameter
-from circuits.parameters import construct, domains, short
+from circuits.parameters import choice, construct, domains, integer, real, short, validate
 from policies.envs import load
-from policies.envs.contract import Action
+from policies.envs.contract import Action, Observation
 from policies.envs.documents import check_keys
 
 AnySetting = TypeVar("AnySetting")
 
 
-class BatchedWorld:
+@dataclass(frozen=True)
+class WeighedSetting(ABC):
+    """Of a world whose costs are delay and energy, each with its weight.
+
+    Attributes:
+        users: U.   servers: E, places to go to.
+        delay_weight, energy_weight: of every user.
+        weights: "fixed", or "drawn": each slot has its own, that of energy being 1 - that of delay (ours).
+        reward: "global": minus the cost of all, for everybody; "own": minus one's own cost (ours); "difference": by
+            how much less all pay than if one had stayed local (ours).
+    """
+
+    users: int = integer(10, low=1, high=100_000, doc="mobile users")
+    servers: int = integer(10, low=1, high=100_000, doc="places to go to")
+    delay_weight: float = real(0.5, low=0.0, high=1.0, doc="weight of delay")
+    energy_weight: float = real(0.5, low=0.0, high=1.0, doc="weight of energy")
+    weights: str = choice("fixed", "fixed", "drawn", doc="one pair of weights, or another in every slot")
+    reward: str = choice("global", "global", "own", "difference", doc="what agents are paid")
+
+    overrides: ClassVar[Mapping[str, Any]] = {}
+    """Of every mode in this world, as files have them."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if self.weights == "fixed" and self.delay_weight + self.energy_weight == 0.0:
+            raise InvalidParameter("delay_weight, energy_weight: wanted one of them above 0, got 0 and 0")
+
+    @property
+    def fixed_weights(self) -> tuple[float, float] | None:
+        """Of delay and energy; None where they are drawn."""
+        return None if self.weights == "drawn" else (self.delay_weight, self.energy_weight)
+
+    @abstractmethod
+    def drawn(self, chance: torch.Generator, num_slots: int, dtype: torch.dtype = torch.float32) -> Any:
+        """Independent slots."""
+
+    @abstractmethod
+    def seen(self, slots: Any) -> Observation:
+        """What the agents of each slot see."""
+
+
+class BatchedWorld(ABC):
     """B worlds at once, drawn from one chance; a world says how an episode begins.
 
     Raises:
@@ -44,24 +87,9 @@ class BatchedWorld:
         self._chance = torch.Generator(device=device).manual_seed(seed)
         self._begin()
 
+    @abstractmethod
     def _begin(self) -> None:
         """An episode."""
-        raise NotImplementedError
-
-
-def check_weights(setting: Any) -> None:
-    """Refuse a setting in which nothing costs anything.
-
-    Raises:
-        InvalidParameter: both weights are fixed at 0.
-    """
-    if setting.weights == "fixed" and setting.delay_weight + setting.energy_weight == 0.0:
-        raise InvalidParameter("delay_weight, energy_weight: wanted one of them above 0, got 0 and 0")
-
-
-def fixed_weights(setting: Any) -> tuple[float, float] | None:
-    """Of delay and energy; None where they are drawn."""
-    return None if setting.weights == "drawn" else (setting.delay_weight, setting.energy_weight)
 
 
 def rewards(kind: str, action: Action, cost: Tensor, cost_of: Callable[[int, Action], Tensor]) -> Tensor:

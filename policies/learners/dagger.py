@@ -26,7 +26,6 @@ from circuits.parameters import choice, integer, real, validate
 from policies.envs.contract import Action
 from policies.envs.meqc.batch import Slots, settle
 from policies.envs.meqc.model import Model
-from policies.envs.meqc.observation import observe
 from policies.envs.meqc.optimum import optimum
 from policies.envs.meqc.world import Setting
 from policies.learners.kit.draws import drawn, seeded
@@ -70,13 +69,14 @@ class Dagger:
         self.chance = torch.Generator().manual_seed(seed)
         self.seed, self.examples = seed, self._drawn(seed)
         self.plans: Action | None = None
-        self.scorer = seeded(seed, lambda: Scorer(setting.model, config.width))
+        self.scorer = seeded(seed, lambda: Scorer(setting, config.width))
         self.optimiser = torch.optim.Adam(self.scorer.parameters(), lr=config.learning_rate)
         self.epochs = 0
 
     def _drawn(self, seed: int) -> Slots:
         """The slots that the expert solves."""
-        return drawn(self.setting, torch.Generator().manual_seed(seed), self.config.labelled)
+        slots: Slots = drawn(self.setting, torch.Generator().manual_seed(seed), self.config.labelled)
+        return slots
 
     def epoch(self) -> Progress:
         """A number of steps on solved slots; the first epoch solves them."""
@@ -92,7 +92,7 @@ class Dagger:
         picked = torch.randint(self.config.labelled, (self.config.slots,), generator=self.chance)
         slots = self.examples.at(picked)
         plan = Action(plans.servers[picked], plans.shares[picked])
-        play = self.scorer(features(self.setting.model, observe(slots)))
+        play = self.scorer(features(self.setting, self.setting.seen(slots)))
         label = torch.where(plan.shares < 1.0, plan.servers + 1, 0)
         loss = self._costs(slots, plan, play) if self.config.loss == "costs" else _labels(plan, label, play)
         self.optimiser.zero_grad()

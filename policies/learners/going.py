@@ -14,24 +14,18 @@ What is learned is decentralised: each user acts by its own observation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from circuits.parameters import integer, real, validate
+from policies.envs.contract import Action
 from policies.envs.qcn.batch import Slots, settle
-from policies.envs.qcn.draw import draw_slots
-from policies.envs.qcn.observation import observe
-from policies.envs.qcn.world import Setting
-from policies.learners.kit.crowding import Prices, answers
-from policies.learners.kit.draws import EDGE, seeded
-from policies.learners.kit.goer import Goer, Turn
-from policies.learners.kit.schedule import slow_down
-from policies.learners.kit.snapshot import resume, snapshot
-from policies.learners.learner import Progress
+from policies.learners.kit.counterfactual import Counterfactual
+from policies.learners.kit.crowding import answers
+from policies.learners.kit.goer import Goer
 
 
 @dataclass(frozen=True)
@@ -58,72 +52,21 @@ class Config:
         validate(self)
 
 
-LARGEST_GRADIENT = 1.0
-
-
-class Going:
+class Going(Counterfactual):
     """Trains a :class:`Goer`."""
 
     config_type = Config
     envs = ("QCN-v1",)
 
-    def __init__(self, config: Config, setting: Setting, seed: int) -> None:
-        self.config, self.setting = config, setting
-        self.chance = torch.Generator().manual_seed(seed)
-        self.goer = seeded(seed, lambda: Goer(setting, config.width, rounds=config.rounds, groups=config.groups))
-        self.optimiser = torch.optim.Adam(self.goer.parameters(), lr=config.learning_rate)
-        self.epochs = 0
+    def _built(self) -> Goer:
+        config = self.config
+        return Goer(self.setting, config.width, rounds=config.rounds, groups=config.groups)
 
-    def epoch(self) -> Progress:
-        """A number of steps, each on fresh slots."""
-        left = slow_down(self.optimiser, self.config.learning_rate, self.epochs, self.config.epochs)
-        means = torch.stack([self._update(left) for _ in range(self.config.updates)]).mean(0).tolist()
-        self.epochs += 1
-        slots = self.epochs * self.config.updates * self.config.slots
-        return Progress(self.epochs, slots, means[0], {"loss": means[1], "entropy": means[2]})
+    def _rounds(self, slots: Slots) -> Iterator[tuple[Tensor, Tensor, Action]]:
+        for known, turn in self.network.rehearsed(self.setting.seen(slots), self.chance):
+            told = answers(known, turn.choice, None if self.config.rounds else turn.share.detach())
+            places = known.cost(turn.share, told.others + 1.0) + told.rise
+            yield turn.logits, torch.cat([known.home.unsqueeze(-1), places], dim=-1), turn.action()
 
-    def _update(self, left: float) -> Tensor:
-        """One step; mean cost, loss and entropy."""
-        slots = drawn(self.setting, self.chance, self.config.slots)
-        loss, entropy, cost = torch.zeros(()), torch.zeros(()), torch.zeros(())
-        for known, turn in self.goer.rehearsed(observe(self.setting.model, slots), self.chance):
-            expected, entropy = _expected(known, turn, adapts=self.config.rounds > 0)
-            loss = loss + expected - self.config.entropy * left * entropy
-            cost = settle(self.setting.model, slots, turn.action()).cost.sum(-1).mean()
-        self.optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.goer.parameters(), LARGEST_GRADIENT)
-        self.optimiser.step()
-        return torch.stack([cost, loss, entropy]).detach()
-
-    def actor(self) -> Goer:
-        """What has been learned so far."""
-        return deepcopy(self.goer)
-
-    def state(self) -> dict[str, Tensor]:
-        """Weights, optimiser, chance and epochs."""
-        return snapshot(self.goer, self.optimiser, self.chance, self.epochs)
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from :meth:`state`."""
-        self.epochs = resume(state, self.goer, self.optimiser, self.chance)
-
-
-def _expected(known: Prices, turn: Turn, *, adapts: bool) -> tuple[Tensor, Tensor]:
-    """Mean over users of what their choices add to the cost of all, and their entropy."""
-    told = answers(known, turn.choice, None if adapts else turn.share.detach())
-    places = known.cost(turn.share, told.others + 1.0) + told.rise
-    added = torch.cat([known.home.unsqueeze(-1), places], dim=-1)
-    log_chance = torch.log_softmax(turn.logits, dim=-1)
-    chances = log_chance.exp()
-    return (chances * added).sum(-1).mean(), -(chances * log_chance).sum(-1).mean()
-
-
-def drawn(setting: Setting, chance: torch.Generator, num_slots: int) -> Slots:
-    """Fresh slots; drawn weights reach their ends, as in :func:`policies.learners.kit.draws.drawn`."""
-    shape = (num_slots, setting.users, setting.servers)
-    slots = draw_slots(chance, shape, setting.clouds, setting.model, setting.fixed_weights, circuits=setting.circuits)
-    if setting.weights == "fixed":
-        return slots
-    delay = (slots.delay_weight * (1.0 + 2.0 * EDGE) - EDGE).clamp(0.0, 1.0)
-    return replace(slots, delay_weight=delay, energy_weight=1.0 - delay)
+    def _cost(self, slots: Slots, action: Action) -> Tensor:
+        return settle(self.setting.model, slots, action).cost

@@ -29,8 +29,7 @@ from circuits.errors import InvalidParameter
 from circuits.parameters import choice, integer, real, validate
 from policies.envs.contract import Action, Observation
 from policies.envs.meqc.batch import settle
-from policies.envs.meqc.draw import draw_slots
-from policies.envs.meqc.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES, observe
+from policies.envs.meqc.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES
 from policies.envs.meqc.world import Setting, rewards
 from policies.learners.kit.gae import advantages
 from policies.learners.kit.heads import HEADS, Head, draw_server, judge_servers
@@ -179,9 +178,8 @@ class HMADRL:
     def _play(self) -> tuple[Rollout, float]:
         """An epoch of slots and the one after, in which nobody acts."""
         setting, head = self.setting, self._actor.head
-        weights = None if setting.weights == "drawn" else (setting.delay_weight, setting.energy_weight)
-        slots = draw_slots(self._chance, (self.config.steps + 1, setting.users, setting.servers), weights)
-        flat = observe(slots).flat()
+        slots = setting.drawn(self._chance, self.config.steps + 1)
+        flat = setting.seen(slots).flat()
         seen, judged = flat.transpose(0, 1).contiguous(), self._judged(flat)
         logits, outputs, values = self._outputs(seen, judged)
         servers, shares = draw_server(logits, self._chance)[:, :-1], head.draw(outputs, self._chance)[:, :-1]

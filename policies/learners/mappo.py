@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from circuits.parameters import integer, real, validate
 from policies.envs.meqc.batch import Slots, settle
-from policies.envs.meqc.observation import observe
 from policies.envs.meqc.world import Setting, rewards
 from policies.learners.kit.draws import drawn, seeded
 from policies.learners.kit.features import NUM_PAIR, NUM_USER, Features, features, scale
@@ -104,7 +103,7 @@ class Mappo:
         self.config, self.setting = config, setting
         self.chance = torch.Generator().manual_seed(seed)
         self.networks = seeded(
-            seed, lambda: nn.ModuleDict({"actor": Scorer(setting.model, config.width), "critic": Critic(config.width)})
+            seed, lambda: nn.ModuleDict({"actor": Scorer(setting, config.width), "critic": Critic(config.width)})
         )
         self.optimiser = torch.optim.Adam(self.networks.parameters(), lr=config.learning_rate)
         self.epochs = 0
@@ -137,7 +136,7 @@ class Mappo:
     def _play(self) -> tuple[Played, Tensor]:
         slots = drawn(self.setting, self.chance, self.config.slots)
         with torch.no_grad():
-            play = self.networks["actor"](features(self.setting.model, observe(slots)))
+            play = self.networks["actor"](features(self.setting, self.setting.seen(slots)))
         choices = chosen(play.logits, self.chance)
         kept = play.kept if self.setting.model.is_linear else _drawn_shares(play, self.chance)
         action = play.action(choices, kept)
@@ -160,7 +159,7 @@ class Mappo:
 
     def _losses(self, played: Played) -> Tensor:
         """Clipped surrogate, squared error of the critic, entropy."""
-        known = features(self.setting.model, observe(played.slots))
+        known = features(self.setting, self.setting.seen(played.slots))
         value = self.networks["critic"](known)
         advantage = normalised((played.reward - value).detach().flatten()).view_as(value)
         log_chance, entropy = self._log_chance(self.networks["actor"](known), played.choices, played.shares)

@@ -16,24 +16,18 @@ decentralised: each user acts by its own observation, from which it prices its w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from copy import deepcopy
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from circuits.parameters import integer, real, validate
+from policies.envs.contract import Action
 from policies.envs.meqc.batch import Slots, settle
-from policies.envs.meqc.observation import observe
-from policies.envs.meqc.world import Setting
-from policies.learners.kit.draws import drawn, seeded
+from policies.learners.kit.counterfactual import Counterfactual
 from policies.learners.kit.features import scale
 from policies.learners.kit.marginals import marginals
-from policies.learners.kit.schedule import slow_down
-from policies.learners.kit.scorer import Scorer, Turn
-from policies.learners.kit.snapshot import resume, snapshot
-from policies.learners.learner import Progress
+from policies.learners.kit.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -58,60 +52,20 @@ class ScoringConfig:
         validate(self)
 
 
-LARGEST_GRADIENT = 1.0
-
-
-class Scoring:
+class Scoring(Counterfactual):
     """Trains a :class:`Scorer`."""
 
     config_type = ScoringConfig
 
-    def __init__(self, config: ScoringConfig, setting: Setting, seed: int) -> None:
-        self.config, self.setting = config, setting
-        self.chance = torch.Generator().manual_seed(seed)
-        self.scorer = seeded(seed, lambda: Scorer(setting.model, config.width, rounds=config.rounds))
-        self.optimiser = torch.optim.Adam(self.scorer.parameters(), lr=config.learning_rate)
-        self.epochs = 0
+    def _built(self) -> Scorer:
+        return Scorer(self.setting, self.config.width, rounds=self.config.rounds)
 
-    def epoch(self) -> Progress:
-        """A number of steps, each on fresh slots."""
-        left = slow_down(self.optimiser, self.config.learning_rate, self.epochs, self.config.epochs)
-        means = torch.stack([self._update(left) for _ in range(self.config.updates)]).mean(0).tolist()
-        self.epochs += 1
-        slots = self.epochs * self.config.updates * self.config.slots
-        return Progress(self.epochs, slots, means[0], {"loss": means[1], "entropy": means[2]})
+    def _rounds(self, slots: Slots) -> Iterator[tuple[Tensor, Tensor, Action]]:
+        model, unit = self.setting.model, scale(slots).unsqueeze(-1)
+        for turn in self.network.rehearsed(self.setting.seen(slots), self.chance):
+            now = replace(turn.action, shares=turn.action.shares.detach())
+            kept = None if model.is_linear else turn.play.kept
+            yield turn.play.logits, marginals(model, slots, now, kept) / unit, turn.action
 
-    def _update(self, left: float) -> Tensor:
-        """One step; mean cost, loss and entropy."""
-        slots = drawn(self.setting, self.chance, self.config.slots)
-        loss, entropy, cost = torch.zeros(()), torch.zeros(()), torch.zeros(())
-        for turn in self.scorer.rehearsed(observe(slots), self.chance):
-            expected, entropy = self._expected(slots, turn)
-            loss = loss + expected - self.config.entropy * left * entropy
-            cost = settle(self.setting.model, slots, turn.action).cost.sum(-1).mean()
-        self.optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.scorer.parameters(), LARGEST_GRADIENT)
-        self.optimiser.step()
-        return torch.stack([cost, loss, entropy]).detach()
-
-    def _expected(self, slots: Slots, turn: Turn) -> tuple[Tensor, Tensor]:
-        """Mean over users of what their choices add to the cost of all, and their entropy."""
-        model = self.setting.model
-        now = replace(turn.action, shares=turn.action.shares.detach())
-        added = marginals(model, slots, now, None if model.is_linear else turn.play.kept) / scale(slots).unsqueeze(-1)
-        log_chance = torch.log_softmax(turn.play.logits, dim=-1)
-        chances = log_chance.exp()
-        return (chances * added).sum(-1).mean(), -(chances * log_chance).sum(-1).mean()
-
-    def actor(self) -> Scorer:
-        """What has been learned so far."""
-        return deepcopy(self.scorer)
-
-    def state(self) -> dict[str, Tensor]:
-        """Weights, optimiser, chance and epochs."""
-        return snapshot(self.scorer, self.optimiser, self.chance, self.epochs)
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from :meth:`state`."""
-        self.epochs = resume(state, self.scorer, self.optimiser, self.chance)
+    def _cost(self, slots: Slots, action: Action) -> Tensor:
+        return settle(self.setting.model, slots, action).cost

@@ -22,7 +22,11 @@ NUM_USER_FEATURES = 9
 NUM_PAIR_FEATURES = 3
 
 
-def observe(slots: Slots, deepest: float = 6460.0) -> Observation:
+DEEPEST = 6460.0
+"""Of the paper's circuits."""
+
+
+def observe(slots: Slots, deepest: float = DEEPEST) -> Observation:
     """What the agents of each slot see, (B, U, 9) and (B, U, E, 3).
 
     Args:
@@ -44,3 +48,22 @@ def observe(slots: Slots, deepest: float = 6460.0) -> Observation:
     )
     level, qubits = (each.unsqueeze(1).expand_as(slots.gain) for each in (slots.level / 3.0, slots.qubits / 5000.0))
     return Observation(user, torch.stack([(slots.gain - 4.0) / 4.0, level, qubits], dim=-1))
+
+
+def slots_of(seen: Observation, deepest: float = DEEPEST) -> Slots:
+    """Observations turned back into quantities: the inverse of :func:`observe`."""
+    user, pair = seen.user.unbind(-1), seen.pair.unbind(-1)
+    return Slots(
+        local_hz=user[0] * 3e9,
+        edge_hz=user[5] * 20e9,
+        size_byte=user[1] * 1.6e9,
+        cycles_per_byte=torch.exp2(user[2] * 11.0),
+        num_qubits=torch.round(user[3] * 26.0),
+        depth=torch.round(user[4] * deepest),
+        transmit_w=user[6] * 2e-4,
+        gain=pair[0] * 4.0 + 4.0,
+        level=torch.round(pair[1][:, 0] * 3.0),
+        qubits=torch.round(pair[2][:, 0] * 5000.0),
+        delay_weight=user[7],
+        energy_weight=user[8],
+    )

@@ -7,7 +7,7 @@ that an episode is as long as one likes to call it. The same world behind Pettin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from circuits.errors import InvalidParameter
-from circuits.parameters import choice, integer, real, validate
+from circuits.parameters import choice, integer
 from policies.envs import batched
-from policies.envs.batched import AnySetting, BatchedWorld, check_weights
+from policies.envs.batched import BatchedWorld, WeighedSetting
 from policies.envs.contract import Action, Observation, Rule, Rules, Step
 from policies.envs.known_optima import Source
 from policies.envs.meqc.baselines import BASELINES, NAIVE
@@ -31,47 +31,36 @@ from policies.envs.meqc.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES,
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Of a world.
+class Setting(WeighedSetting):
+    """Of a world; what is not listed here is as in :class:`~policies.envs.batched.WeighedSetting`.
+
+    The weights are the paper's lambda^D and lambda^E; the reward "global" is the paper's        [MEQC, IV.A.3].
 
     Attributes:
-        users: U.   servers: E.
-        delay_weight, energy_weight: lambda^D, lambda^E of every user.
-        weights: "fixed", or "drawn": each slot has its own, lambda^E = 1 - lambda^D (ours).
-        reward: "global": minus the cost of all, for everybody [MEQC, IV.A.3]; "own": minus one's own cost (ours);
-            "difference": by how much less all pay than if one had stayed local (ours).
         circuits: of tasks: the "paper"'s formulas of qubits and depth, or of "compiled" circuits (ours).
         model: how the paper is read.
     """
 
-    users: int = integer(10, low=1, high=100_000, doc="mobile users")
     servers: int = integer(10, low=1, high=100_000, doc="edge servers")
-    delay_weight: float = real(0.5, low=0.0, high=1.0, doc="weight of delay")
-    energy_weight: float = real(0.5, low=0.0, high=1.0, doc="weight of energy")
-    weights: str = choice("fixed", "fixed", "drawn", doc="one pair of weights, or another in every slot")
-    reward: str = choice("global", "global", "own", "difference", doc="what agents are paid")
     circuits: str = choice("paper", *CIRCUITS, doc="whose qubits and depth tasks have")
     model: Model = field(default_factory=Model)
 
-    overrides: ClassVar[Mapping[str, Any]] = {}
-    """Of every mode in this world, as files have them."""
     square: ClassVar[bool] = True
     """Whether comparisons have as many servers as users if nothing else is said."""
 
     read_model = staticmethod(model_of)
 
-    def __post_init__(self) -> None:
-        validate(self)
-        check_weights(self)
+    def drawn(self, chance: torch.Generator, num_slots: int, dtype: torch.dtype = torch.float32) -> Slots:
+        """Independent slots."""
+        return draw_slots(chance, (num_slots, self.users, self.servers), self.fixed_weights, dtype, self.circuits)
+
+    def seen(self, slots: Slots) -> Observation:
+        """What the agents of each slot see."""
+        return observe(slots, self.deepest)
 
     def written_model(self) -> dict[str, Any]:
         """What the model differs by from its mode in this world, as ``overrides``."""
-        return written_model(self.model, setting_of({"mode": self.model.mode}, type(self)).model)
-
-    @property
-    def fixed_weights(self) -> tuple[float, float] | None:
-        """Of delay and energy; None where they are drawn."""
-        return batched.fixed_weights(self)
+        return written_model(self.model, batched.setting_of({"mode": self.model.mode}, type(self)).model)
 
     @property
     def exact_optimum(self) -> bool:
@@ -82,11 +71,6 @@ class Setting:
     def deepest(self) -> float:
         """Largest depth of a task's circuit."""
         return float(max(depth for _, depth in CIRCUITS[self.circuits].values()))
-
-
-def setting_of(asked: Mapping[str, Any], kind: type[AnySetting] = Setting) -> AnySetting:  # type: ignore[assignment]
-    """As :func:`policies.envs.batched.setting_of`, of ``MEQC-v1`` if nothing else is said."""
-    return batched.setting_of(asked, kind)
 
 
 def _rule(baseline: Callable[[Model, Slots, torch.Generator], Action]) -> Rule:
@@ -118,13 +102,11 @@ class World(BatchedWorld):
         self.slots = self._drawn()
 
     def _drawn(self) -> Slots:
-        setting = self.setting
-        shape = (self.num_worlds, setting.users, setting.servers)
-        return draw_slots(self._chance, shape, setting.fixed_weights, self.dtype, setting.circuits)
+        return self.setting.drawn(self._chance, self.num_worlds, self.dtype)
 
     def observe(self) -> Observation:
         """What the agents see now."""
-        return observe(self.slots, self.setting.deepest)
+        return self.setting.seen(self.slots)
 
     def step(self, action: Action) -> Step:
         """Take an action and draw the next slots.

@@ -9,16 +9,15 @@ What it does not do: keys, entanglement and protocols between nodes; a service t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from circuits.errors import InvalidParameter
-from circuits.parameters import choice, integer, real, refuse, validate
-from policies.envs import batched
-from policies.envs.batched import BatchedWorld, check_weights, rewards
+from circuits.parameters import choice, integer, refuse
+from policies.envs.batched import BatchedWorld, WeighedSetting, rewards
 from policies.envs.contract import Action, Observation, Rules, Step
 from policies.envs.known_optima import Source
 from policies.envs.qcn.batch import Outcome, Slots, settle
@@ -32,50 +31,44 @@ from policies.envs.qcn.rules import RULES, SIMPLE
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Of a world.
+class Setting(WeighedSetting):
+    """Of a world; what is not listed here is as in :class:`~policies.envs.batched.WeighedSetting`.
+
+    The weights are the paper's d and e; the reward "global" is the paper's        [QCN, V].
 
     Attributes:
-        users: U.   servers: E, edge nodes and clouds.   clouds: how many of the places are clouds, the last ones.
-        delay_weight, energy_weight: d, e of every user.
-        weights: "fixed", or "drawn": each slot has its own, e = 1 - d (ours).
-        reward: "global": minus the cost of all, for everybody [QCN, V]; "own": minus one's own cost (ours);
-            "difference": by how much less all pay than if one had stayed local (ours).
+        servers: E, edge nodes and clouds.   clouds: how many of the places are clouds, the last ones.
         circuits: gates of tasks: by formula for the "paper"'s sizes (ours), or of "compiled" circuits (ours).
         model: constants.
     """
 
-    users: int = integer(10, low=1, high=100_000, doc="mobile users")
     servers: int = integer(6, low=2, high=100_000, doc="edge nodes and clouds")
     clouds: int = integer(1, low=1, high=100_000, doc="how many of the servers are clouds")
-    delay_weight: float = real(0.5, low=0.0, high=1.0, doc="weight of delay")
-    energy_weight: float = real(0.5, low=0.0, high=1.0, doc="weight of energy")
-    weights: str = choice("fixed", "fixed", "drawn", doc="one pair of weights, or another in every slot")
-    reward: str = choice("global", "global", "own", "difference", doc="what agents are paid")
     circuits: str = choice("paper", *GATES, doc="whose gates tasks have")
     model: Model = field(default_factory=Model)
 
-    overrides: ClassVar[Mapping[str, Any]] = {}
-    """Of every mode in this world, as files have them."""
     square: ClassVar[bool] = False
     """Whether comparisons have as many servers as users if nothing else is said."""
 
     read_model = staticmethod(model_of)
 
     def __post_init__(self) -> None:
-        validate(self)
-        check_weights(self)
+        super().__post_init__()
         if self.clouds >= self.servers:
             refuse(self, "clouds", f"fewer than servers = {self.servers}, as uplinks are to edge nodes", self.clouds)
+
+    def drawn(self, chance: torch.Generator, num_slots: int, dtype: torch.dtype = torch.float32) -> Slots:
+        """Independent slots."""
+        shape = (num_slots, self.users, self.servers)
+        return draw_slots(chance, shape, self.clouds, self.model, self.fixed_weights, dtype, self.circuits)
+
+    def seen(self, slots: Slots) -> Observation:
+        """What the agents of each slot see."""
+        return observe(self.model, slots)
 
     def written_model(self) -> dict[str, Any]:
         """What the constants differ by from their mode, as ``overrides``."""
         return written_model(self.model)
-
-    @property
-    def fixed_weights(self) -> tuple[float, float] | None:
-        """Of delay and energy; None where they are drawn."""
-        return batched.fixed_weights(self)
 
     @property
     def exact_optimum(self) -> bool:
@@ -107,15 +100,11 @@ class World(BatchedWorld):
         self.slots = self._drawn()
 
     def _drawn(self) -> Slots:
-        setting = self.setting
-        shape = (self.num_worlds, setting.users, setting.servers)
-        return draw_slots(
-            self._chance, shape, setting.clouds, setting.model, setting.fixed_weights, self.dtype, setting.circuits
-        )
+        return self.setting.drawn(self._chance, self.num_worlds, self.dtype)
 
     def observe(self) -> Observation:
         """What the agents see now."""
-        return observe(self.setting.model, self.slots)
+        return self.setting.seen(self.slots)
 
     def step(self, action: Action) -> Step:
         """Take an action and draw the next slots.

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from policies.envs.meqc.batch import Slots
-from policies.envs.meqc.draw import draw_slots
-from policies.envs.meqc.world import Setting
+from policies.envs.batched import WeighedSetting
 
 EDGE = 0.05
 """Weights are drawn from [-0.05, 1.05] and cut off: 1 slot in 22 has only delay, 1 in 22 only energy (ours)."""
@@ -19,12 +17,11 @@ EDGE = 0.05
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def drawn(setting: Setting, chance: torch.Generator, num_slots: int) -> Slots:
+def drawn(setting: WeighedSetting, chance: torch.Generator, num_slots: int) -> Any:
     """Fresh slots; drawn weights reach their ends, which are asked for as often as the middle."""
-    shape = (num_slots, setting.users, setting.servers)
+    slots = setting.drawn(chance, num_slots)
     if setting.weights == "fixed":
-        return draw_slots(chance, shape, (setting.delay_weight, setting.energy_weight))
-    slots = draw_slots(chance, shape, None)
+        return slots
     delay = (slots.delay_weight * (1.0 + 2.0 * EDGE) - EDGE).clamp(0.0, 1.0)
     return replace(slots, delay_weight=delay, energy_weight=1.0 - delay)
 

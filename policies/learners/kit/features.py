@@ -1,9 +1,9 @@
 """What an agent can work out from its own observation by the model it knows: prices of every way of doing its task.
 
-Source: ours. An observation, eq. (16) of the MEQC paper, holds everything that the user's own costs depend on, so that
-:func:`slots_of` turns it back into quantities and :func:`policies.envs.meqc.baselines.priced` prices them. Nothing of
-other users goes in but their number. All features are ratios, logarithms or fractions: they look alike in worlds of any
-size.
+Source: ours. An observation, eq. (16) of the MEQC paper, holds everything that the user's own costs depend on:
+:func:`policies.envs.meqc.observation.slots_of` turns it back into quantities, and
+:func:`policies.envs.meqc.baselines.priced` prices them. Nothing of other users goes in but their number. All features
+are ratios, logarithms or fractions: they look alike in worlds of any size.
 
 Pair features, by index, of user u and server e; "way" is what the server would do with the task if nobody came before:
     0 log(processor / local) · 1 log(QPU / local) · 2 whether the QPU takes it · 3 log(way / local)
@@ -28,9 +28,10 @@ from torch import Tensor
 from policies.envs.contract import Observation
 from policies.envs.meqc.baselines import Priced, priced
 from policies.envs.meqc.batch import Slots, local, remote
-from policies.envs.meqc.model import LEVELS, Model
+from policies.envs.meqc.model import LEVELS
 from policies.envs.meqc.moves import balanced
-from policies.envs.meqc.observation import NUM_USER_FEATURES
+from policies.envs.meqc.observation import NUM_USER_FEATURES, slots_of
+from policies.envs.meqc.world import Setting
 from policies.learners.kit.marginals import NOBODY, Told, joined
 
 NUM_PAIR = 14
@@ -58,25 +59,6 @@ class Features:
     balanced: Tensor
 
 
-def slots_of(seen: Observation) -> Slots:
-    """Observations turned back into quantities: the inverse of :func:`policies.envs.meqc.observation.observe`."""
-    user, pair = seen.user.unbind(-1), seen.pair.unbind(-1)
-    return Slots(
-        local_hz=user[0] * 3e9,
-        edge_hz=user[5] * 20e9,
-        size_byte=user[1] * 1.6e9,
-        cycles_per_byte=torch.exp2(user[2] * 11.0),
-        num_qubits=torch.round(user[3] * 26.0),
-        depth=torch.round(user[4] * 6460.0),
-        transmit_w=user[6] * 2e-4,
-        gain=pair[0] * 4.0 + 4.0,
-        level=torch.round(pair[1][:, 0] * 3.0),
-        qubits=torch.round(pair[2][:, 0] * 5000.0),
-        delay_weight=user[7],
-        energy_weight=user[8],
-    )
-
-
 def scale(slots: Slots) -> Tensor:
     """What a task costs at home on average under each user's weights, (B, U): costs and savings are measured by it."""
     return slots.delay_weight * MEAN_LOCAL_S + slots.energy_weight * MEAN_LOCAL_J
@@ -91,9 +73,9 @@ def _log(ratio: Tensor) -> Tensor:
     return torch.log(ratio.clamp(min=1e-12)).clamp(-WIDEST, WIDEST)
 
 
-def features(model: Model, seen: Observation, told: Told | None = None) -> Features:
+def features(setting: Setting, seen: Observation, told: Told | None = None) -> Features:
     """What each agent's network sees."""
-    slots = slots_of(seen)
+    model, slots = setting.model, slots_of(seen, setting.deepest)
     known, there = priced(model, slots), remote(model, slots)
     local_s = local(model, slots)[0].unsqueeze(-1)
     home, unit = known.local.unsqueeze(-1), scale(slots).unsqueeze(-1)

@@ -29,9 +29,10 @@ from policies.envs.contract import Action, Observation
 from policies.envs.meqc.baselines import Priced, priced
 from policies.envs.meqc.batch import Slots, local
 from policies.envs.meqc.model import LEVELS
+from policies.envs.meqc.observation import slots_of
 from policies.envs.meqc.sequential import SequentialSetting, affordable
 from policies.learners.kit.belief import Memory, begun, enough, grades, informed, kept, recalled, unknown
-from policies.learners.kit.features import scale, slots_of
+from policies.learners.kit.features import scale
 from policies.learners.kit.scorer import chosen
 
 NUM_USER = 4
@@ -105,7 +106,7 @@ class Pricer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
     def view(self, seen: Observation, memory: Memory | None) -> View:
         """What each user works out."""
         setting = self.setting
-        slots = replace(slots_of(seen), depth=torch.round(seen.user[..., 4] * setting.deepest))
+        slots = slots_of(seen, setting.deepest)
         known, own_j = priced(setting.model, slots), local(setting.model, slots)[1]
         share, cheapest = affordable(seen.user[..., 9] * setting.battery_j, own_j), known.cpu.amin(-1)
         ready = (seen.pair[:, :1, :, 3] <= 0).to(share.dtype)  # (B, 1, E)

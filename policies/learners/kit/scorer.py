@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from policies.envs.contract import Action, Observation
 from policies.envs.meqc.baselines import priced
-from policies.envs.meqc.model import Model
-from policies.learners.kit.features import NUM_PAIR, NUM_TOLD, NUM_USER, Features, features, slots_of
+from policies.envs.meqc.observation import slots_of
+from policies.envs.meqc.world import Setting
+from policies.learners.kit.features import NUM_PAIR, NUM_TOLD, NUM_USER, Features, features
 from policies.learners.kit.marginals import told
 
 FIRST_SHARPNESS = 4.0
@@ -57,13 +58,13 @@ class Scorer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
     """Scores of all users of many slots.
 
     Args:
-        model: the reading, which agents know and price by.   width: of the hidden layers.
+        setting: of the world, whose model agents know and price by.   width: of the hidden layers.
         rounds: after how many rounds of requests users act; the servers announce who came after each.
     """
 
-    def __init__(self, model: Model, width: int = 64, *, rounds: int = 0) -> None:
+    def __init__(self, setting: Setting, width: int = 64, *, rounds: int = 0) -> None:
         super().__init__()
-        self.model, self.rounds = model, rounds
+        self.setting, self.rounds = setting, rounds
         self.of_pair = nn.Linear(NUM_PAIR + NUM_TOLD * (rounds > 0), width)
         self.of_user = nn.Linear(NUM_USER, width, bias=False)
         self.second = nn.Linear(width, width)
@@ -88,15 +89,15 @@ class Scorer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
 
     def _kept(self, share: Tensor, known: Features) -> Tensor:
         """Shares: none in a linear model, else about those with which device and server end together."""
-        if self.model.is_linear:
+        if self.setting.model.is_linear:
             return torch.zeros_like(share)
         return torch.sigmoid(share + torch.logit(known.balanced, eps=1e-6))
 
     def rehearsed(self, seen: Observation, chance: torch.Generator | None = None) -> Iterator[Turn]:
         """Every round of requests, and what is done after them."""
-        said = told(priced(self.model, slots_of(seen)), None) if self.rounds else None
+        said = told(priced(self.setting.model, slots_of(seen, self.setting.deepest)), None) if self.rounds else None
         for done in range(self.rounds + 1):
-            known = features(self.model, seen, said)
+            known = features(self.setting, seen, said)
             play = self(known)
             action = play.action(chosen(play.logits, chance))
             yield Turn(known, play, action)

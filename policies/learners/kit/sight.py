@@ -40,7 +40,7 @@ def seen_by(setting: Any, seen: Observation) -> Observation:
     """An observation, and in MEQC what an agent can work out from it by the model it knows."""
     if not isinstance(setting, Setting):
         return seen
-    known = features(setting.model, seen)
+    known = features(setting, seen)
     return Observation(known.user, torch.cat([known.pair, seen.pair[..., NUM_PAIR_FEATURES:]], dim=-1))
 
 

@@ -13,9 +13,11 @@ from policies.envs.contract import Action  # noqa: E402
 from policies.envs.meqc.baselines import priced  # noqa: E402
 from policies.envs.meqc.batch import Slots, settle  # noqa: E402
 from policies.envs.meqc.draw import draw_slots  # noqa: E402
+from policies.envs.meqc.instance import CIRCUITS  # noqa: E402
 from policies.envs.meqc.model import MODES, Model  # noqa: E402
-from policies.envs.meqc.observation import observe  # noqa: E402
-from policies.learners.kit.features import features, slots_of  # noqa: E402
+from policies.envs.meqc.observation import observe, slots_of  # noqa: E402
+from policies.envs.meqc.world import Setting  # noqa: E402
+from policies.learners.kit.features import features  # noqa: E402
 from policies.learners.kit.marginals import NOBODY, marginals, rivals, told  # noqa: E402
 
 
@@ -68,10 +70,12 @@ def test_a_rival_is_never_oneself_and_nobody_is_there_before_the_first_round() -
     assert (said.others == 0).all()
 
 
+@pytest.mark.parametrize("circuits", list(CIRCUITS))
 @pytest.mark.parametrize("mode", list(MODES))
-def test_an_observation_holds_everything_that_costs_depend_on(mode: str) -> None:
-    slots, now = drawn((20, 4, 3), 4)
-    back = slots_of(observe(slots))
+def test_an_observation_holds_everything_that_costs_depend_on(mode: str, circuits: str) -> None:
+    setting = Setting(users=4, servers=3, circuits=circuits)
+    now, slots = drawn((20, 4, 3), 4)[1], setting.drawn(torch.Generator().manual_seed(4), 20, torch.float64)
+    back = slots_of(setting.seen(slots), setting.deepest)
     for name, value in vars(slots).items():
         torch.testing.assert_close(getattr(back, name), value, rtol=1e-12, atol=1e-12, msg=name)
     torch.testing.assert_close(
@@ -84,7 +88,7 @@ def test_features_are_finite_and_of_order_one(mode: str) -> None:
     slots, now = drawn((50, 5, 4), 5)
     model = MODES[mode]
     for said in (None, told(priced(model, slots), now, 0.5)):
-        known = features(model, observe(slots), said)
+        known = features(Setting(model=model), observe(slots), said)
         for each in (known.pair, known.user):
             assert each.isfinite().all()
             assert each.abs().max() <= 10.0

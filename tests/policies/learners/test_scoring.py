@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason='pip install "qorch[learn]"')
 
 from circuits.errors import InvalidParameter  # noqa: E402
 from policies.envs.contract import Observation  # noqa: E402
-from policies.envs.meqc.baselines import BASELINES  # noqa: E402
+from policies.envs.meqc.baselines import BASELINES, priced  # noqa: E402
 from policies.envs.meqc.batch import Slots, settle  # noqa: E402
 from policies.envs.meqc.draw import draw_slots  # noqa: E402
 from policies.envs.meqc.model import MODES  # noqa: E402
@@ -20,6 +20,7 @@ from policies.envs.meqc.observation import observe  # noqa: E402
 from policies.envs.meqc.world import Setting  # noqa: E402
 from policies.learners import LEARNERS  # noqa: E402
 from policies.learners.kit.draws import drawn  # noqa: E402
+from policies.learners.kit.features import features  # noqa: E402
 from policies.learners.kit.scorer import Scorer  # noqa: E402
 from policies.learners.scoring import Scoring, ScoringConfig  # noqa: E402
 
@@ -39,7 +40,7 @@ def slots(num_slots: int = 5, num_users: int = 6, num_servers: int = 4, seed: in
 def scorer(mode: str = "calibrated", rounds: int = 0) -> Scorer:
     """With weights that are far from the selfish rule."""
     torch.manual_seed(3)
-    made = Scorer(MODES[mode], width=16, rounds=rounds)
+    made = Scorer(Setting(model=MODES[mode]), width=16, rounds=rounds)
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -99,7 +100,7 @@ def mean_cost(actor: Any, world: Slots) -> float:
 def test_it_begins_as_the_selfish_rule() -> None:
     world, model = slots(200, 10, 10), MODES["calibrated"]
     selfish = settle(model, world, BASELINES["selfish"](model, world, torch.Generator())).cost.sum(-1).mean()
-    assert mean_cost(Scorer(model), world) == pytest.approx(float(selfish), rel=0.02)
+    assert mean_cost(Scorer(Setting(model=model)), world) == pytest.approx(float(selfish), rel=0.02)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -156,3 +157,10 @@ def test_a_few_steps_mend_a_spoiled_network(rounds: int) -> None:
     began = mean_cost(trained.actor(), world)
     trained.epoch()
     assert mean_cost(trained.actor(), world) < 0.7 * began
+
+
+def test_it_prices_the_circuits_of_its_world() -> None:
+    setting = Setting(circuits="compiled")
+    slots = setting.drawn(torch.Generator().manual_seed(3), 200)
+    known = features(setting, setting.seen(slots)).known
+    torch.testing.assert_close(known.qpu, priced(setting.model, slots).qpu, rtol=1e-4, atol=1e-3)

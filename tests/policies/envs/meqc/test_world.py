@@ -11,6 +11,7 @@ import torch
 
 from circuits.errors import InvalidParameter
 from policies.envs import ENVS, load
+from policies.envs.batched import setting_of
 from policies.envs.contract import Action
 from policies.envs.meqc.batch import Slots, settle
 from policies.envs.meqc.compiled import COMPILED, measured
@@ -18,7 +19,7 @@ from policies.envs.meqc.draw import draw_slots
 from policies.envs.meqc.instance import CIRCUITS, draw, num_qubits
 from policies.envs.meqc.model import MODES
 from policies.envs.meqc.sequential import SequentialSetting
-from policies.envs.meqc.world import Setting, World, setting_of
+from policies.envs.meqc.world import Setting, World
 
 
 def play(world: World, seed: int = 0) -> Action:
@@ -112,7 +113,7 @@ def test_a_setting_comes_from_names() -> None:
     assert (setting.users, setting.servers, setting.reward) == (20, 10, "own")
     assert setting.model.mode == "literal"
     assert setting.model.cryogenics.decay_time_s == 0.01
-    assert setting_of({}) == Setting()
+    assert setting_of({}, Setting) == Setting()
     later = setting_of({"mode": "calibrated", "hold_slots": 2}, SequentialSetting)
     assert later == SequentialSetting(hold_slots=2)
     forced = setting_of({"overrides": {"qpu_use": "forced"}}, SequentialSetting)
