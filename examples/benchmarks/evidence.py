@@ -7,7 +7,8 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -39,6 +40,17 @@ def results(
         table = csv.writer(file, lineterminator="\n")
         table.writerow(columns)
         yield table
+
+
+def rates(run: Callable[[], int], repeats: int) -> list[float]:
+    """Slots, or whatever ``run`` counts, a second of processor time, of each run but the first."""
+    run()
+    found = []
+    for _ in range(repeats):
+        begun = time.process_time()
+        num_slots = run()
+        found.append(num_slots / (time.process_time() - begun))
+    return found
 
 
 def _commit() -> str:

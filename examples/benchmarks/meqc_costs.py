@@ -45,15 +45,15 @@ def cells(mode: str, overrides: dict[str, str], num_slots: int) -> list[Cell]:
     ]  # fmt: skip
 
 
-def played(asked: Sequence[Cell], learned: Sequence[str]) -> dict[Cell, Played]:
+def played(asked: Sequence[Cell], names: Sequence[str]) -> dict[Cell, Played]:
     """Everybody in every cell."""
-    playing = entrants([*BASELINES, *learned, OPTIMUM])
+    playing = entrants([*names, OPTIMUM], asked[0].env)
     found: dict[Cell, Played] = {}
     for number, cell in enumerate(asked, start=1):
         begun_s = time.monotonic()
         found[cell] = contest(cell, playing)
         best, wall_s = found[cell][OPTIMUM].mean(), time.monotonic() - begun_s
-        print(f"{number}/{len(asked)}  {title(cell)}: optimum {best:.1f}; {wall_s:.0f} s", flush=True)
+        print(f"{number}/{len(asked)}  {title(cell)}: optimum {best:.4g}; {wall_s:.0f} s", flush=True)
     return found
 
 
@@ -127,7 +127,7 @@ def main() -> None:
     torch.set_num_threads(1)
     try:
         asked = cells(said.mode, {"qpu_use": "economic"} if said.economic else {}, said.slots)
-        everybody = played(asked, said.learned)
+        everybody = played(asked, [*BASELINES, *said.learned])
     except CircuitError as error:
         sys.exit(f"error: {error}")
     rows = [row for cell, costs in everybody.items() for row in rows_of(cell, costs)]

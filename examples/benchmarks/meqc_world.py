@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
@@ -23,7 +22,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from evidence import results
+from evidence import rates, results
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -103,17 +102,6 @@ def cases(quick: bool) -> Iterator[Case]:
             yield name, "batched", num_worlds, batched(name, num_worlds, max(2, num_slots // less))
         yield name, "Gymnasium", 1, gymnasium(name, 500 // less)
     yield "MEQC-v1", "reference", 1, reference(300 // less)
-
-
-def rates(run: Callable[[], int], repeats: int) -> list[float]:
-    """Slots a second of processor time, of each run but the first."""
-    run()
-    found = []
-    for _ in range(repeats):
-        begun = time.process_time()
-        num_slots = run()
-        found.append(num_slots / (time.process_time() - begun))
-    return found
 
 
 def of_peer(interpreter: str | None, quick: bool) -> Iterator[Measured]:

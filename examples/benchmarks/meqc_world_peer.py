@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from evidence import rates
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -73,17 +73,6 @@ def training(num_slots: int) -> Callable[[], int]:
         return num_slots
 
     return run
-
-
-def rates(run: Callable[[], int], repeats: int) -> list[float]:
-    """Slots a second of processor time, of each run but the first."""
-    run()
-    found = []
-    for _ in range(repeats):
-        begun = time.process_time()
-        num_slots = run()
-        found.append(num_slots / (time.process_time() - begun))
-    return found
 
 
 def main() -> None:

@@ -96,9 +96,8 @@ def played(rule: Rule, num: int, seed: int = KEPT_OUT) -> Floats:
     return np.asarray((total / SETTING.episode_slots).numpy(), dtype=np.float64)
 
 
-def acting(actor: Any, num: int) -> Rule:
-    """A trained actor at the begin of an episode; its likeliest actions."""
-    actor.begin(num)
+def acting(actor: Any) -> Rule:
+    """A trained actor; its likeliest actions."""
 
     def rule(world: Any, _: torch.Generator) -> Any:
         seen = world.observe()
@@ -130,7 +129,7 @@ def student(name: str, seed: int, data: Path, digest: str, work: Path, scale: Sc
     costs = {}
     for ask in ASKS if hasattr(run.config, "ask") else (1.0,):
         actor.ask = ask  # what has no such thing passes it over
-        costs[ask] = played(acting(actor, scale.num_kept), scale.num_kept)
+        costs[ask] = played(acting(actor), scale.num_kept)
     parameters = sum(each.numel() for each in actor.parameters())
     words = {"costs": {str(ask): each.tolist() for ask, each in costs.items()}}
     kept.write_text(json.dumps({**words, "parameters": parameters, "train_cpu_s": cpu_s}))

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 
 import torch
 from evidence import RESULTS
-from meqc_costs import around, write
+from meqc_costs import around, played, write
 
 from circuits.errors import CircuitError
-from policies.envs.contest import OPTIMUM, Cell, Played, contest, entrants
+from policies.envs.contest import Cell
 from policies.envs.qcn.instance import WEIGHTS
 from policies.envs.qcn.model import MODES
 from policies.envs.qcn.rules import RULES, SIMPLE
@@ -42,18 +41,6 @@ def cells(mode: str, circuits: str, num_slots: int) -> list[Cell]:
         for delay, energy in WEIGHTS
     ]
     return [Cell("QCN-v1", setting, (SEED,), num_slots) for setting in settings]
-
-
-def played(asked: Sequence[Cell], learned: Sequence[str]) -> dict[Cell, Played]:
-    """Everybody in every cell."""
-    playing = entrants([*RULES, *learned, OPTIMUM], "QCN-v1")
-    found: dict[Cell, Played] = {}
-    for number, cell in enumerate(asked, start=1):
-        begun_s = time.monotonic()
-        found[cell] = contest(cell, playing)
-        best, wall_s = found[cell][OPTIMUM].mean(), time.monotonic() - begun_s
-        print(f"{number}/{len(asked)}  {cell.weights}: optimum {best:.4f}; {wall_s:.0f} s", flush=True)
-    return found
 
 
 def tell(name: str, rows: Sequence[Row], about: str) -> None:
@@ -97,7 +84,7 @@ def main() -> None:
     said = words.parse_args()
     torch.set_num_threads(1)
     try:
-        everybody = played(cells(said.mode, said.circuits, said.slots), said.learned)
+        everybody = played(cells(said.mode, said.circuits, said.slots), [*RULES, *said.learned])
     except CircuitError as error:
         sys.exit(f"error: {error}")
     rows = [row for cell, costs in everybody.items() for row in rows_of(cell, costs)]

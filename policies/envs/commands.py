@@ -21,7 +21,29 @@ AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 Case = TypeVar("Case")
 
 
-def answer(
+def of_instances(
+    read_cases: Callable[[object], Sequence[Case]],
+    evaluated: Callable[[Case], dict[str, Any]],
+    best: Callable[[Case], dict[str, Any]],
+    show: Callable[[dict[str, Any]], None],
+) -> typer.Typer:
+    """The commands ``evaluate FILE`` and ``optimum FILE`` of a world."""
+    app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+    @app.command("evaluate")
+    def evaluate_file(file: File, as_json: AsJson = False) -> None:
+        """Cost of the file's action, term by term."""
+        _answer(file, as_json, read_cases, evaluated, show)
+
+    @app.command("optimum")
+    def optimum_of_file(file: File, as_json: AsJson = False) -> None:
+        """The best action that is known, and whether it is proven to be the best."""
+        _answer(file, as_json, read_cases, best, show)
+
+    return app
+
+
+def _answer(
     file: Path,
     as_json: bool,
     read_cases: Callable[[object], Sequence[Case]],

@@ -169,8 +169,6 @@ def learned(actor: Actor) -> Rule:
     """A trained actor; its networks are float32, the world's costs float64. It may talk where servers answer."""
 
     def act(world: Any, _: torch.Generator) -> Action:
-        if hasattr(actor, "begin") and getattr(world, "slot", None) == 0:  # slots of MEQC-v1 are no episode
-            actor.begin(world.num_worlds)
         seen: Observation = world.observe()
         ask = {"ask": world.answers} if getattr(actor, "rounds", 0) and hasattr(world, "answers") else {}
         action = actor.act(Observation(seen.user.float(), seen.pair.float()), **ask)

@@ -76,3 +76,18 @@ def check_keys(where: str, document: Mapping[str, Any], *, required: set[str], k
     for key in document:
         if key not in known:
             raise InvalidParameter(f"{where}: wanted only {', '.join(sorted(known))}, got {short(key)}")
+
+
+def instances(document: object) -> list[Mapping[str, Any]]:
+    """What a file holds: one instance, a list of them, or a list under "instances".
+
+    Raises:
+        InvalidParameter: there is none, or one is no object.
+    """
+    found = document.get("instances", [document]) if isinstance(document, Mapping) else document
+    if not isinstance(found, list) or not found:
+        raise InvalidParameter(f"instances: wanted an object, or a list of at least one instance, got {short(found)}")
+    for each in found:
+        if not isinstance(each, Mapping):
+            raise InvalidParameter(f"instance: wanted an object, got {short(each)}")
+    return found

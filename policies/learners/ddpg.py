@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import mse_loss
 
-from policies.envs.contract import Action, Observation
+from policies.envs.contract import Observation
 from policies.learners.kit.inverting import share_of
 from policies.learners.kit.off_policy import Chooser, OffPolicy
 from policies.learners.kit.replay import Met
 from policies.learners.kit.sets import PlaceNetwork
-from policies.learners.kit.ways import action_of, at_place, joined, num_requests
+from policies.learners.kit.ways import at_place, joined, num_requests
 
 KEPT_SMALL = 0.01
 """Weight of the squared scores: a softmax that is sure has no gradient left (Andrychowicz et al., arXiv 1707.01495)."""
@@ -29,8 +29,7 @@ class RelaxedActor(Chooser):
     """Scores of staying and of every place and request, and a share for each place."""
 
     def __init__(self, num_features: tuple[int, int], width: int, requests: int) -> None:
-        super().__init__()
-        self.requests = requests
+        super().__init__(requests)
         self.scores = PlaceNetwork(num_features, width, 1, requests + 1)
 
     def forward(self, seen: Observation) -> tuple[Tensor, Tensor]:
@@ -42,12 +41,6 @@ class RelaxedActor(Chooser):
         scores, kept = self(seen)
         way = scores.argmax(-1)
         return way, at_place(kept, way, self.requests).squeeze(-1)
-
-    def num_ways(self, seen: Observation) -> int:
-        return int(1 + seen.pair.shape[-2] * self.requests)
-
-    def action(self, seen: Observation, way: Tensor, share: Tensor) -> Action:
-        return action_of(way, share, self.requests)
 
 
 class DDPG(OffPolicy):

@@ -110,15 +110,14 @@ class Transformer(Imitator):
         own, places = self.sight(user, pair)  # (B, U, width), (B, U, E, width)
         asked = self.of_return(torch.full_like(own[..., :1], 2.0 * self.ask - 1.0))
         now = torch.stack([asked, own, torch.zeros_like(own)], dim=2).flatten(0, 1)
-        before = self.memory or []
+        before = [each for each in self.memory if len(each) == len(now)]  # of as many worlds
         context = self._contexts(torch.stack([*before, now], dim=1))[:, -1].view_as(own)
         choices = self.chooser(torch.cat([context, own], dim=-1), places)
         choice = chosen(choices.logits, chance)
         action: Action = self.chooser.action(choices, choice)
-        if self.memory is not None:
-            done = self._done(places, choice, action.shares.to(own.dtype)).flatten(0, 1)
-            now = torch.stack([*now.unbind(1)[:2], done], dim=1)
-            self.memory = [*before, now][max(0, len(before) + 2 - self.window) :]
+        done = self._done(places, choice, action.shares.to(own.dtype)).flatten(0, 1)
+        now = torch.stack([*now.unbind(1)[:2], done], dim=1)
+        self.memory = [*before, now][max(0, len(before) + 2 - self.window) :]
         return action
 
 

@@ -10,6 +10,7 @@ levels; squared errors, where the paper clips them: costs have heavy tails, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,27 +31,30 @@ class Config(OffPolicyConfig):
     levels: int = integer(3, low=1, high=1000, doc="shares that can be kept by those who go: 0, 1/n, … (n-1)/n")
 
 
-class LevelActor(Chooser):
+class Valuer(Chooser):
+    """Values all ways; the largest value is the best, and shares are those of the ways."""
+
+    def best(self, seen: Observation) -> tuple[Tensor, Tensor]:
+        way = self(seen).argmax(-1)
+        return way, torch.zeros_like(way, dtype=seen.user.dtype)
+
+
+class LevelActor(Valuer):
     """Values of staying, and of every place with every request and share."""
 
     def __init__(self, num_features: tuple[int, int], width: int, requests: int, levels: int) -> None:
-        super().__init__()
-        self.requests, self.levels = requests, levels
+        super().__init__(requests)
+        self.levels = levels
         self.values = PlaceNetwork(num_features, width, 1, requests * levels)
 
     def forward(self, seen: Observation) -> Tensor:
         """(B, U, 1 + E K)."""
         return joined(*self.values(seen))
 
-    def best(self, seen: Observation) -> tuple[Tensor, Tensor]:
-        way = self(seen).argmax(-1)
-        return way, torch.zeros_like(way, dtype=seen.user.dtype)
-
     def num_ways(self, seen: Observation) -> int:
         return int(1 + seen.pair.shape[-2] * self.requests * self.levels)
 
     def action(self, seen: Observation, way: Tensor, share: Tensor) -> Action:
-        """Shares are those of the ways."""
         num_kinds = self.requests * self.levels
         kept = (kind_of(way, num_kinds) // self.requests).to(share.dtype) / self.levels
         return action_of(way, kept, self.requests, num_kinds)
@@ -59,7 +63,7 @@ class LevelActor(Chooser):
 class DQN(OffPolicy):
     """Trains a :class:`LevelActor`."""
 
-    config_type = Config
+    config_type: ClassVar[type[OffPolicyConfig]] = Config
 
     def _built(self) -> nn.ModuleDict:
         config, requests = self.config, num_requests(self.setting)

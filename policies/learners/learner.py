@@ -32,9 +32,8 @@ class Progress:
 class Actor(Protocol):
     """Acts for all users of many slots, each by its own observation.
 
-    One that remembers acts slot by slot in one batch of worlds. It forgets where it sees an episode begin, or it has
-    ``begin(num_worlds: int) -> None``, which whoever plays an episode calls at its start; not told, it takes every slot
-    for the first. One that talks first has ``rounds`` above 0 and takes ``ask``, which is
+    One that remembers acts slot by slot in one batch of worlds, and forgets where it sees an episode begin. One that
+    talks first has ``rounds`` above 0 and takes ``ask``, which is
     :meth:`policies.envs.meqc.sequential.SequentialWorld.answers`; it also acts without.
     """
 

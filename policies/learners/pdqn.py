@@ -13,20 +13,19 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import smooth_l1_loss
 
-from policies.envs.contract import Action, Observation
+from policies.envs.contract import Observation
 from policies.learners.kit.inverting import share_of
 from policies.learners.kit.off_policy import Chooser, OffPolicy
 from policies.learners.kit.replay import Met
 from policies.learners.kit.sets import PlaceNetwork
-from policies.learners.kit.ways import action_of, at_place, joined, num_requests
+from policies.learners.kit.ways import at_place, joined, num_requests
 
 
 class ShareActor(Chooser):
     """Shares at all places, and the value of staying and of every place and request with a share."""
 
     def __init__(self, num_features: tuple[int, int], width: int, requests: int) -> None:
-        super().__init__()
-        self.requests = requests
+        super().__init__(requests)
         self.shares = PlaceNetwork(num_features, width, 1, 1)
         self.values = PlaceNetwork(num_features, width, 1, requests, num_told=1)
 
@@ -42,12 +41,6 @@ class ShareActor(Chooser):
         kept = self.kept(seen)
         way = self(seen, kept).argmax(-1)
         return way, at_place(kept, way, self.requests).squeeze(-1)
-
-    def num_ways(self, seen: Observation) -> int:
-        return int(1 + seen.pair.shape[-2] * self.requests)
-
-    def action(self, seen: Observation, way: Tensor, share: Tensor) -> Action:
-        return action_of(way, share, self.requests)
 
 
 class PDQN(OffPolicy):

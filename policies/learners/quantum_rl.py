@@ -26,12 +26,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from circuits.errors import InvalidParameter
 from circuits.parameters import integer, real, validate
 from policies.envs import ENVS, of
 from policies.envs.contract import Action, Observation
 from policies.learners.kit.heads import draw_server
-from policies.learners.kit.joint import joint_action, num_joint
+from policies.learners.kit.joint import everything, joint_action, num_joint, num_seen
 from policies.learners.kit.running import Running
 from policies.learners.kit.ways import horizon, num_requests
 from policies.learners.learner import Progress
@@ -92,7 +91,7 @@ class Superpositions(nn.Module):  # type: ignore[misc]  # torch is Any to mypy h
     ) -> None:
         super().__init__()
         self.size, self.requests = size, requests
-        num_inputs = size[0] * (num_features[0] + size[1] * num_features[1])
+        num_inputs = num_seen(size, num_features)
         chance = torch.Generator().manual_seed(seed)
         self.register_buffer("planes", torch.randn(num_inputs, bits, generator=chance))
         self.register_buffer("middle", torch.full((num_inputs,), 0.5))
@@ -104,10 +103,7 @@ class Superpositions(nn.Module):  # type: ignore[misc]  # torch is Any to mypy h
         Raises:
             InvalidParameter: it was made for another number of users or places.
         """
-        if tuple(seen.pair.shape[1:3]) != self.size:
-            wanted, got = (f"{users} users and {places} places" for users, places in (self.size, seen.pair.shape[1:3]))
-            raise InvalidParameter(f"observation: wanted {wanted}, as in training, got {got}")
-        signs = (seen.flat().flatten(1) - self.middle) @ self.planes > 0
+        signs = (everything(seen, self.size) - self.middle) @ self.planes > 0
         return (signs * 2 ** torch.arange(self.planes.shape[1])).sum(-1)
 
     def measured(self, seen: Observation, chance: torch.Generator | None) -> Tensor:

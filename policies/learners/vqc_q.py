@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import smooth_l1_loss
 
 from circuits.parameters import choice, integer, real
 from policies.envs.contract import Action, Observation
+from policies.learners.dqn import DQN, Valuer
 from policies.learners.kit.joint import MIDDLES, JointNetwork, joint_action, num_joint
-from policies.learners.kit.off_policy import Chooser, OffPolicy, OffPolicyConfig
-from policies.learners.kit.replay import Met
+from policies.learners.kit.off_policy import OffPolicyConfig
 from policies.learners.kit.ways import num_requests
 
 
@@ -32,20 +31,16 @@ class Config(OffPolicyConfig):
     learning_rate: float = real(5e-3, low=1e-8, high=1.0, doc="first step size of Adam")
 
 
-class JointValues(Chooser):
+class JointValues(Valuer):
     """Values of all joint actions."""
 
     def __init__(self, network: JointNetwork, num_ways: int, requests: int) -> None:
-        super().__init__()
-        self.network, self.joint, self.requests = network, num_ways, requests
+        super().__init__(requests)
+        self.network, self.joint = network, num_ways
 
     def forward(self, seen: Observation) -> Tensor:
         """(B, 1, joint actions)."""
         return self.network(seen).unsqueeze(1)
-
-    def best(self, seen: Observation) -> tuple[Tensor, Tensor]:
-        way = self(seen).argmax(-1)
-        return way, torch.zeros_like(way, dtype=seen.user.dtype)
 
     def num_ways(self, seen: Observation) -> int:
         return self.joint
@@ -54,7 +49,7 @@ class JointValues(Chooser):
         return joint_action(way, seen, self.requests)
 
 
-class VqcQ(OffPolicy):
+class VqcQ(DQN):
     """Trains :class:`JointValues`."""
 
     config_type = Config
@@ -66,13 +61,3 @@ class VqcQ(OffPolicy):
         size, features = (setting.users, setting.servers), self._world.num_features
         network = JointNetwork(size, features, num, config.network, config.circuits, seed)
         return nn.ModuleDict({"act": JointValues(network, num, num_requests(setting))})
-
-    def _value(self, after: Observation) -> Tensor:
-        best = self._networks["act"](after).argmax(-1, keepdim=True)
-        value: Tensor = self._targets["act"](after).gather(-1, best).squeeze(-1)
-        return value
-
-    def _loss(self, met: Met, aim: Tensor) -> Tensor:
-        value = self._networks["act"](met.seen).gather(-1, met.way.unsqueeze(-1)).squeeze(-1)
-        loss: Tensor = smooth_l1_loss(value, aim)
-        return loss

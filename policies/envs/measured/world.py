@@ -18,14 +18,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from circuits.errors import InvalidParameter
-from circuits.parameters import choice, integer, real, short, text, validate
+from circuits.parameters import choice, integer, real, text, validate
 from orchestrator.placement import PRIORITY_STEP_S
+from policies.envs.batched import BatchedWorld
 from policies.envs.contract import Action, Observation, Step
 from policies.envs.measured.observation import NUM_PAIR, NUM_USER, Sight, observed
 from policies.envs.measured.queues import Queues
@@ -100,7 +102,7 @@ class _Jobs:
     waited_s: Tensor
 
 
-class World:
+class World(BatchedWorld):
     """B worlds at once, in step; the same seed gives the same jobs and outcomes, whatever is done in them.
 
     Args:
@@ -108,7 +110,7 @@ class World:
             ``num_worlds`` and so on, of ``num_worlds * copies``.
 
     Attributes:
-        twin: what it is made of.   at_s: time, (B,).
+        at_s: time, (B,).
     """
 
     setting_type: ClassVar[type[MeasuredSetting]] = MeasuredSetting
@@ -126,26 +128,34 @@ class World:
         device: Any = "cpu",
         copies: int = 1,
     ) -> None:
-        if not isinstance(setting, self.setting_type):
-            raise InvalidParameter(f"setting: wanted a {self.setting_type.__name__}, got {short(setting)}")
-        if num_worlds < 1 or copies < 1:
-            raise InvalidParameter(f"num_worlds, copies: wanted at least 1, got {num_worlds} and {copies}")
-        self.setting, self.num_worlds, self.dtype = setting, num_worlds * copies, dtype
-        self.twin: Twin = load(setting.source).taking(setting.servers)
+        if copies < 1:
+            raise InvalidParameter(f"copies: wanted at least 1, got {copies}")
         self._kinds, self._copies = num_worlds, copies
-        self._chance = torch.Generator(device=device).manual_seed(seed)
-        self._lane = self.twin.lane
-        self._slots = torch.tensor([lane.slots for lane in self.twin.lanes], dtype=dtype)
-        self._scale = torch.tensor(
-            [
-                self.twin.scales.latency_s,
-                self.twin.scales.energy_j,
-                self.twin.scales.infidelity,
-                self.twin.scales.price_usd,
-            ]
-        )
-        self._mates = (self._lane[:, None] == self._lane).sum(-1).to(dtype)
-        self._begin()
+        super().__init__(setting, num_worlds * copies, seed, dtype=dtype, device=device)
+
+    # ── what there is ─────────────────────────────────────────────────────────────────────────────────────────────────
+    @cached_property
+    def twin(self) -> Twin:
+        """What it is made of."""
+        return load(self.setting.source).taking(self.setting.servers)
+
+    @cached_property
+    def _lane(self) -> Tensor:
+        return self.twin.lane
+
+    @cached_property
+    def _slots(self) -> Tensor:
+        return torch.tensor([lane.slots for lane in self.twin.lanes], dtype=self.dtype)
+
+    @cached_property
+    def _mates(self) -> Tensor:
+        """Backends on each one's lane."""
+        return (self._lane[:, None] == self._lane).sum(-1).to(self.dtype)
+
+    @cached_property
+    def _scale(self) -> Tensor:
+        scales = self.twin.scales
+        return torch.tensor([scales.latency_s, scales.energy_j, scales.infidelity, scales.price_usd])
 
     # ── what is drawn ─────────────────────────────────────────────────────────────────────────────────────────────────
     def _draw(self, *shape: int) -> Tensor:

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
 from circuits.errors import InvalidParameter
-from policies.envs.commands import AsJson, File, answer, bounded
+from policies.envs.commands import bounded, of_instances
 from policies.envs.meqc.cost import Breakdown, evaluate
 from policies.envs.meqc.document import Case, read_cases
 from policies.envs.meqc.hardware import hardware
-
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-
-
-@app.command("evaluate")
-def evaluate_file(file: File, as_json: AsJson = False) -> None:
-    """Cost of the file's action, term by term."""
-    answer(file, as_json, read_cases, _evaluated, _show)
-
-
-@app.command("optimum")
-def optimum_of_file(file: File, as_json: AsJson = False) -> None:
-    """The best action that is known, and whether it is proven to be the best."""
-    answer(file, as_json, read_cases, _best, _show)
 
 
 def _evaluated(case: Case) -> dict[str, Any]:
@@ -67,6 +52,8 @@ def _show(found: dict[str, Any]) -> None:
     console.print(table)
     console.print(bounded(found["total"], found))
 
+
+app = of_instances(read_cases, _evaluated, _best, _show)
 
 if __name__ == "__main__":
     app()

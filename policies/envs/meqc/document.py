@@ -1,7 +1,8 @@
 """Files of MEQC instances: a reading, its overrides, the slot, and an action, in the paper's letters.
 
-A file holds one instance, or several under "instances". Keys that say what is expected of an instance (``expected``,
-``optimum``, ``powers_W`` …) are passed over; an unknown one is refused, since it could be a misspelt option.
+A file holds one instance, or a list of them, by itself or under "instances". Keys that say what is expected of an
+instance (``expected``, ``optimum``, ``powers_W`` …) are passed over; an unknown one is refused, since it could be a
+misspelt option.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import construct, short
-from policies.envs.documents import check_keys
+from policies.envs.documents import check_keys, instances
 from policies.envs.meqc.instance import Instance, parse
 from policies.envs.meqc.model import MODES, Model
 
@@ -100,18 +101,10 @@ def read_cases(document: object) -> list[Case]:
     Raises:
         InvalidParameter: the message names the field.
     """
-    if not isinstance(document, Mapping):
-        raise InvalidParameter(f"wanted an object with an instance, or with a list of instances, got {short(document)}")
-    if "instances" not in document:
-        return [_case(document)]
-    if not isinstance(document["instances"], list) or not document["instances"]:
-        raise InvalidParameter("instances: wanted a list of at least one instance")
-    return [_case(each) for each in document["instances"]]
+    return [_case(each) for each in instances(document)]
 
 
-def _case(document: object) -> Case:
-    if not isinstance(document, Mapping):
-        raise InvalidParameter(f"instance: wanted an object, got {short(document)}")
+def _case(document: Mapping[str, Any]) -> Case:
     known = {"mode", "overrides", "inputs", "a", "phi"} | _PASSED_OVER
     check_keys("instance", document, required={"inputs"}, known=known)
     model = model_of(document.get("mode", "calibrated"), document.get("overrides", {}))

@@ -1,8 +1,8 @@
 """Files of QCN instances: constants, the slot, and an action.
 
-A file holds one instance, or several under "instances". ``norm``, ``egy`` and ``cap`` are constants by the letters of
-the reference vectors: norms of delay and energy; joules a flop and most qubits of mobile, edge and cloud nodes. ``rho``
-is the share that is sent: 1 - phi.
+A file holds one instance, or a list of them, by itself or under "instances". ``norm``, ``egy`` and ``cap`` are
+constants by the letters of the reference vectors: norms of delay and energy; joules a flop and most qubits of mobile,
+edge and cloud nodes. ``rho`` is the share that is sent: 1 - phi.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from circuits.errors import InvalidParameter
-from circuits.parameters import short
-from policies.envs.documents import Numbers, array, check_keys
+from policies.envs.documents import Numbers, array, check_keys, instances
 from policies.envs.qcn.instance import RULES, Instance, parse
 from policies.envs.qcn.model import Model, model_of
 
@@ -52,16 +51,10 @@ def read_cases(document: object) -> list[Case]:
     Raises:
         InvalidParameter: the message names the field.
     """
-    if isinstance(document, Mapping) and "instances" in document:
-        document = document["instances"]
-        if not isinstance(document, list) or not document:
-            raise InvalidParameter("instances: wanted a list of at least one instance")
-    return [_case(each) for each in (document if isinstance(document, list) else [document])]
+    return [_case(each) for each in instances(document)]
 
 
-def _case(document: object) -> Case:
-    if not isinstance(document, Mapping):
-        raise InvalidParameter(f"instance: wanted an object, got {short(document)}")
+def _case(document: Mapping[str, Any]) -> Case:
     keys = {rule.key for rule in RULES.values()}
     known = keys | {*CONSTANTS, *_ACTION, "mode", "overrides"} | _PASSED_OVER
     check_keys("instance", document, required=set(), known=known)

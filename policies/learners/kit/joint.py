@@ -71,6 +71,23 @@ def joint_action(joint: Tensor, seen: Observation, requests: int) -> Action:
     return action_of(ways, torch.zeros(ways.shape, dtype=seen.user.dtype), requests)
 
 
+def everything(seen: Observation, size: tuple[int, int]) -> Tensor:
+    """What all users see, in one row, (B, U (F + G E)).
+
+    Raises:
+        InvalidParameter: it is of another number of users or places than ``size``.
+    """
+    if tuple(seen.pair.shape[1:3]) != size:
+        wanted, got = (f"{users} users and {places} places" for users, places in (size, seen.pair.shape[1:3]))
+        raise InvalidParameter(f"observation: wanted {wanted}, as in training, got {got}")
+    return seen.flat().flatten(1)
+
+
+def num_seen(size: tuple[int, int], num_features: tuple[int, int]) -> int:
+    """Columns of :func:`everything`."""
+    return size[0] * (num_features[0] + size[1] * num_features[1])
+
+
 class JointNetwork(nn.Module):  # type: ignore[misc]
     """Numbers of all joint actions from what all users see.
 
@@ -90,8 +107,7 @@ class JointNetwork(nn.Module):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.size, self.circuits = size, circuits
-        num_inputs = size[0] * (num_features[0] + size[1] * num_features[1])
-        self.angles = nn.Linear(num_inputs, circuits * NUM_QUBITS)
+        self.angles = nn.Linear(num_seen(size, num_features), circuits * NUM_QUBITS)
         self.middle = MIDDLES[network](circuits, torch.Generator().manual_seed(seed))
         self.observed = nn.Linear(circuits * NUM_QUBITS, num_outputs)
 
@@ -101,9 +117,6 @@ class JointNetwork(nn.Module):  # type: ignore[misc]
         Raises:
             InvalidParameter: it was made for another number of users or places.
         """
-        if tuple(seen.pair.shape[1:3]) != self.size:
-            wanted, got = (f"{users} users and {places} places" for users, places in (self.size, seen.pair.shape[1:3]))
-            raise InvalidParameter(f"observation: wanted {wanted}, as in training, got {got}")
-        angles = self.angles(seen.flat().flatten(1) - 0.5)
+        angles = self.angles(everything(seen, self.size) - 0.5)
         several = angles.unflatten(-1, (self.circuits, NUM_QUBITS)).transpose(0, 1)
         return self.observed(self.middle(several).transpose(0, 1).flatten(1))

@@ -26,7 +26,7 @@ from policies.learners.kit.replay import Met, Replay
 from policies.learners.kit.running import Running
 from policies.learners.kit.schedule import slow_down
 from policies.learners.kit.snapshot import resume, snapshot
-from policies.learners.kit.ways import horizon
+from policies.learners.kit.ways import action_of, horizon
 from policies.learners.learner import Progress
 
 MOST_REWARD = 10.0
@@ -63,20 +63,28 @@ class OffPolicyConfig:
         validate(self)
 
 
-class Chooser(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
-    """What a learner acts by: networks under ``act``, and numbered ways (:mod:`policies.learners.kit.ways`)."""
+class Chooser(nn.Module, ABC):  # type: ignore[misc]  # torch is Any to mypy here
+    """What a learner acts by: networks under ``act``, and numbered ways (:mod:`policies.learners.kit.ways`).
 
+    Args:
+        requests: kinds of requests at a place.
+    """
+
+    def __init__(self, requests: int) -> None:
+        super().__init__()
+        self.requests = requests
+
+    @abstractmethod
     def best(self, seen: Observation) -> tuple[Tensor, Tensor]:
         """The best way of each agent, int64 (B, A), and the share that it would keep."""
-        raise NotImplementedError
 
     def num_ways(self, seen: Observation) -> int:
         """How many each agent has."""
-        raise NotImplementedError
+        return int(1 + seen.pair.shape[-2] * self.requests)
 
     def action(self, seen: Observation, way: Tensor, share: Tensor) -> Action:
         """What ways and shares come to."""
-        raise NotImplementedError
+        return action_of(way, share, self.requests)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def act(self, observation: Observation, chance: torch.Generator | None = None) -> Action:

@@ -25,6 +25,8 @@ from circuits.errors import InvalidParameter
 from circuits.parameters import choice, integer, real, refuse, text, validate
 from policies.envs.batched import written_setting
 from policies.envs.contract import Action, Observation
+from policies.envs.meqc.sequential import SequentialSetting
+from policies.learners.kit.belief import begun
 from policies.learners.kit.draws import seeded
 from policies.learners.kit.recording import recorded
 from policies.learners.kit.schedule import slow_down
@@ -223,8 +225,9 @@ def _same_world(log: Trajectories, setting: Any) -> None:
 class Imitator(nn.Module):  # type: ignore[misc]
     """What a page brings: a network that learns from windows of ``window`` slots, and acts.
 
-    It may remember: only between :meth:`begin` and the next one; else every slot is the first. A page has ``acted``,
-    what is done on features, and either ``forward``, the choices in every slot of windows, or a loss of its own.
+    It may remember, and forgets where an episode begins; where there are none, every slot is the first. A page has
+    ``acted``, what is done on features, and either ``forward``, the choices in every slot of windows, or a loss of its
+    own.
     """
 
     window: int
@@ -232,7 +235,7 @@ class Imitator(nn.Module):  # type: ignore[misc]
     def __init__(self, config: OfflineConfig, setting: Any) -> None:
         super().__init__()
         self.setting = setting
-        self.memory: list[Tensor] | None = None
+        self.memory: list[Tensor] = []
         self.sight = Sight(setting, config.width)
 
     def fit(self, logged: Logged) -> None:
@@ -245,12 +248,10 @@ class Imitator(nn.Module):  # type: ignore[misc]
         agreement = (choices.logits.argmax(-1) == logged.choice).float().mean()
         return {"loss": disagreement(choices, logged.choice, logged.shares).mean(), "agreement": agreement}
 
-    def begin(self, num_worlds: int) -> None:
-        """An episode begins in so many worlds."""
-        self.memory = []
-
     def act(self, observation: Observation, chance: torch.Generator | None = None) -> Action:
         """What everybody does."""
+        if not isinstance(self.setting, SequentialSetting) or begun(observation):
+            self.memory = []
         known = seen_by(self.setting, observation)
         with torch.no_grad():
             action: Action = self.acted(known.user, known.pair, chance)

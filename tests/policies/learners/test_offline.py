@@ -75,11 +75,9 @@ def test_who_is_asked_for_more_does_otherwise(kind: Any) -> None:
 def test_memory_begins_with_an_episode_and_only_then() -> None:
     learner, _ = trained(DecisionTransformer, 1, context=3)
     actor, before = learner.actor(), seen(slots=5)
-    fresh = [actor.act(each) for each in before]
-    assert actor.memory is None
+    first = actor.act(before[0])
     for _ in range(2):  # the second episode is as the first
-        actor.begin(30)
-        assert torch.equal(actor.act(before[0]).servers, fresh[0].servers)
+        assert torch.equal(actor.act(before[0]).servers, first.servers)
         for each in before[1:]:
             actor.act(each)
             assert len(actor.memory) <= 2
@@ -97,7 +95,7 @@ def test_what_was_seen_before_is_seen_in_training_as_in_play() -> None:
         torch.testing.assert_close(learner.learned(part).logits, whole[:, :length], atol=1e-5, rtol=1e-4)
 
 
-def test_evaluation_tells_of_the_episodes_begin() -> None:
+def test_played_episode_by_episode_it_forgets_as_one_begins() -> None:
     learner, _ = trained(DecisionTransformer, 1, context=3)
     actor = learner.actor()
     world, player = SequentialWorld(SETTING, 4, seed=2, dtype=torch.float64), learned(actor)
@@ -110,7 +108,6 @@ def test_evaluation_tells_of_the_episodes_begin() -> None:
 def test_worlds_may_be_of_other_sizes(kind: Any) -> None:
     learner, _ = trained(kind, 1)
     actor, setting = learner.actor(), replace(SETTING, users=5, servers=4)
-    actor.begin(6)
     action = actor.act(SequentialWorld(setting, 6, seed=1).observe(), torch.Generator().manual_seed(1))
     assert action.servers.shape == (6, 5)
     assert action.asks.dtype == torch.bool

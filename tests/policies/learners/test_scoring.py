@@ -152,8 +152,8 @@ def test_drawn_weights_reach_their_ends_and_fixed_ones_stay() -> None:
 def test_a_few_steps_mend_a_spoiled_network(rounds: int) -> None:
     config = ScoringConfig(width=16, slots=32, updates=25, rounds=rounds, learning_rate=1e-2)
     trained, world = Scoring(config, Setting(users=4, servers=4, weights="drawn"), 1), slots(300, 4, 4, seed=5)
-    trained.scorer.load_state_dict(scorer(rounds=rounds).state_dict())
-    torch.nn.init.constant_(trained.scorer.sharpness, -5.0)  # costs hardly count
+    trained.network.load_state_dict(scorer(rounds=rounds).state_dict())
+    torch.nn.init.constant_(trained.network.sharpness, -5.0)  # costs hardly count
     began = mean_cost(trained.actor(), world)
     trained.epoch()
     assert mean_cost(trained.actor(), world) < 0.7 * began
