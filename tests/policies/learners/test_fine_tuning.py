@@ -19,7 +19,7 @@ from policies.shelf import entries, put, shelves
 from policies.train import app
 
 (SHIPPED, *_) = [entry for entry in entries() if entry.folder.parent == shelves()[1]]
-SLOWER = 4.0
+SLOWER = 16.0
 SERVERS, PLACE = 6, 5
 SMALL = ("--epochs", "4", "--set", "worlds=12", "--set", "pairs=8", "--set", "updates=4", "--set", "learning_rate=0.1")
 
@@ -48,7 +48,7 @@ def tuned(folder: Path, factor: float) -> checkpoint.Checkpoint:
     """What the shipped checkpoint becomes there."""
     source = twin_at(folder / f"{factor:g}", factor)
     words = ["placing", "--env", "Measured-v1", "--servers", str(SERVERS), "--from", SHIPPED.name, *SMALL]
-    words += ["--world", f"source={source}", "--world", "jobs=40", "--world", "fleets=all"]
+    words += ["--world", f"source={source}", "--world", "jobs=20", "--world", "fleets=all"]
     done = CliRunner().invoke(app, [*words, "--out", str(folder / f"run-{factor:g}"), "--json"])
     assert done.exit_code == 0, done.output
     return checkpoint.load(Path(json.loads(done.stdout)["checkpoint"]))
@@ -56,7 +56,7 @@ def tuned(folder: Path, factor: float) -> checkpoint.Checkpoint:
 
 def test_fine_tuned_where_a_place_is_slow_it_places_less_there(tmp_path: Path) -> None:
     as_told, slow = (tuned(tmp_path, factor) for factor in (1.0, SLOWER))
-    setting = MeasuredSetting(servers=SERVERS, source=str(tmp_path / f"{SLOWER:g}"), jobs=40, fleets="all")
+    setting = MeasuredSetting(servers=SERVERS, source=str(tmp_path / f"{SLOWER:g}"), jobs=20, fleets="all")
     before, same, after = (part_there(one.actor(), setting) for one in (checkpoint.load(SHIPPED.folder), as_told, slow))
     assert after < 0.75 * before
     assert after < 0.75 * same, "and it is not the training alone that does it"

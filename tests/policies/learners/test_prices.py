@@ -222,14 +222,14 @@ def test_a_slot_later_is_what_the_world_says_when_nobody_does_anything() -> None
 
 def test_it_learns_to_save_what_myopic_play_wastes() -> None:
     setting = SequentialSetting(users=4, servers=3, episode_slots=24, battery_j=1.5)
-    learner = LearnedPrices(PricesConfig(episodes=32, epochs=6, slots=4, fits=30, learning_rate=1e-2), setting, 1)
+    learner = LearnedPrices(PricesConfig(episodes=24, epochs=4, slots=4, fits=30, learning_rate=2e-2), setting, 1)
 
     def cost(actor: Any) -> float:
         world = SequentialWorld(setting, 200, seed=77)
         return sum(float(world.step(actor.act(world.observe())).outcome.cost.sum(-1).mean()) for _ in range(24)) / 24
 
     before = cost(learner.actor())
-    for _ in range(6):
+    for _ in range(4):
         progress = learner.epoch()
     assert progress.figures["energy"] > 0.0
     assert cost(learner.actor()) < 0.995 * before

@@ -104,23 +104,6 @@ def test_it_begins_as_the_selfish_rule() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_the_same_seed_gives_the_same_curve_and_another_seed_another(name: str) -> None:
-    first, second, other = (learner(name, seed=seed) for seed in (1, 1, 2))
-    curves = [[one.epoch() for _ in range(2)] for one in (first, second, other)]
-    assert curves[0] == curves[1]
-    assert curves[0] != curves[2]
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_restored_it_goes_on_as_if_it_had_not_stopped(name: str) -> None:
-    first, second = learner(name), learner(name)
-    first.epoch()
-    second.restore(first.state())
-    assert second.epoch() == first.epoch()
-    assert all(torch.equal(value, second.state()[key]) for key, value in first.state().items())
-
-
-@pytest.mark.parametrize("name", OURS)
 def test_it_learns_where_shares_are_continuous(name: str) -> None:
     progress = learner(name, "physical").epoch()
     assert progress.cost > 0.0
