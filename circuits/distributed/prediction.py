@@ -1,0 +1,90 @@
+"""What errors of pairs do to the result, without communication qubits: the same circuit with Pauli errors in it.
+
+An error X of a pair flips the copy: the gates that use it see the shared qubit flipped. An error Z becomes a Z on the
+shared qubit where the copy ends. So every error is one on the original circuit's own qubits (exact).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from qiskit import QuantumCircuit
+
+from circuits.counts import hellinger_fidelity
+from circuits.distributed.ebits import Ebit
+
+MOST_WORK = 2.0**27
+"""Gates times amplitudes, of all circuits that are looked at, above which the simple figure is given (ours)."""
+
+Law = Mapping[str, float]
+Ideal = Callable[[QuantumCircuit], Law | None]
+"""Exact distribution of a circuit, such as ``circuits.fidelity.ideal_distribution``."""
+
+
+def process_fidelity(fidelities: Sequence[float], local: float = 1.0) -> float:
+    """Product of the pairs' fidelities and of what is done locally.
+
+    Exact for Werner pairs as long as no two errors undo each other, which they do with a probability of the order of
+    (1 - F)²/3 for two pairs; then it is a lower bound. What is local is taken to fail by itself (an approximation).
+    """
+    return local * math.prod(fidelities)
+
+
+def average_fidelity(process: float, num_qubits: int) -> float:
+    """Average gate fidelity, (d F + 1)/(d + 1) with d = 2^n: (4 F + 1)/5 of a remote CX (Nielsen 2002)."""
+    dimension = 2.0**num_qubits
+    return (dimension * process + 1.0) / (dimension + 1.0)
+
+
+def with_errors(circuit: QuantumCircuit, pairs: Sequence[Ebit], paulis: Sequence[int]) -> QuantumCircuit:
+    """The original circuit, as it acts when pairs come with these errors (0 none, 1 X, 2 Y, 3 Z)."""
+    flipped: dict[int, int] = {}
+    turns: dict[int, list[int]] = {}
+    for pair, pauli in zip(pairs, paulis, strict=True):
+        if pauli in (1, 2):
+            flipped |= dict.fromkeys(pair.gates, pair.qubit)
+        if pauli in (2, 3):
+            turns.setdefault(pair.gates[-1], []).append(pair.qubit)
+    wrong = circuit.copy_empty_like()
+    for index, item in enumerate(circuit.data):
+        if index in flipped:
+            wrong.x(flipped[index])
+        wrong._append(item)
+        if index in flipped:
+            wrong.x(flipped[index])
+        for qubit in turns.get(index, ()):
+            wrong.z(qubit)
+    return wrong
+
+
+def counts_fidelity(circuit: QuantumCircuit, pairs: Sequence[Ebit], fidelities: Sequence[float], ideal: Ideal) -> float:
+    """Hellinger fidelity to expect of the counts, relative to the ideal.
+
+    Shots without error and with a single one are worked out exactly; the others are taken to be spread like those with
+    one (ours). Where that is too much work, or nothing exact is known, it is the product of fidelities: a lower bound.
+    """
+    clean = math.prod(fidelities)
+    work = (3 * len(pairs) + 1) * len(circuit.data) * 2.0**circuit.num_qubits
+    right = ideal(circuit) if pairs and work <= MOST_WORK and clean > 0.0 else None
+    if right is None:
+        return clean
+    singles: list[tuple[float, Law]] = []
+    for number, fidelity in enumerate(fidelities):
+        for pauli in (1, 2, 3):
+            paulis = [pauli if other == number else 0 for other in range(len(pairs))]
+            wrong = ideal(with_errors(circuit, pairs, paulis))
+            if wrong is None:
+                return clean
+            singles.append((clean * (1.0 - fidelity) / (3.0 * fidelity), wrong))
+    return hellinger_fidelity(_mixed(clean, right, singles), right)
+
+
+def _mixed(clean: float, right: Law, singles: Sequence[tuple[float, Law]]) -> dict[str, float]:
+    once = math.fsum(weight for weight, _ in singles)
+    scale = (1.0 - clean) / once if once > 0.0 else 0.0
+    mixed = {bits: clean * chance for bits, chance in right.items()}
+    for weight, wrong in singles:
+        for bits, chance in wrong.items():
+            mixed[bits] = mixed.get(bits, 0.0) + scale * weight * chance
+    return mixed
