@@ -35,17 +35,19 @@ def partition(circuit: QuantumCircuit, capacities: Sequence[int]) -> Parts:
         InvalidProgram: all together have too few qubits.
     """
     num = circuit.num_qubits
-    if sum(capacities) < num:
-X
+    room = sum(capacities)
+    if room < num:
+        raise InvalidProgram(f"circuit {circuit.name!r}: wanted at most {room} qubits for these QPUs, got {num}")
     joined = interactions(circuit)
     starts = {_filled(order, capacities) for order in (range(num), _fiedler(joined))}
-    by_cut = [_refined(start, capacities, lambda parts: _cut(joined, parts)) for start in sorted(starts)]
-    if num * num * len(circuit.data) > MOST_WORK:
-        return min(by_cut, key=lambda parts: len(ebits(circuit, parts)))
-    found = [
-        _refined(parts, capacities, lambda parts: len(ebits(circuit, parts))) for parts in sorted({*by_cut, *starts})
-    ]
-    return min(found, key=lambda parts: len(ebits(circuit, parts)))
+
+    def num_pairs(parts: Parts) -> int:
+        return len(ebits(circuit, parts))
+
+    found = starts | {_refined(start, capacities, lambda parts: _cut(joined, parts)) for start in starts}
+    if num * num * len(circuit.data) <= MOST_WORK:
+        found = {_refined(parts, capacities, num_pairs) for parts in found}
+    return min(sorted(found), key=num_pairs)
 
 
 def check_parts(circuit: QuantumCircuit, parts: Sequence[int], capacities: Sequence[int] | None = None) -> Parts:

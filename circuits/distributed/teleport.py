@@ -2,8 +2,8 @@
 
 For each pair (a at home, b away), made by H and CX with a place for its error: CX from the shared qubit to a, a is
 measured, X on b if it was 1; then b is the copy. After the last gate: H on b, b is measured, Z on the shared qubit if
-that was 1. Both communication qubits are reset and used again. A Pauli error on b stands for any Bell-diagonal pair: that
-of Werner with fidelity F has none with probability F, each other with (1 - F)/3; a remote CX has process fidelity F.
+that was 1. Both are reset and used again. A Pauli error on b stands for any Bell-diagonal pair: that of Werner with
+fidelity F has none with probability F, each other with (1 - F)/3; a remote CX has process fidelity F.
 """
 
 from __future__ import annotations
