@@ -45,6 +45,7 @@ _OWN: dict[str, str] = {
     "braket_emulator": "backends.braket_emulator:BraketEmulator",  # synthetic QPU of 20 qubits, Braket's LocalEmulator
     "pennylane_lightning": "backends.pennylane_lightning:PennyLaneLightning",  # ideal, up to 22 qubits
     **{name: f"backends.ibm:{name}" for name in named_in("QORCH_IBM_BACKEND")},  # IBM Quantum, the machines one names
+    "distributed": "backends.distributed:Distributed",  # small QPUs joined by entangled pairs, QORCH_QPU_NETWORK
     "cuquantum": "backends.cuquantum:CuQuantum",  # ideal, on a GPU: as wide as its memory holds, wider if shallow
 }
 BACKENDS = Registry("qorch.backends", _OWN)

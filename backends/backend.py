@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from backends.calibration import Calibration
+from backends.pairs import QPUNetwork
 from backends.pricing import Price
 from circuits.facts import NO_BONDS, Bonds
 from circuits.family import Counts, Run
@@ -128,6 +129,7 @@ class Device:
             cost grows with that rather than with the width; None means no such limit.
         max_dynamic_qubits: most qubits of a dynamic circuit, where that is less than of a static one.
         availability: of the moment; no part of the target.
+        network: of the QPUs that a distributed device is made of; None for a single one.
     """
 
     name: str
@@ -153,6 +155,7 @@ class Device:
     max_dynamic_qubits: int | None = None
     availability: Availability = HERE
     energy_model: str = ""
+    network: QPUNetwork | None = None
 
     @property
     def remote(self) -> bool:

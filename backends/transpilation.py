@@ -45,6 +45,7 @@ def target_version(device: Device) -> str:
         device.feed_forward,
         *(() if device.max_bond_qubits is None else (device.max_bond_qubits,)),  # what others have stays prepared
         device.max_dynamic_qubits,
+        *(() if device.network is None else (device.network,)),
     )
     return hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:16]
 

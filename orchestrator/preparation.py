@@ -57,6 +57,7 @@ class Fit:
         cannot: why it can never run there; then the other figures mean nothing.
         bonds: bounds on its entanglement, where the target's cost depends on that.
         branching: how often the prediction neglected interference, in nats (``backends.damping``).
+        pairs_s, pairs_sd_s: mean wait of one shot for its entangled pairs, on a distributed device, and its deviation.
     """
 
     num_qubits: int = 0
@@ -66,6 +67,8 @@ class Fit:
     cannot: str | None = None
     bonds: Bonds = NO_BONDS
     branching: float = 0.0
+    pairs_s: float = 0.0
+    pairs_sd_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import backends
 from backends import canary, clock
 from backends.backend import Backend, Device, Execution, SeededBackend, TranspileOptions
 from backends.calibration import survival
+from backends.distributed import GATES_OF_A_PAIR, spread
 from backends.errors import BackendError, CalibrationMissing, UnsupportedCircuit
 from backends.meter import metered
 from backends.transpilation import rejection, transpile
@@ -26,7 +27,7 @@ from circuits.errors import CircuitError
 from circuits.facts import NO_BONDS, Features, Judgement
 from circuits.family import AdaptiveFamily, CircuitFamily, Counts, Outcome, Run, SolvableFamily
 from circuits.features import features
-from circuits.fidelity import judge, judge_outcome, mixture_fidelity
+from circuits.fidelity import ideal_distribution, judge, judge_outcome, mixture_fidelity
 from circuits.program import Limits, Program, is_scored
 from circuits.seeds import derive
 from orchestrator.preparation import Fit, ProgramFacts
@@ -112,6 +113,8 @@ def _fit(
         fitted = transpile(device, [circuit], options)[0]
     except (UnsupportedCircuit, CalibrationMissing) as error:  # this device's trouble is not that of the others
         return Fit(cannot=str(error))
+    if device.network is not None:
+        return _distributed_fit(family, fitted, device, options, outputs)
     there = features(fitted)
     lives = survival(fitted, device)
     foreseen = foresee(family, fitted, device, lives, outputs)
@@ -122,6 +125,30 @@ def _fit(
         duration_s=lives.duration_s,
         branching=foreseen.branching,
         bonds=bonds(fitted) if device.cost_curve is not None and device.cost_curve.sees_bonds else NO_BONDS,
+    )
+
+
+def _distributed_fit(
+    family: CircuitFamily,
+    fitted: QuantumCircuit,
+    device: Device,
+    options: TranspileOptions,
+    outputs: dict[str, float] | None,
+) -> Fit:
+    """The program over the device's QPUs: what waits for pairs and what their errors do."""
+    try:
+        found = spread(device, fitted, options, ideal_distribution)
+    except UnsupportedCircuit as error:
+        return Fit(cannot=str(error))
+    judged = is_scored(family) or outputs is None
+    there = features(fitted)
+    return Fit(
+        num_qubits=there.num_qubits,
+        num_gates=there.num_gates + GATES_OF_A_PAIR * len(found.pairs.fidelities),
+        fidelity=expected(family, found.clean, outputs, fitted.num_clbits) if judged else found.fidelity,
+        duration_s=found.duration_s,
+        pairs_s=found.pairs.wait_s,
+        pairs_sd_s=found.pairs.wait_sd_s,
     )
 
 

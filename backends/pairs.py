@@ -1,0 +1,185 @@
+"""Pairs between the QPUs of one device: how many come a second, how good they are, and what came for a shot.
+
+What the links publish is set by whoever allocates entanglement, and rests in a file that ``QORCH_QPU_NETWORK`` names
+(``python -m policies.allocators.pairs provision``); without one there are two QPUs and a link of round figures (ours).
+
+A shot begins when all its pairs are there: each link makes them one after the other, in exponential gaps, all links at
+once, and what is early waits in memory, w exp(-t/T). So a shot's wait is the latest of sums, and pairs differ.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backends.errors import UnsupportedCircuit
+from circuits.errors import InvalidParameter
+from circuits.parameters import integer, real, refuse, text, validate
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MOST_FILE_BYTES = 1_000_000
+SAMPLED = 4096
+"""Shots by which waits and fidelities are foretold."""
+
+
+@dataclass(frozen=True)
+class PairLink:
+    """What two QPUs of a device can count on.
+
+    Attributes:
+        rate_hz: pairs per second.   fidelity: of a fresh one, to Φ+; pairs are Werner states.
+        coherence_s: T, of a pair in memory.   message_s: from a measurement to the other QPU's correction.
+    """
+
+    first: int = integer(0, low=0, high=63)
+    second: int = integer(1, low=1, high=63)
+    rate_hz: float = real(1_000.0, low=1e-6, high=1e9)
+    fidelity: float = real(0.98, low=0.25, high=1.0)
+    coherence_s: float = real(1.0, low=1e-9, high=1e9)
+    message_s: float = real(5e-6, low=0.0, high=1e3)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if self.first >= self.second:
+            refuse(self, "first", f"less than second, {self.second}", self.first)
+
+
+@dataclass(frozen=True)
+class QPUNetwork:
+    """QPUs that act as one device.
+
+    Attributes:
+        qubits: for data, of each QPU.   links: between them.   allocator: who set their rates.
+    """
+
+    qubits: tuple[int, ...] = (4, 4)
+    links: tuple[PairLink, ...] = (PairLink(),)
+    allocator: str = text("ours", longest=80)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if not 2 <= len(self.qubits) <= 64 or any(type(one) is not int or not 1 <= one <= 20 for one in self.qubits):
+            refuse(self, "qubits", "1 to 20 qubits for each of 2 to 64 QPUs", self.qubits)
+        ends = [(link.first, link.second) for link in self.links]
+        if len(set(ends)) < len(ends) or any(second >= len(self.qubits) for _, second in ends):
+            refuse(self, "links", f"one for each two of {len(self.qubits)} QPUs at most", ends)
+
+    def link(self, ends: tuple[int, int]) -> PairLink:
+        """Of two QPUs. Raises: UnsupportedCircuit: they share none."""
+        for link in self.links:
+            if (link.first, link.second) == ends:
+                return link
+        raise UnsupportedCircuit(
+            f"QPUs {ends[0]} and {ends[1]} share no pairs, and the circuit has gates between them: choose another "
+            "initial_layout, or provision a link"
+        )
+
+
+def network_here() -> QPUNetwork:
+    """The network of ``QORCH_QPU_NETWORK``, or two QPUs of 4 qubits.
+
+    Raises:
+        InvalidParameter: the file cannot be read so; the message names it and the field.
+    """
+    named = os.environ.get("QORCH_QPU_NETWORK", "")
+    if not named:
+        return QPUNetwork()
+    path = Path(named)
+    if not path.is_file():
+        raise InvalidParameter(f"QORCH_QPU_NETWORK: wanted a file, got {named[:200]!r}")
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, _changed: int) -> QPUNetwork:
+    import msgspec
+
+    if path.stat().st_size > MOST_FILE_BYTES:
+        raise InvalidParameter(f"{path}: wanted at most {MOST_FILE_BYTES} bytes, got {path.stat().st_size}")
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=QPUNetwork)
+    except msgspec.ValidationError as error:
+        raise InvalidParameter(f"{path}: wanted a network of QPUs; {error}") from error
+    except msgspec.DecodeError as error:
+        raise InvalidParameter(f"{path}: wanted JSON; {error}") from error
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What came.
+
+    Attributes:
+        wait_s: of each shot, until its last pair was there.   float64 (shots,)
+        fidelities: of each pair when its shot began.   float64 (shots, pairs)
+    """
+
+    wait_s: NDArray[np.float64]
+    fidelities: NDArray[np.float64]
+
+
+def deliver(network: QPUNetwork, ends: Sequence[tuple[int, int]], shots: int, seed: int) -> Arrivals:
+    """The pairs of so many shots. The same seed brings the same.
+
+    Args:
+        ends: the two QPUs of each pair that a shot needs, in the order of its circuit.
+
+    Raises:
+        UnsupportedCircuit: two of them share no link.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    arrived_s = np.zeros((shots, len(ends)))
+    made, coherence_s = np.ones(len(ends)), np.ones(len(ends))
+    for both in sorted(set(ends)):
+        link, mine = network.link(both), [place for place, other in enumerate(ends) if other == both]
+        arrived_s[:, mine] = rng.exponential(1.0 / link.rate_hz, (shots, len(mine))).cumsum(axis=1)
+        made[mine], coherence_s[mine] = link.fidelity, link.coherence_s
+    wait_s = arrived_s.max(axis=1, initial=0.0)
+    fidelities = 0.25 + (made - 0.25) * np.exp(-(wait_s[:, None] - arrived_s) / coherence_s)
+    return Arrivals(wait_s, fidelities)
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """What to expect of a shot's pairs.
+
+    Attributes:
+        wait_s: mean wait of a shot.   wait_sd_s: its standard deviation.
+        fidelities: mean of each pair, when its shot begins.
+    """
+
+    wait_s: float
+    wait_sd_s: float
+    fidelities: tuple[float, ...]
+
+
+def foretell(network: QPUNetwork, ends: Sequence[tuple[int, int]]) -> Foretold:
+    """By many shots drawn from the same law, with a seed of their own; the wait is off by some 1 %."""
+    if not ends:
+        return Foretold(0.0, 0.0, ())
+    drawn = deliver(network, ends, SAMPLED, seed=1)
+    return Foretold(
+        float(drawn.wait_s.mean()), float(drawn.wait_s.std(ddof=1)), tuple(drawn.fidelities.mean(axis=0).tolist())
+    )
+
+
+def ready_p90_s(wait_s: float, wait_sd_s: float, shots: int) -> float:
+    """Seconds within which the pairs of so many shots, one after the other, are there in 9 of 10 cases.
+
+    Sums of shots are taken as gamma variables of the same mean and variance (ours): exact where one link makes all.
+    """
+    if wait_s <= 0.0:
+        return 0.0
+    from scipy.special import gammaincinv
+
+    shape = shots * (wait_s / wait_sd_s) ** 2 if wait_sd_s > 0.0 else math.inf
+    return shots * wait_s * (float(gammaincinv(shape, 0.9)) / shape if shape < 1e8 else 1.0)
