@@ -11,7 +11,7 @@ What is not here: errors of what is done locally. They are the business of the s
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -196,10 +196,9 @@ class Distributed:
             tally.deal(group, self._shots(circuit, group, paulis, derive(seed, "call", number), note["num_clbits"]))
             wait_s += float(came.wait_s.sum())
             device_s += shots * (note["duration_s"] + REPETITION_S)
-        done = tally.execution(
+        return tally.execution(
             run_s=time.perf_counter() - started, memory=memory, method="teleported", device_s=device_s, queue_s=wait_s
         )
-        return done
 
     def _shots(
         self, circuit: QuantumCircuit, group: Pool, paulis: NDArray[np.int8], seed: int, num_clbits: int
@@ -265,5 +264,3 @@ def _outcomes(job: Any, num_clbits: int) -> list[list[str]]:
         raise ExecutionFailed(f"Aer: {result.status}"[:1000])
     low = (1 << num_clbits) - 1
     return [[to_bits(int(value, 16) & low, num_clbits) for value in one.data.memory] for one in result.results]
-
-

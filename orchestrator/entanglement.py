@@ -1,8 +1,8 @@
 """Entangled pairs for distributed circuits: what is asked of an allocator, what it promises, what it delivers.
 
-An :class:`EntanglementAllocator` stands in front of a network that makes pairs. Whoever places a distributed job asks it
+An :class:`EntanglementAllocator` stands in front of a network that makes pairs. Whoever places a distributed job asks
 for quotes, which cost nothing; whoever runs one reserves a quote, polls the lease until its pairs are there, and says
-what came of it, so that quotes can be held against what was delivered. Moments are seconds on the allocator's own clock.
+what came of it, so that quotes can be held against what was delivered. Moments are seconds on the allocator's clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from orchestrator.errors import InvalidDemand, OrchestratorError  # noqa: F401  # what an allocator raises
+from orchestrator.errors import InvalidDemand
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PairDemand:
     num_pairs: int
     min_fidelity: float = 0.25
     release_s: float = 0.0
-    deadline_s: float = math.inf
+    deadline_s: float | None = None
     spacing_s: float = 0.0
     priority: float = 0.0
 
@@ -48,6 +48,8 @@ class PairDemand:
             ("priority", -math.inf, math.inf),
         ):
             value = getattr(self, name)
+            if name == "deadline_s" and value is None:
+                continue
             if not isinstance(value, int | float) or not low <= value <= high:
                 raise InvalidDemand(f"{name}: wanted a number in [{low:g}, {high:g}], got {value!r:.80}")
         if self.src == self.dst:
@@ -61,7 +63,7 @@ class PairQuote:
     Attributes:
         rate_hz: pairs per second, in the long run.
         ready_p50_s, ready_p90_s: seconds within which all pairs are there in 5, in 9 of 10 cases.
-        fidelity_mean: of the pairs when the last of them is there.   fidelity_p10: 9 of 10 pairs are better.
+        fidelity_mean: of the pairs, each at the moment it is there.   fidelity_p10: 9 of 10 are better.
         deliver_probability: that all are there before the deadline, good enough.
         price: what a pair costs the others, in the allocator's own unit; 0 where it has no prices.
         info_age_s: age of what this rests on.   valid_until_s: moment after which it is forgotten.
@@ -77,7 +79,7 @@ class PairQuote:
     deliver_probability: float
     price: float = 0.0
     info_age_s: float = 0.0
-    valid_until_s: float = math.inf
+    valid_until_s: float = 0.0
     source: str = ""
 
 
@@ -97,7 +99,7 @@ class Pair:
     """One delivered pair.
 
     Attributes:
-        ready_s: moment at which it was there.   fidelity: at the moment it was polled.
+        ready_s: moment at which it was there for this lease.   fidelity: at that moment.
     """
 
     lease_id: str
@@ -170,7 +172,7 @@ def shots_demands(
     shots: int,
     *,
     min_fidelity: float = 0.25,
-    deadline_s: float = math.inf,
+    deadline_s: float | None = None,
     priority: float = 0.0,
 ) -> list[PairDemand]:
     """The demand of a job that repeats a distributed circuit: every shot uses up its own pairs.

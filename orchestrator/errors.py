@@ -7,6 +7,7 @@ OrchestratorError
 ├─ TransportError          ServerUnreachable  ClientClosed  StoreUnavailable  NotAuthorised  ProtocolMismatch
 ├─ UnknownWorker           no worker of that name is there
 ├─ InvalidJob              a specification that no job can have
+├─ EntanglementError       InvalidDemand  UnknownQuote  UnknownLease
 └─ ConfigurationError
 """
 
@@ -131,3 +132,25 @@ class InvalidJob(OrchestratorError):
 
 class ConfigurationError(OrchestratorError):
     """A setting that cannot be used."""
+
+
+class EntanglementError(OrchestratorError):
+    """An allocator of entangled pairs cannot do what it was asked."""
+
+
+class InvalidDemand(EntanglementError):
+    """Pairs that nobody can make, or between QPUs that are not there."""
+
+
+class UnknownQuote(EntanglementError):
+    """A quote that was never given, or is no longer valid."""
+
+    def __init__(self, quote_id: str) -> None:
+        super().__init__(f"quote_id: wanted a quote that is still valid, got {quote_id[:80]!r}: ask for another")
+
+
+class UnknownLease(EntanglementError):
+    """A lease that was released, or never granted."""
+
+    def __init__(self, lease_id: str) -> None:
+        super().__init__(f"lease_id: wanted one that is held, got {lease_id[:80]!r}: reserve a quote first")

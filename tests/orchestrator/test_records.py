@@ -15,6 +15,7 @@ from backends.remote import RemoteState
 from circuits.facts import Bonds, Features, Judgement
 from circuits.program import Program
 from orchestrator.decision import Decision, Situation
+from orchestrator.entanglement import Delivered, Lease, Pair, PairDemand, PairQuote
 from orchestrator.job import (
     Assignment,
     AssignmentState,
@@ -66,6 +67,7 @@ SPEC = JobSpec(
     canary=0.1,
     max_parts=3,
 )
+DEMAND = PairDemand("j", "qpu0", "qpu1", 300, 0.9, 0.5, 60.0, 1e-5, 2.0)
 MEASUREMENT = Measurement(
     wait_s=0.1,
     prepare_s=0.02,
@@ -150,8 +152,13 @@ RECORDS = [
     Switch("backend", "fake_hanoi", "drained", 1000.0),
     Run({"00": 49}, MEASUREMENT, None, ("00",), ("OPENQASM 3.0;",)),
     ProgramFacts("program", Features(2, 2, 3, 1, 2, 1, 1, 0, 2, 2, 0, False, True), False, {"00": 0.5, "11": 0.5}),
-    Fit(2, 5, 0.97, 1e-6, None, Bonds(1, 24.0, 12.0), 1.5),
+    Fit(2, 5, 0.97, 1e-6, None, Bonds(1, 24.0, 12.0), 1.5, 0.25, 0.125),
     Judgement(0.93, "hellinger", None, None, 0.99),
+    DEMAND,
+    PairQuote("q", 2.5, 118.0, 126.0, 0.95, 0.93, 0.75, 0.5, 0.25, 90.0, "static"),
+    Lease("static-1", "q", DEMAND, 30.0, 90.0),
+    Pair("static-1", 7, 33.5, 0.955),
+    Delivered("static-1", 300, 121.5, 0.951, True),
 ]
 
 

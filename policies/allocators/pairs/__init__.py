@@ -1,0 +1,29 @@
+"""Allocators that serve pairs to jobs: the contract of :mod:`orchestrator.entanglement`, by name."""
+
+from typing import TYPE_CHECKING, Any
+
+from circuits.errors import InvalidParameter
+from circuits.registry import Registry, resolve
+
+if TYPE_CHECKING:
+    from orchestrator.entanglement import EntanglementAllocator
+    from policies.envs.qnum.network import Network
+
+_OWN: dict[str, str] = {
+    "static": "policies.allocators.pairs.tables:static",  # ours: every link shared evenly, one quality
+    "fluid": "policies.allocators.pairs.tables:fluid",  # ours: a linear program, no flow below its fair rate
+    "qprimaldual": "policies.allocators.pairs.tables:qprimaldual",  # Panigrahy et al. 2025, second-hand
+}
+PAIR_ALLOCATORS = Registry("qorch.pair_allocators", _OWN)
+"""By name, as ``"module:function"``; each takes a network whose flows join QPUs, and a seed."""
+
+
+def load(name: str, network: "Network", *, seed: int = 0, **options: Any) -> "EntanglementAllocator":
+    """An allocator of pairs in front of a network, whose clock stands at 0.
+
+    Raises:
+        InvalidParameter: no allocator has that name; the message lists those that exist.
+    """
+    build = resolve(PAIR_ALLOCATORS, name, kind="allocator of pairs", error=InvalidParameter)
+    made: EntanglementAllocator = build(network, seed=seed, **options)
+    return made
