@@ -1,10 +1,10 @@
 """A circuit too wide for one small QPU: over pairs, in pieces, or on a larger QPU. What each costs, and which is best.
 
 All three are estimated alike and priced by the same objective as every placement (``orchestrator.placement.cost``).
-Pairs: the allocator is asked for quotes; latency is the time in which 9 times in 10 all pairs are there, and the shots,
-whose schedule has the messages in it; fidelity is the product of those of a shot's pairs and of what is local: exact for
-Werner pairs whose errors do not undo each other, a lower bound otherwise. Pieces: γ² times the shots, on all QPUs at once,
-for the same standard error of an expectation value. A larger QPU: its queue, its calibration.
+Pairs: the allocator is asked for quotes; latency is the time in which 9 times in 10 all pairs are there, and the
+shots, whose schedule has the messages in it; fidelity is the product of those of a shot's pairs and of what is local:
+exact for Werner pairs whose errors do not undo each other, a lower bound otherwise. Pieces: γ² times the shots, on all
+QPUs at once, for the same standard error of an expectation value. A larger QPU: its queue, its calibration.
 """
 
 from __future__ import annotations
@@ -77,7 +77,10 @@ def over_pairs(
         demand.num_pairs / shots * math.log(quote.fidelity_mean) for demand, quote in zip(demands, quotes, strict=True)
     )
     runs = qpu.runs(
-        shots, queue_s=qpu.queue_s + ready_s, fidelity=math.exp(log_fidelity) * qpu.fidelity**num_qpus, num_qpus=num_qpus
+        shots,
+        queue_s=qpu.queue_s + ready_s,
+        fidelity=math.exp(log_fidelity) * qpu.fidelity**num_qpus,
+        num_qpus=num_qpus,
     )
     paid = pair_usd * sum(q.price * demand.num_pairs for demand, q in zip(demands, quotes, strict=True))
     return OverPairs(replace(runs, cost_usd=runs.cost_usd + paid), tuple(quotes))

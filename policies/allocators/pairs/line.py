@@ -8,12 +8,20 @@ Ours; links, swaps and decay are the usual ones, and this flow is alone on its s
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
 from circuits.parameters import integer, real, validate
+
+DRAWN = 128
+"""Gaps that are drawn at a time."""
+
+WINDOW = 50
+"""Pairs over which a rehearsal looks at how evenly they come."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,15 @@ class Line:
 
     def __post_init__(self) -> None:
         self.stock = [deque(maxlen=self.hardware.memories) for _ in self.route.rates_hz]
-        self._gaps_s = 1.0 / np.array(self.route.rates_hz)
-        self._next_s = self.rng.exponential(self._gaps_s)
+        self._gaps_s: list[list[float]] = [[] for _ in self.route.rates_hz]
+        self._next_s = [self._gap_s(link) for link in range(len(self.route.rates_hz))]
+
+    def _gap_s(self, link: int) -> float:
+        """Until the next pair of a link; drawn many at a time, since one costs as much."""
+        gaps = self._gaps_s[link]
+        if not gaps:
+            gaps.extend(self.rng.exponential(1.0 / self.route.rates_hz[link], DRAWN).tolist())
+        return gaps.pop()
 
     def live(self) -> list[int]:
         """Pairs that each link has now."""
@@ -92,13 +107,14 @@ class Line:
 
     def _make(self, until_s: float) -> bool:
         """On to the next pair of a link; to that moment, and False, if it comes no sooner."""
-        link = int(self._next_s.argmin())
-        if self._next_s[link] > until_s:
+        moment_s = min(self._next_s)
+        if moment_s > until_s:
             self.now_s = max(self.now_s, until_s)
             return False
-        self.now_s = float(self._next_s[link])
-        self.stock[link].append(self.now_s)
-        self._next_s[link] += self.rng.exponential(self._gaps_s[link])
+        link = self._next_s.index(moment_s)
+        self.now_s = moment_s
+        self.stock[link].append(moment_s)
+        self._next_s[link] += self._gap_s(link)
         return True
 
     def in_stock(self) -> list[float]:
@@ -115,7 +131,7 @@ class Line:
         known, num_swaps = self.hardware, self.route.num_swaps
         w = known.swap_visibility**num_swaps
         for fresh, pairs in zip(self.route.werner, self.stock, strict=True):
-            w *= fresh * float(np.exp((pairs.pop() - self.now_s) / known.coherence_s))
+            w *= fresh * math.exp((pairs.pop() - self.now_s) / known.coherence_s)
         if num_swaps and self.rng.random() >= known.swap_success**num_swaps:
             return None
         return self.now_s, 0.25 + 0.75 * w
@@ -140,18 +156,23 @@ class Rehearsal:
     fidelities: tuple[float, ...]
 
 
-def rehearse(route: Route, hardware: Hardware, pairs: int = 5_000, seed: int = 1) -> Rehearsal:
-    """Play the flow by itself, with chance of its own; nothing is learned from what others were delivered."""
+@lru_cache(maxsize=1024)
+def rehearse(route: Route, hardware: Hardware, pairs: int = 10_000, seed: int = 1) -> Rehearsal:
+    """Play the flow by itself, with chance of its own; nothing is learned from what others were delivered.
+
+    The rate is off by some 1 %, the dispersion by some 10 %.
+    """
     made = line(route, hardware, seed)
     until_s = 20.0 * pairs / min(route.rates_hz)
     came: list[tuple[float, float]] = []
     while len(came) < pairs and (pair := made.next_pair(until_s)) is not None:
         came.append(pair)
     moments = np.array([moment for moment, _ in came])
-    if moments.size < 50:
-        return Rehearsal(len(came) / made.now_s, 1.0, tuple(sorted(fidelity for _, fidelity in came)) or (0.25,))
-    steps = np.diff(moments[:: max(1, moments.size // 100)])
-    size = max(1, moments.size // 100)
-    dispersion = float(size * steps.var(ddof=1) / steps.mean() ** 2)
     fidelities = np.sort([fidelity for _, fidelity in came])
-    return Rehearsal(moments.size / float(moments[-1]), dispersion, tuple(fidelities.tolist()))
+    if moments.size <= 2 * WINDOW:
+        return Rehearsal(moments.size / made.now_s, 1.0, tuple(fidelities.tolist()) or (0.25,))
+    windows_s = moments[WINDOW:] - moments[:-WINDOW]
+    dispersion = float(WINDOW * windows_s.var() / windows_s.mean() ** 2)
+    return Rehearsal(
+        moments.size / float(moments[-1]), dispersion, tuple(fidelities[:: max(1, pairs // 1000)].tolist())
+    )

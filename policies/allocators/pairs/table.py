@@ -155,6 +155,10 @@ class PairTable:
         """What each two QPUs can count on in the long run."""
         return {ends: flow.rehearsal for ends, flow in self._flows.items()}
 
+    def length_km(self, ends: tuple[str, str]) -> float:
+        """Of the route between two QPUs."""
+        return self._flows[ends].route.length_km
+
     def _advance(self, flow: _Flow, to_s: float) -> None:
         """To the next pair, or to the next moment at which somebody begins or stops to wait."""
         line = flow.line

@@ -77,7 +77,7 @@ def test_swaps_that_fail_burn_pairs_and_old_pairs_are_thrown_away() -> None:
     assert half.rate_hz == pytest.approx(0.5 * sure.rate_hz, rel=0.1)
     resting = line(route, Hardware(cutoff_s=0.5), 1)
     resting.rest(100.0)
-    resting._next_s[:] = math.inf
+    resting._next_s[:] = [math.inf, math.inf]
     resting.rest(100.4)
     assert resting.stock[0][-1] > 99.0
     resting.rest(101.0)

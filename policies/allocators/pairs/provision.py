@@ -1,0 +1,47 @@
+"""What a table of rates means for a device of several QPUs: the file that ``QORCH_QPU_NETWORK`` names.
+
+An allocator sets rates for seconds and more, a job runs for less: so what the QPUs can count on, by the rehearsal of
+each flow, is written down once, and the backend ``distributed`` announces it and emulates what comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backends.pairs import PairLink, QPUNetwork
+from circuits.errors import InvalidParameter
+from policies.allocators.pairs.table import PairTable
+from policies.envs.qnum.werner import latency_s
+
+
+def provision(table: PairTable, qubits: Sequence[int], qpus: Sequence[str] | None = None) -> QPUNetwork:
+    """The network of some QPUs whose pairs a table serves.
+
+    Args:
+        qubits: of each QPU.   qpus: their names; None takes all that the table knows, in order.
+
+    Raises:
+        InvalidParameter: as many QPUs as qubits are wanted, and one that the table knows.
+    """
+    offers = table.provisioned()
+    known = sorted({name for ends in offers for name in ends}, key=lambda name: (len(name), name))
+    names = known if qpus is None else list(qpus)
+    if len(names) != len(qubits) or not set(names) <= set(known):
+        raise InvalidParameter(
+            f"qpus: wanted {len(qubits)} of {', '.join(known)}, one for each number of qubits, got {', '.join(names)}"
+        )
+    links = []
+    for (one, other), offer in offers.items():
+        if one in names and other in names and offer.rate_hz > 0.0:
+            first, second = sorted((names.index(one), names.index(other)))
+            links.append(
+                PairLink(
+                    first,
+                    second,
+                    rate_hz=offer.rate_hz,
+                    fidelity=sum(offer.fidelities) / len(offer.fidelities),
+                    coherence_s=table.hardware.coherence_s,
+                    message_s=max(1e-6, latency_s(table.length_km((one, other)))),
+                )
+            )
+    return QPUNetwork(tuple(qubits), tuple(links), table.source)
