@@ -38,7 +38,7 @@ from policies.allocators.pairs.provision import provision
 from policies.envs.qnum import topologies
 from policies.envs.qnum.network import Network
 
-SHOTS, OBSERVABLE = 1_000, "IZIIIIZI"
+SHOTS, OBSERVABLE = 1_000, "ZZIIZIII"
 OBJECTIVES = {
     "quick": Objective(latency=1.0, fidelity=0.0, energy=0.0, price=0.0),
     "cheap and good": Objective(latency=0.0, fidelity=1.0, energy=0.0, price=1.0),

@@ -10,6 +10,7 @@ import typer
 
 from circuits.errors import CircuitError, DependencyNotInstalled, InvalidParameter
 from circuits.parameters import domains, short
+from orchestrator.errors import EntanglementError
 
 LEARN = ("torch", "safetensors")
 """Packages of the extra ``learn`` that commands import when they run."""
@@ -25,7 +26,7 @@ def errors_in_words() -> Iterator[None]:
             raise
         typer.echo(f"error: {DependencyNotInstalled('this command', error.name, 'learn')}", err=True)
         raise typer.Exit(2) from error
-    except (CircuitError, OSError) as error:
+    except (CircuitError, EntanglementError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.stats import binom
+from numpy.typing import NDArray
+from scipy.special import bdtr
 
 from circuits.seeds import derive
 from orchestrator.entanglement import Delivered, Lease, Pair, PairDemand, PairQuote
@@ -214,7 +215,7 @@ class PairTable:
         later = np.array([each for each in flow.rehearsal.fidelities if each >= demand.min_fidelity] or [0.25])
         before = np.arange(stock.size)
         others = pairs - demand.num_pairs
-        weights = success * (binom.cdf(pairs - 1, before, success) - binom.cdf(others - 1, before, success))
+        weights = success * (_at_most(pairs - 1, before, success) - _at_most(others - 1, before, success))
         rest = max(0.0, demand.num_pairs - float(weights.sum()))
         values = np.concatenate((stock, later)) + flow.bias()
         shares = np.concatenate((weights, np.full(later.size, rest / later.size))) / (weights.sum() + rest)
@@ -261,3 +262,11 @@ class PairTable:
 def _ends(demand: PairDemand) -> tuple[str, str]:
     one, other = sorted((demand.src, demand.dst))
     return one, other
+
+
+def _at_most(most: int, tries: NDArray[np.int64], success: float) -> NDArray[np.float64]:
+    """Chance of no more successes than that in so many tries."""
+    if most < 0:
+        return np.zeros(tries.size)
+    found: NDArray[np.float64] = bdtr(np.minimum(most, tries), tries, success)
+    return found

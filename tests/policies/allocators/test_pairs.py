@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from backends.pairs import QPUNetwork
 from orchestrator.entanglement import Delivered, PairDemand
+from orchestrator.records import from_json
+from policies.allocators.pairs.__main__ import app
 from policies.allocators.pairs.law import law, mean_first_s, mean_max_exp_s, ready
 from policies.allocators.pairs.line import Hardware, Route, line, rehearse
 from policies.allocators.pairs.table import PairTable
 from policies.allocators.pairs.tables import fluid, static
+from policies.allocators.qprimaldual.__main__ import app as topologies_app
 from policies.envs.qnum import topologies
 
 IDEAL = Hardware(memories=1_000, coherence_s=1e6, cutoff_s=1e6, swap_success=1.0, swap_visibility=1.0)
@@ -129,3 +136,45 @@ def test_the_linear_program_makes_more_pairs_in_all_than_even_shares() -> None:
     network = topologies.with_flows(topologies.nsfnet(), 6, "neg", 3)
     totals = [sum(each.rate_hz for each in build(network).provisioned().values()) for build in (static, fluid)]
     assert totals[1] > totals[0]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Two flows over one trunk, as the commands read them."""
+    made = CliRunner().invoke(
+        topologies_app, ["topology", "dumbbell", "--flows", "2", "--out", str(tmp_path / "net.json")]
+    )
+    assert made.exit_code == 0, made.output
+    return tmp_path / "net.json"
+
+
+def test_the_commands_quote_and_provision(file: Path, tmp_path: Path) -> None:
+    asked = ["quote", str(file), "--src", "0", "--dst", "2", "--pairs", "20", "--json"]
+    quoted = CliRunner().invoke(app, asked)
+    assert quoted.exit_code == 0, quoted.output
+    assert json.loads(quoted.output)["source"] == "static"
+    out = tmp_path / "qpus.json"
+    words = ["provision", str(file), "--qubits", "4,3", "--qpus", "0,2", "--allocator", "fluid", "--out", str(out)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    network = from_json(QPUNetwork, out.read_text())
+    assert (network.qubits, network.allocator, len(network.links)) == ((4, 3), "fluid", 1)
+    assert network.links[0].rate_hz == pytest.approx(json.loads(quoted.output)["rate_hz"], rel=0.8)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["quote", "NET", "--src", "0", "--dst", "9"], "dst"),
+        (["quote", "NET", "--src", "0", "--dst", "2", "--pairs", "0"], "num_pairs"),
+        (["quote", "NET", "--src", "0", "--dst", "2", "--min-fidelity", "0.1"], "min_fidelity"),
+        (["quote", "NET", "--src", "0", "--dst", "2", "--allocator", "nobody"], "nobody"),
+        (["provision", "NET", "--qubits", "4,x", "--out", "OUT"], "qubits"),
+        (["provision", "NET", "--qubits", "4,4", "--qpus", "0,9", "--out", "OUT"], "qpus"),
+    ],
+)
+def test_bad_input_is_refused_in_a_line(words: list[str], said: str, file: Path, tmp_path: Path) -> None:
+    places = {"NET": str(file), "OUT": str(tmp_path / "out.json")}
+    found = CliRunner().invoke(app, [places.get(word, word) for word in words])
+    assert found.exit_code != 0
+    assert said in found.output
+    assert "Traceback" not in found.output
