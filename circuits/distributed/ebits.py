@@ -63,7 +63,7 @@ def ebits(circuit: QuantumCircuit, parts: Sequence[int]) -> tuple[Ebit, ...]:
             ways = ((one, parts[other]), (other, parts[one]))
             way = next((way for way in ways if way in shared), None)
             if way is None:
-                way = max(ways, key=lambda one: ahead.served(*one, index))
+                way = max(ways, key=lambda one: ahead.served(one[0], one[1], index))
                 shared[way] = len(found)
                 found.append(Ebit(way[0], parts[way[0]], way[1], ()))
             pair = shared[way]

@@ -3,7 +3,7 @@
 Requests for 1 to 100 pairs arrive at random at flows of three networks, at 60 % of what flows can do in the long run:
 some find pairs in stock and others a queue. Each is quoted, reserved, served by the simulated links, and fed back.
 Wanted: 90 % of the waits within the quoted p90, give or take 5 points, and fidelities quoted within 0.01. Quotes that
-find everything in stock (p90 = 0) are counted by themselves. A quote's time is that of the processor. Intervals are over
+find all in stock (p90 = 0) are counted by themselves. A quote's time is that of the processor. Intervals are over
 seeds, by bootstrap.
 
     python examples/benchmarks/pair_quotes.py --requests 150 --seeds 1 2 3
