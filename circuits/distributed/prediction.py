@@ -7,15 +7,19 @@ shared qubit where the copy ends. So every error is one on the original circuit'
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations, product
 
 from qiskit import QuantumCircuit
 
 from circuits.counts import hellinger_fidelity
 from circuits.distributed.ebits import Ebit
 
-MOST_WORK = 2.0**27
-"""Gates times amplitudes, of all circuits that are looked at, above which the simple figure is given (ours)."""
+MOST_WORK = 2.0**23
+"""Gates times amplitudes, of all circuits that are looked at, above which fewer errors are looked at (ours)."""
+
+MOST_PATTERNS = 160
+"""Circuits that are looked at for one figure: at some 5 ms each (ours)."""
 
 Law = Mapping[str, float]
 Ideal = Callable[[QuantumCircuit], Law | None]
@@ -61,30 +65,46 @@ def with_errors(circuit: QuantumCircuit, pairs: Sequence[Ebit], paulis: Sequence
 def counts_fidelity(circuit: QuantumCircuit, pairs: Sequence[Ebit], fidelities: Sequence[float], ideal: Ideal) -> float:
     """Hellinger fidelity to expect of the counts, relative to the ideal.
 
-    Shots without error and with a single one are worked out exactly; the others are taken to be spread like those with
-    one (ours). Where that is too much work, or nothing exact is known, it is the product of fidelities: a lower bound.
+    Shots with no error, with one, and with two where that is not too much work, are worked out exactly; the others are
+    taken to be spread like those with an error (ours). Where even one is too much, or nothing exact is known, it is the
+    product of fidelities: a lower bound.
     """
-    clean = math.prod(fidelities)
-    work = (3 * len(pairs) + 1) * len(circuit.data) * 2.0**circuit.num_qubits
-    right = ideal(circuit) if pairs and work <= MOST_WORK and clean > 0.0 else None
+    clean, num = math.prod(fidelities), len(pairs)
+    work = len(circuit.data) * 2.0**circuit.num_qubits
+    sizes = {most: _num_patterns(num, most) for most in (2, 1)}
+    errors = next((most for most, size in sizes.items() if size <= MOST_PATTERNS and size * work <= MOST_WORK), 0)
+    right = ideal(circuit) if pairs and errors and clean > 0.0 else None
     if right is None:
         return clean
-    singles: list[tuple[float, Law]] = []
-    for number, fidelity in enumerate(fidelities):
-        for pauli in (1, 2, 3):
-            paulis = [pauli if other == number else 0 for other in range(len(pairs))]
-            wrong = ideal(with_errors(circuit, pairs, paulis))
-            if wrong is None:
-                return clean
-            singles.append((clean * (1.0 - fidelity) / (3.0 * fidelity), wrong))
-    return hellinger_fidelity(_mixed(clean, right, singles), right)
+    wrong: list[tuple[float, Law]] = []
+    for paulis in _patterns(num, errors):
+        law = ideal(with_errors(circuit, pairs, paulis))
+        if law is None:
+            return clean
+        odds = ((1.0 - f) / 3.0 if pauli else f for f, pauli in zip(fidelities, paulis, strict=True))
+        wrong.append((math.prod(odds), law))
+    return hellinger_fidelity(_mixed(clean, right, wrong), right)
 
 
-def _mixed(clean: float, right: Law, singles: Sequence[tuple[float, Law]]) -> dict[str, float]:
-    once = math.fsum(weight for weight, _ in singles)
-    scale = (1.0 - clean) / once if once > 0.0 else 0.0
+def _patterns(num: int, most: int) -> Iterator[list[int]]:
+    """Errors of so many pairs, at least one and at most so many of them wrong."""
+    for errors in range(1, most + 1):
+        for places in combinations(range(num), errors):
+            for kinds in product((1, 2, 3), repeat=errors):
+                at = dict(zip(places, kinds, strict=True))
+                yield [at.get(place, 0) for place in range(num)]
+
+
+def _num_patterns(num: int, most: int) -> int:
+    return sum(math.comb(num, errors) * 3**errors for errors in range(most + 1))
+
+
+def _mixed(clean: float, right: Law, wrong: Sequence[tuple[float, Law]]) -> dict[str, float]:
+    """All shots: those that are right, and the wrong ones, as many as are left."""
+    known = math.fsum(weight for weight, _ in wrong)
+    scale = (1.0 - clean) / known if known > 0.0 else 0.0
     mixed = {bits: clean * chance for bits, chance in right.items()}
-    for weight, wrong in singles:
-        for bits, chance in wrong.items():
+    for weight, law in wrong:
+        for bits, chance in law.items():
             mixed[bits] = mixed.get(bits, 0.0) + scale * weight * chance
     return mixed

@@ -93,6 +93,7 @@ def teleport(circuit: QuantumCircuit, parts: Sequence[int]) -> Teleported:
     pairs = ebits(circuit, parts)
     seats, comm_qubits = _seats(pairs)
     far = circuit.copy_empty_like()
+    far._layout = None  # of the transpiler: it knows nothing of the qubits that follow
     lines = {qpu: QuantumRegister(number, f"comm{qpu}") for qpu, number in sorted(comm_qubits.items())}
     bits = ClassicalRegister(2 * len(pairs), "corrections")
     for register in (*lines.values(), *((bits,) if pairs else ())):

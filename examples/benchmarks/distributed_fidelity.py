@@ -1,10 +1,10 @@
 """Is a distributed run as good as foretold? Random circuits over two QPUs, pairs of many fidelities, counts judged.
 
 Six qubits, three on each QPU; layers of rotations and CX, some between the QPUs. What was foretold from the fidelities
-that the link publishes is compared with the Hellinger fidelity of the counts, over what a perfect device would show with
-as many shots. The product of the pairs' fidelities stands beside it: the share of shots without any error.
+that the link publishes is compared with the Hellinger fidelity of the counts, over what a perfect device would show
+with as many shots. The product of the pairs' fidelities stands beside it: the share of shots without any error.
 
-    python examples/benchmarks/distributed_fidelity.py --circuits 4 --shots 8000
+    python examples/benchmarks/distributed_fidelity.py --circuits 4 --shots 2000
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main() -> None:
     """Every fidelity with every circuit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--circuits", type=int, default=4)
-    parser.add_argument("--shots", type=int, default=4_000)
+    parser.add_argument("--shots", type=int, default=2_000)
     asked = parser.parse_args()
     seeds = range(300, 300 + asked.circuits)
     differences = []
