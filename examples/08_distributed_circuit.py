@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -39,6 +40,9 @@ from policies.envs.qnum import topologies
 from policies.envs.qnum.network import Network
 
 SHOTS, OBSERVABLE = 1_000, "ZZIIZIII"
+START = datetime(2023, 3, 1, 12, tzinfo=UTC)
+"""Of the experiment: which part of the recorded queue stands in front of the larger QPU."""
+
 OBJECTIVES = {
     "quick": Objective(latency=1.0, fidelity=0.0, energy=0.0, price=0.0),
     "cheap and good": Objective(latency=0.0, fidelity=1.0, energy=0.0, price=1.0),
@@ -95,6 +99,7 @@ def table(rows: Mapping[str, tuple[Estimate, float, float, float]], exact: float
             f"{name:12} {said.elapsed_s:9.1f} {latency_s:9.1f} {said.fidelity:8.3f} {said.cost_usd:9.2f}   "
             f"{value:.3f} ± {error:.3f}"
         )
+    print("(the latency of pieces is their shots times the schedule, also where it says measured)")
 
 
 def main(folder: Path) -> None:
@@ -123,7 +128,8 @@ def main(folder: Path) -> None:
     small = Qpu(plan.end_s + REPETITION_S, 1.0, TARIFFS["emulated_falcon_r5"], SUPERCONDUCTING_SYSTEM_POWER_W)
     foretold = over_pairs(tables[chosen], demands, SHOTS, small, 2).estimate
     backends = ("distributed", "virtual_hanoi")
-    with Client(settings=Settings(data_dir=folder, backends=backends, times=Times.EMULATED)) as client:
+    settings = Settings(data_dir=folder, backends=backends, times=Times.EMULATED, experiment_start=START)
+    with Client(settings=settings) as client:
         over, whole = (client.submit(circuit, shots=SHOTS, pin=name, seed=3).result(120.0) for name in backends)
     said = {result.placement.shares[0].backend: result.placement.shares[0].estimate for result in (over, whole)}
 

@@ -137,7 +137,7 @@ class EntanglementAllocator(Protocol):
         ...
 
     def reserve(self, quote_id: str) -> Lease:
-        """Put the pairs of a quote aside as they come.
+        """Put the pairs of a quote aside as they come; a quote can be reserved once.
 
         Raises:
             UnknownQuote: it was never given, or is no longer valid: ask again.

@@ -86,7 +86,7 @@ class PairTable:
             for ends, route in routes.items()
         }
         self._quotes: OrderedDict[str, tuple[PairDemand, PairQuote]] = OrderedDict()
-        self._promised: dict[str, PairQuote] = {}
+        self._promised: OrderedDict[str, PairQuote] = OrderedDict()
         self._held: dict[str, tuple[_Flow, _Held]] = {}
         self._announced: dict[tuple[str, tuple[str, str]], tuple[_Flow, _Held]] = {}
         self._num_leases = 0
@@ -105,7 +105,7 @@ class PairTable:
 
     def reserve(self, quote_id: str) -> Lease:
         """As the contract says; what was put aside for an announcement of the same job goes with it."""
-        demand, quote = self._quotes.get(quote_id, (None, None))
+        demand, quote = self._quotes.pop(quote_id, (None, None))
         if demand is None or quote is None or quote.valid_until_s < self.now_s:
             raise UnknownQuote(quote_id)
         self._num_leases += 1
@@ -116,6 +116,8 @@ class PairTable:
         self._hold(flow, held)
         self._held[lease.lease_id] = flow, held
         self._promised[lease.lease_id] = quote
+        while len(self._promised) > KEPT:
+            self._promised.popitem(last=False)
         return lease
 
     def announce(self, demands: Sequence[PairDemand], from_s: float) -> None:
@@ -123,7 +125,8 @@ class PairTable:
         for demand in demands:
             flow = self._flow(demand)
             begins_s = max(self.now_s, from_s - self._quoted(demand, flow).ready_p90_s)
-            held = _Held(self._lease("", "", replace(demand, deadline_s=None)), begins_s)
+            later = replace(demand, release_s=begins_s, deadline_s=max(0.0, from_s - begins_s) + VALID_S)
+            held = _Held(self._lease("", "", later), begins_s)
             key = demand.job_id, _ends(demand)
             self._drop(self._announced.pop(key, None))
             self._announced[key] = flow, held
@@ -180,10 +183,12 @@ class PairTable:
     def _quoted(self, demand: PairDemand, flow: _Flow) -> PairQuote:
         later = np.array(flow.rehearsal.fidelities)
         good = max(float(np.mean(later >= demand.min_fidelity)), 1e-9)
-        ahead = sum(held.missing for held in flow.held if held.lease.demand.priority >= demand.priority)
-        _, waiting = self._announced.get((demand.job_id, _ends(demand)), (None, None))
-        if waiting is not None:
-            ahead -= waiting.missing + len(waiting.pairs)  # they will be its own
+        _, own = self._announced.get((demand.job_id, _ends(demand)), (None, None))
+        ahead = sum(
+            held.missing
+            for held in flow.held
+            if held is not own and held.waits(self.now_s) and held.lease.demand.priority >= demand.priority
+        ) - (len(own.pairs) if own is not None else 0)
         pairs = max(1, demand.num_pairs + ahead)
         later_s = max(0.0, demand.release_s - self.now_s)
         mean, tenth = self._expected(flow, demand, pairs)

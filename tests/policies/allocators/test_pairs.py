@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from backends.pairs import QPUNetwork
 from orchestrator.entanglement import Delivered, PairDemand
+from orchestrator.errors import UnknownQuote
 from orchestrator.records import from_json
 from policies.allocators.pairs.__main__ import app
 from policies.allocators.pairs.law import law, mean_first_s, mean_max_exp_s, ready
@@ -119,6 +120,16 @@ def test_after_its_deadline_a_lease_gets_nothing() -> None:
     table.advance(50.0)
     assert 0 < len(table.poll(lease)) < 30
     assert max(pair.ready_s for pair in table.poll(lease)) <= 2.0
+    next_one = table.quote([PairDemand("other", "a", "b", 5)])[0]
+    assert next_one.ready_p50_s < 2.0, "what was given up is not in front"
+
+
+def test_a_quote_is_reserved_once() -> None:
+    table = PairTable("mine", {("a", "b"): Route((5.0,), (0.95,))}, seed=1)
+    quote = table.quote([PairDemand("j", "a", "b", 1)])[0]
+    table.reserve(quote.quote_id)
+    with pytest.raises(UnknownQuote):
+        table.reserve(quote.quote_id)
 
 
 def test_feedback_moves_quoted_fidelities_towards_what_came() -> None:
