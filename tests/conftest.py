@@ -33,7 +33,11 @@ measure q -> c;
 
 
 def pytest_configure() -> None:
-    """A user's own QORCH_ variables and checkpoints must not reach the tests, nor decide which there are."""
+    """A user's own QORCH_ variables and checkpoints must not reach the tests, nor decide which there are.
+
+    Workers of pytest share the cores: threads of their libraries, many for small matrices, would be in each other's way.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in [name for name in os.environ if name.startswith("QORCH_")]:
         del os.environ[name]
     os.environ["QORCH_CHECKPOINTS"] = os.devnull
