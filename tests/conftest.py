@@ -35,7 +35,7 @@ measure q -> c;
 def pytest_configure() -> None:
     """A user's own QORCH_ variables and checkpoints must not reach the tests, nor decide which there are.
 
-    Workers of pytest share the cores: threads of their libraries, many for small matrices, would be in each other's way.
+    Workers of pytest share the cores: their libraries, many threads for small matrices, would be in each other's way.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in [name for name in os.environ if name.startswith("QORCH_")]:
