@@ -1,0 +1,323 @@
+"""What a run is made of, as arrays: what stays (:class:`Plan`), what changes (:class:`State`), who decides (:class:`Rule`).
+
+Order of a slot: path decisions, share decisions | tokens, generation, probes | faults, ages, deadlines and arrivals of the
+next slot. After :func:`policies.envs.entanglement.play.advance` to slot t the state is that which decisions of slot t see.
+
+An action is a number: -1 waits, otherwise path ``a % K`` with ``a // K`` rounds of purification on each of its links.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from policies.envs.entanglement.episode import Episode
+from policies.envs.entanglement.streams import GENERATION, PURIFICATION, SWAP, TIE, key
+from policies.envs.entanglement.topology import Reals
+from policies.envs.qnum.werner import werner
+
+WAIT = -1
+FIXED, SHORTEST, RANDOM, LOCAL, SCORING, REPLAYED = range(6)
+"""Path rules: as told from outside; first candidate; any; the hand rule; a scoring net; as recorded."""
+S_FIXED, S_UNIFORM, S_LOCAL, S_LEARNED, S_REPLAYED = range(5)
+"""Share rules: as told from outside; 1/degree; the hand rule; the hand rule with a learned correction; as recorded."""
+FUTURE, PENDING, DELIVERED, EXPIRED = range(4)
+"""Status of a request."""
+SLOT, ARRIVED, NUM_PENDING, CHANGED, NUM_DECISIONS, NUM_SHARES, TRACED = range(7)
+"""Of ``State.count``."""
+MADE, OVERFLOWN, AGED, USED, BURNT, PURIFIED, LOST = range(7)
+PROBES, ABLE, BLOCKED, CLAIMED, CONTENDED = range(7, 12)
+NUM_TALLIES = 12
+"""Of ``State.tally``: pairs made, dropped for newer ones, too old, delivered end to end (links' pairs), burnt by swaps or
+purification that failed, spent on purification, lost to faults; probes, those that could succeed alone, those of them that
+others blocked; (slot, link) with a claim, with two or more."""
+ARRIVE, DELIVER, BLOCK, SWAP_FAIL, PURIFY_FAIL, EXPIRE, SHORT = range(7)
+"""Kinds of events in a trace; SHORT: a probe that could not succeed even alone."""
+T_SLOT, T_REQUEST, T_KIND, T_LINK = range(4)
+D_SLOT, D_REQUEST, D_NODE, D_ACTION, D_BLOCKED, D_HARMED, D_USABLE = range(7)
+"""Columns of recorded decisions; blocked and harmed are the request's counts until then, usable a bit for each action."""
+NUM_PATH_FEATURES, NUM_SHARE_FEATURES = 14, 9
+
+
+class Plan(NamedTuple):
+    """What stays during an episode."""
+
+    num_slots: int
+    slot_s: float
+    memories: int
+    cutoff: int
+    decay: float  # of log w, a slot
+    log_visibility: float
+    swap_success: float
+    most_rounds: int
+    num_paths: int
+    decide: int
+    share_every: int
+    keep: float  # of a link's mean demand, at a share decision
+    delay: Any  # slots that news of a link j hops away is old, (H + 2,)
+    keys: Any  # uint64 (4,)
+    ends: Any
+    first: Any
+    incident: Any
+    place: Any
+    eta: Any
+    generation_hz: Any
+    swap_hz: Any
+    log_w: Any  # of fresh pairs, (E,)
+    length_km: Any
+    links: Any
+    nodes: Any
+    hops: Any
+    log_fresh: Any  # end to end from fresh pairs, by rounds, (P, K, rounds + 1)
+    arrival: Any
+    pair: Any
+    num_pairs: Any
+    log_min: Any
+    deadline: Any
+    events: Any
+
+
+class State(NamedTuple):
+    """What changes; everything is an array, so that the kernel changes it in place.
+
+    Attributes:
+        count, tally: see the names above.   births: slots in which held pairs were made, oldest first, int32 (E, M).
+        stock: pairs held, int64 (E,).   queue: pairs that pending requests still want of a link, int64 (E,).
+        tokens: swaps that a node can do now, float64 (N,).   shares: float64 (2 E,).   rate: pairs/s, float64 (E,).
+        clear: exp(-rate slot).   down, node_down: number of faults that hold, int64.   ewma: mean demand of a link in
+        pairs/s, float64 (E,).   joined: pairs that came to want a link since the last share decision.
+        pending: requests in order of deadline, the first ``count[NUM_PENDING]``.   choice: action of each request, int64
+        (R,).   wanted: action that rule FIXED gives it.   left, status, done_slot, blocked, harmed: int64 (R,).
+        decide_slot: when its path is next reconsidered.   fidelity: sum over its delivered pairs, float64 (R,).
+        stocks, queues (uint8), token_log, rates (float32): ring of the last slots for delayed news, (D, E) or (D, N).
+        claims, locked, token_locked, holder, own, taken: scratch of a slot.
+        decisions, log_prob, features; share_slot, share_log, share_features, share_noise; trace, trace_value: records.
+    """
+
+    count: Any
+    tally: Any
+    births: Any
+    stock: Any
+    queue: Any
+    tokens: Any
+    shares: Any
+    rate: Any
+    clear: Any
+    down: Any
+    node_down: Any
+    ewma: Any
+    joined: Any
+    pending: Any
+    choice: Any
+    wanted: Any
+    left: Any
+    status: Any
+    done_slot: Any
+    blocked: Any
+    harmed: Any
+    decide_slot: Any
+    fidelity: Any
+    stocks: Any
+    queues: Any
+    token_log: Any
+    rates: Any
+    claims: Any
+    locked: Any
+    token_locked: Any
+    holder: Any
+    own: Any
+    able: Any
+    decisions: Any
+    log_prob: Any
+    features: Any
+    share_slot: Any
+    share_log: Any
+    share_features: Any
+    share_noise: Any
+    trace: Any
+    trace_value: Any
+
+
+class Head(NamedTuple):
+    """A scoring net x -> relu(x w1 + b1) -> relu(. w2 + b2) -> . w3 + b3, float32; the first axis is the agent's (one or N).
+
+    Shapes (A, F, H1), (A, H1), (A, H1, H2), (A, H2), (A, H2), (A,); H2 = 0 leaves the second layer out, w3 is (A, H1) then.
+    """
+
+    w1: Any
+    b1: Any
+    w2: Any
+    b2: Any
+    w3: Any
+    b3: Any
+
+
+class Rule(NamedTuple):
+    """Who decides, within the compiled loop.
+
+    Attributes:
+        path, share: which rules.   hold: a pending request probes in a slot with probability 1/hold (back-off).
+        greedy: whether the best action is taken and not a drawn one.   noise: standard deviation of a learned share's
+            logit.   forecast: pairs/s expected of each link at each share decision, float64 (decisions, E), instead of
+            the running mean; (0, E) for none.   path_head, share_head: nets.
+    """
+
+    path: int
+    share: int
+    hold: int
+    greedy: bool
+    noise: float
+    forecast: Any
+    path_head: Head
+    share_head: Head
+
+
+def head(num_features: int, hidden: tuple[int, int] = (8, 0), num_agents: int = 1) -> Head:
+    """A net of zeros: every action scores the same."""
+    one, two = hidden
+    shapes = ((num_features, one), (one,), (one, two), (two,), (two or one,), ())
+    return Head(*(np.zeros((num_agents, *shape), dtype=np.float32) for shape in shapes))
+
+
+def rule(
+    path: int = FIXED,
+    share: int = S_FIXED,
+    *,
+    num_links: int,
+    hold: int = 1,
+    greedy: bool = True,
+    noise: float = 0.0,
+    forecast: Reals | None = None,
+    path_head: Head | None = None,
+    share_head: Head | None = None,
+) -> Rule:
+    """A rule with nothing left open; see :class:`Rule`."""
+    return Rule(
+        path,
+        share,
+        hold,
+        greedy,
+        noise,
+        np.zeros((0, num_links)) if forecast is None else np.ascontiguousarray(forecast, dtype=np.float64),
+        path_head or head(NUM_PATH_FEATURES),
+        share_head or head(NUM_SHARE_FEATURES),
+    )
+
+
+def plan(episode: Episode) -> Plan:
+    """What of an episode the loop needs."""
+    setting, topology, paths, requests = episode.setting, episode.topology, episode.paths, episode.requests
+    hop_slots = setting.hop_delay_s / setting.slot_s
+    log_w = np.log(np.maximum(werner(topology.fidelity), 1e-12))
+    return Plan(
+        num_slots=setting.num_slots,
+        slot_s=setting.slot_s,
+        memories=setting.memories,
+        cutoff=setting.cutoff_slots,
+        decay=setting.slot_s / setting.coherence_s,
+        log_visibility=float(np.log(setting.swap_visibility)),
+        swap_success=setting.swap_success,
+        most_rounds=setting.most_rounds,
+        num_paths=paths.hops.shape[1],
+        decide=setting.slots(setting.decide_s),
+        share_every=setting.slots(setting.share_s),
+        keep=float(np.exp(-setting.slots(setting.share_s) * setting.slot_s / setting.memory_s)),
+        delay=np.ceil(np.arange(paths.links.shape[2] + 2) * hop_slots - 1e-9).astype(np.int64),
+        keys=np.array([key(setting.physics_seed, each) for each in (GENERATION, SWAP, PURIFICATION, TIE)]),
+        ends=topology.ends,
+        first=topology.first,
+        incident=topology.incident,
+        place=topology.place,
+        eta=topology.transmission,
+        generation_hz=topology.generation_hz,
+        swap_hz=topology.swap_hz,
+        log_w=log_w,
+        length_km=topology.length_km,
+        links=paths.links.astype(np.int64),
+        nodes=paths.nodes.astype(np.int64),
+        hops=paths.hops.astype(np.int64),
+        log_fresh=_log_fresh(episode, log_w),
+        arrival=requests.arrival_slot,
+        pair=requests.pair,
+        num_pairs=requests.num_pairs,
+        log_min=np.log(np.maximum(werner(requests.min_fidelity), 1e-300)),
+        deadline=requests.deadline_slot,
+        events=episode.faults.events(),
+    )
+
+
+def _log_fresh(episode: Episode, log_w: Reals) -> Reals:
+    """log w end to end from fresh pairs, by path and rounds; of what is no path: minus infinity."""
+    from policies.envs.entanglement.physics import pumped
+
+    setting, paths = episode.setting, episode.paths
+    found = np.full((*paths.hops.shape, setting.most_rounds + 1), -np.inf)
+    w = np.exp(log_w)
+    for rounds in range(setting.most_rounds + 1):
+        of_link = np.append(np.log(np.maximum(pumped(w, rounds), 1e-300)), 0.0)
+        total = of_link[paths.links].sum(axis=-1) + (paths.hops - 1) * np.log(setting.swap_visibility)
+        found[..., rounds] = np.where(paths.hops > 0, total, -np.inf)
+    return found
+
+
+def blank(episode: Episode, given: Plan, *, record: int = 0, trace: int = 0) -> State:
+    """Everything before the first slot: empty memories, full token buckets, uniform shares, nobody there.
+
+    Args:
+        record: 0 nothing, 1 decisions and shares (for replay), 2 their features too (for training).
+        trace: events that there is room for at once.
+    """
+    topology, num = episode.topology, episode.requests.num
+    num_links, num_nodes, depth = topology.num_links, topology.num_nodes, int(given.delay[-1]) + 1
+    shares = topology.uniform_shares()
+    life = np.minimum(given.deadline, given.num_slots) - given.arrival
+    rows = int((np.maximum(life, 0) // given.decide + 2).sum()) if record else 0
+    epochs = given.num_slots // given.share_every + 2 if record else 0
+    actions = given.num_paths * (given.most_rounds + 1) + 1
+    whole, real = np.int64, np.float64
+    state = State(
+        count=np.zeros(7, whole),
+        tally=np.zeros(NUM_TALLIES, whole),
+        births=np.zeros((num_links, given.memories), np.int32),
+        stock=np.zeros(num_links, whole),
+        queue=np.zeros(num_links, whole),
+        tokens=np.maximum(1.0, topology.swap_hz),
+        shares=shares,
+        rate=topology.link_rates(shares),
+        clear=np.exp(-topology.link_rates(shares) * given.slot_s),
+        down=np.zeros(num_links, whole),
+        node_down=np.zeros(num_nodes, whole),
+        ewma=np.zeros(num_links, real),
+        joined=np.zeros(num_links, whole),
+        pending=np.zeros(num + 1, whole),
+        choice=np.full(num, WAIT, whole),
+        wanted=np.zeros(num, whole),
+        left=given.num_pairs.astype(whole),
+        status=np.full(num, FUTURE, whole),
+        done_slot=np.full(num, -1, whole),
+        blocked=np.zeros(num, whole),
+        harmed=np.zeros(num, whole),
+        decide_slot=np.zeros(num, whole),
+        fidelity=np.zeros(num, real),
+        stocks=np.zeros((depth, num_links), np.uint8),
+        queues=np.zeros((depth, num_links), np.uint8),
+        token_log=np.zeros((depth, num_nodes), np.float32),
+        rates=np.zeros((depth, num_links), np.float32),
+        claims=np.zeros(num_links, whole),
+        locked=np.zeros(num_links, whole),
+        token_locked=np.zeros(num_nodes, whole),
+        holder=np.full(num_links, -1, whole),
+        own=np.zeros(num_links, whole),
+        able=np.zeros(num + 1, whole),
+        decisions=np.zeros((rows, 7), whole),
+        log_prob=np.zeros(rows, real),
+        features=np.zeros((rows if record > 1 else 0, actions, NUM_PATH_FEATURES), np.float32),
+        share_slot=np.zeros(epochs, whole),
+        share_log=np.zeros((epochs, 2 * num_links), real),
+        share_features=np.zeros((epochs if record > 1 else 0, 2 * num_links, NUM_SHARE_FEATURES), np.float32),
+        share_noise=np.zeros((epochs if record > 1 else 0, 2 * num_links), np.float32),
+        trace=np.zeros((trace, 4), whole),
+        trace_value=np.zeros(trace, real),
+    )
+    return state
