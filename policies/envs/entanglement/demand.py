@@ -21,7 +21,7 @@ FIDELITIES = (0.55, 0.65, 0.75)
 """That requests ask for, equally often."""
 NEAREST, FARTHEST = 2, 5
 """Hops between source and target, where there are such nodes."""
-ZIPF, RANKS = 0.8, 100
+ZIPF, RANKS = 0.5, 100
 """Popularity of the r-th of 100 nodes, r^-ZIPF; a larger network has as many such lists as it needs."""
 PARETO = 2.5
 WAVE, WAVE_S = 0.5, 600.0

@@ -47,7 +47,9 @@ class Faults:
         sizes = {"link": topology.num_links, "node": topology.num_nodes, "controller": 1, "aggregator": 1}
         for place, fault in enumerate(self.faults):
             if fault.kind not in sizes:
-                raise InvalidParameter(f"faults[{place}].kind: wanted one of {', '.join(KINDS)}, got {short(fault.kind)}")
+                raise InvalidParameter(
+                    f"faults[{place}].kind: wanted one of {', '.join(KINDS)}, got {short(fault.kind)}"
+                )
             if not 0 <= fault.number < sizes[fault.kind]:
                 most = sizes[fault.kind]
                 raise InvalidParameter(f"faults[{place}].number: wanted an integer in [0, {most}), got {fault.number}")

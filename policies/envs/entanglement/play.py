@@ -63,11 +63,9 @@ def begin(episode: Episode, rule: Rule | None = None, *, record: int = 0, trace:
     Raises:
         DependencyNotInstalled: numba is missing.
     """
-    given = states.plan(episode)
-    state = states.blank(episode, given, record=record, trace=TRACED if trace else 0)
-    rule = rule or states.rule(num_links=episode.topology.num_links)
-    _kernel().start(given, state)
-    return Run(episode, given, state, rule, [])
+    given = states.plan(episode, record)
+    run = Run(episode, given, states.blank(episode, given, TRACED if trace else 0), rule or states.rule(), [])
+    return advance(run, 0)
 
 
 def advance(run: Run, until: int, *, choice: Wholes | None = None, shares: Reals | None = None) -> Run:
@@ -89,11 +87,10 @@ def advance(run: Run, until: int, *, choice: Wholes | None = None, shares: Reals
         state.wanted[:] = choice
     if shares is not None:
         _check_shares(run, shares)
-        kernel.set_shares(plan, state, np.ascontiguousarray(shares, dtype=np.float64))
-    while not kernel.advance(plan, state, run.rule, min(until, plan.num_slots)):
-        _empty(run)
-    if state.trace.size:
-        _empty(run)
+        state.shares[:], state.count[states.TOLD] = shares, 1
+    while not kernel.advance(plan, run.state, run.rule, min(until, plan.num_slots)):
+        _make_room(run)
+    _empty(run)
     return run
 
 
@@ -122,8 +119,26 @@ def play(
 def _empty(run: Run) -> None:
     """Carry the traced events away."""
     num = int(run.state.count[states.TRACED])
-    run.traced.append((run.state.trace[:num].copy(), run.state.trace_value[:num].copy()))
+    if num:
+        run.traced.append((run.state.trace[:num].copy(), run.state.trace_value[:num].copy()))
     run.state.count[states.TRACED] = 0
+
+
+def _make_room(run: Run) -> None:
+    """More rows for whatever may be short of them."""
+    state, asked = run.state, 2 * int(run.state.count[states.NUM_PENDING]) + run.state.status.size
+    _empty(run)
+    more: dict[str, Any] = {}
+    if state.trace.size and state.trace_value.size < asked + TRACED:
+        more |= {name: _longer(getattr(state, name), asked + TRACED) for name in ("trace", "trace_value")}
+    if run.plan.record:
+        names = ("decisions", "log_prob", "features")[: run.plan.record + 1]
+        more |= {name: _longer(getattr(state, name), asked) for name in names}
+    run.state = state._replace(**more)
+
+
+def _longer(rows: Any, least: int) -> Any:
+    return np.concatenate((rows, np.zeros((max(rows.shape[0], least), *rows.shape[1:]), rows.dtype)))
 
 
 def _check_shares(run: Run, shares: Reals) -> None:

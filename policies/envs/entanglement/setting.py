@@ -48,11 +48,11 @@ class EntanglementSetting:
     job_pairs: int = integer(8, low=1, high=1000, doc="pairs that a batch job wants")
     job_lead_s: float = real(10.0, low=0.0, high=1e4, doc="how long ahead a batch job is announced")
 
-    num_paths: int = integer(4, low=1, high=16, doc="K, candidate paths of a pair")
+    num_paths: int = integer(4, low=1, high=12, doc="K, candidate paths of a pair")
     most_hops: int = integer(16, low=1, high=200, doc="longest candidate path")
     hop_delay_s: float = real(0.0, low=0.0, high=10.0, doc="of news, for each hop that it travels")
     decide_s: float = real(1.0, low=1e-3, high=1e4, doc="after which a waiting request's path is reconsidered")
-    share_s: float = real(1.0, low=1e-3, high=1e4, doc="after which nodes set their shares anew")
+    share_s: float = real(0.2, low=1e-3, high=1e4, doc="after which nodes set their shares anew")
     memory_s: float = real(20.0, low=1e-3, high=1e6, doc="time constant of a link's mean demand")
 
     def __post_init__(self) -> None:

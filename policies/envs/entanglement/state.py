@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from circuits.errors import InvalidParameter
+from circuits.parameters import short
 from policies.envs.entanglement.episode import Episode
-from policies.envs.entanglement.streams import GENERATION, PURIFICATION, SWAP, TIE, key
+from policies.envs.entanglement.streams import NUM_STREAMS, key
 from policies.envs.entanglement.topology import Reals
 from policies.envs.qnum.werner import werner
 
@@ -24,8 +26,11 @@ S_FIXED, S_UNIFORM, S_LOCAL, S_LEARNED, S_REPLAYED = range(5)
 """Share rules: as told from outside; 1/degree; the hand rule; the hand rule with a learned correction; as recorded."""
 FUTURE, PENDING, DELIVERED, EXPIRED = range(4)
 """Status of a request."""
-SLOT, ARRIVED, NUM_PENDING, CHANGED, NUM_DECISIONS, NUM_SHARES, TRACED = range(7)
-"""Of ``State.count``."""
+SLOT, ARRIVED, NUM_PENDING, CHANGED, NUM_DECISIONS, NUM_SHARES, TRACED, TOLD, READ, READ_SHARES = range(10)
+"""Of ``State.count``: slot; requests that have come; those that wait; faults that have happened; rows of the records; told:
+whether shares have come from outside; rows that a replay has read."""
+FEATURES = 2
+"""Of ``Plan.record``: 0 nothing, 1 (decisions and shares), 2 (and their features)."""
 MADE, OVERFLOWN, AGED, USED, BURNT, PURIFIED, LOST = range(7)
 PROBES, ABLE, BLOCKED, CLAIMED, CONTENDED = range(7, 12)
 NUM_TALLIES = 12
@@ -54,9 +59,10 @@ class Plan(NamedTuple):
     num_paths: int
     decide: int
     share_every: int
+    record: int
     keep: float  # of a link's mean demand, at a share decision
     delay: Any  # slots that news of a link j hops away is old, (H + 2,)
-    keys: Any  # uint64 (4,)
+    keys: Any  # of the streams, uint64
     ends: Any
     first: Any
     incident: Any
@@ -91,7 +97,7 @@ class State(NamedTuple):
         (R,).   wanted: action that rule FIXED gives it.   left, status, done_slot, blocked, harmed: int64 (R,).
         decide_slot: when its path is next reconsidered.   fidelity: sum over its delivered pairs, float64 (R,).
         stocks, queues (uint8), token_log, rates (float32): ring of the last slots for delayed news, (D, E) or (D, N).
-        claims, locked, token_locked, holder, own, taken: scratch of a slot.
+        claims, locked, token_locked, holder, token_holder, own, able: scratch of a slot.   seen, scores: of a decision.
         decisions, log_prob, features; share_slot, share_log, share_features, share_noise; trace, trace_value: records.
     """
 
@@ -126,8 +132,11 @@ class State(NamedTuple):
     locked: Any
     token_locked: Any
     holder: Any
+    token_holder: Any
     own: Any
     able: Any
+    seen: Any
+    scores: Any
     decisions: Any
     log_prob: Any
     features: Any
@@ -151,6 +160,8 @@ class Head(NamedTuple):
     b2: Any
     w3: Any
     b3: Any
+    one: Any  # scratch, (H1,)
+    two: Any  # scratch, (H2,)
 
 
 class Rule(NamedTuple):
@@ -160,7 +171,7 @@ class Rule(NamedTuple):
         path, share: which rules.   hold: a pending request probes in a slot with probability 1/hold (back-off).
         greedy: whether the best action is taken and not a drawn one.   noise: standard deviation of a learned share's
             logit.   forecast: pairs/s expected of each link at each share decision, float64 (decisions, E), instead of
-            the running mean; (0, E) for none.   path_head, share_head: nets.
+            the running mean; none if it has no rows.   path_head, share_head: nets.
     """
 
     path: int
@@ -177,14 +188,19 @@ def head(num_features: int, hidden: tuple[int, int] = (8, 0), num_agents: int = 
     """A net of zeros: every action scores the same."""
     one, two = hidden
     shapes = ((num_features, one), (one,), (one, two), (two,), (two or one,), ())
-    return Head(*(np.zeros((num_agents, *shape), dtype=np.float32) for shape in shapes))
+    return head_of(*(np.zeros((num_agents, *shape), dtype=np.float32) for shape in shapes))
+
+
+def head_of(*weights: Any) -> Head:
+    """A net from its six arrays w1, b1, w2, b2, w3, b3; see :class:`Head`."""
+    found = [np.ascontiguousarray(each, dtype=np.float32) for each in weights]
+    return Head(*found, np.zeros(found[0].shape[2], np.float32), np.zeros(found[3].shape[1], np.float32))
 
 
 def rule(
     path: int = FIXED,
     share: int = S_FIXED,
     *,
-    num_links: int,
     hold: int = 1,
     greedy: bool = True,
     noise: float = 0.0,
@@ -199,14 +215,18 @@ def rule(
         hold,
         greedy,
         noise,
-        np.zeros((0, num_links)) if forecast is None else np.ascontiguousarray(forecast, dtype=np.float64),
+        np.zeros((0, 1)) if forecast is None else np.ascontiguousarray(forecast, dtype=np.float64),
         path_head or head(NUM_PATH_FEATURES),
         share_head or head(NUM_SHARE_FEATURES),
     )
 
 
-def plan(episode: Episode) -> Plan:
-    """What of an episode the loop needs."""
+def plan(episode: Episode, record: int = 0) -> Plan:
+    """What of an episode the loop needs.
+
+    Args:
+        record: 0 nothing, 1 decisions and shares (for replay), 2 their features too (for training).
+    """
     setting, topology, paths, requests = episode.setting, episode.topology, episode.paths, episode.requests
     hop_slots = setting.hop_delay_s / setting.slot_s
     log_w = np.log(np.maximum(werner(topology.fidelity), 1e-12))
@@ -222,9 +242,10 @@ def plan(episode: Episode) -> Plan:
         num_paths=paths.hops.shape[1],
         decide=setting.slots(setting.decide_s),
         share_every=setting.slots(setting.share_s),
+        record=record,
         keep=float(np.exp(-setting.slots(setting.share_s) * setting.slot_s / setting.memory_s)),
         delay=np.ceil(np.arange(paths.links.shape[2] + 2) * hop_slots - 1e-9).astype(np.int64),
-        keys=np.array([key(setting.physics_seed, each) for each in (GENERATION, SWAP, PURIFICATION, TIE)]),
+        keys=np.array([key(setting.physics_seed, each) for each in range(NUM_STREAMS)]),
         ends=topology.ends,
         first=topology.first,
         incident=topology.incident,
@@ -261,23 +282,23 @@ def _log_fresh(episode: Episode, log_w: Reals) -> Reals:
     return found
 
 
-def blank(episode: Episode, given: Plan, *, record: int = 0, trace: int = 0) -> State:
+def blank(episode: Episode, given: Plan, trace: int = 0) -> State:
     """Everything before the first slot: empty memories, full token buckets, uniform shares, nobody there.
 
     Args:
-        record: 0 nothing, 1 decisions and shares (for replay), 2 their features too (for training).
         trace: events that there is room for at once.
     """
     topology, num = episode.topology, episode.requests.num
     num_links, num_nodes, depth = topology.num_links, topology.num_nodes, int(given.delay[-1]) + 1
     shares = topology.uniform_shares()
     life = np.minimum(given.deadline, given.num_slots) - given.arrival
-    rows = int((np.maximum(life, 0) // given.decide + 2).sum()) if record else 0
-    epochs = given.num_slots // given.share_every + 2 if record else 0
+    rows = int((np.maximum(life, 0) // given.decide + 2).sum()) if given.record else 0
+    epochs = given.num_slots // given.share_every + 2 if given.record else 0
+    full = given.record == FEATURES
     actions = given.num_paths * (given.most_rounds + 1) + 1
     whole, real = np.int64, np.float64
-    state = State(
-        count=np.zeros(7, whole),
+    return State(
+        count=np.array([-1, 0, 0, 0, 0, 0, 0, 1, 0, 0], whole),
         tally=np.zeros(NUM_TALLIES, whole),
         births=np.zeros((num_links, given.memories), np.int32),
         stock=np.zeros(num_links, whole),
@@ -308,16 +329,38 @@ def blank(episode: Episode, given: Plan, *, record: int = 0, trace: int = 0) -> 
         locked=np.zeros(num_links, whole),
         token_locked=np.zeros(num_nodes, whole),
         holder=np.full(num_links, -1, whole),
+        token_holder=np.full(num_nodes, -1, whole),
         own=np.zeros(num_links, whole),
         able=np.zeros(num + 1, whole),
+        seen=np.zeros((actions, NUM_PATH_FEATURES), np.float32),
+        scores=np.zeros(actions, real),
         decisions=np.zeros((rows, 7), whole),
         log_prob=np.zeros(rows, real),
-        features=np.zeros((rows if record > 1 else 0, actions, NUM_PATH_FEATURES), np.float32),
+        features=np.zeros((rows if full else 0, actions, NUM_PATH_FEATURES), np.float32),
         share_slot=np.zeros(epochs, whole),
         share_log=np.zeros((epochs, 2 * num_links), real),
-        share_features=np.zeros((epochs if record > 1 else 0, 2 * num_links, NUM_SHARE_FEATURES), np.float32),
-        share_noise=np.zeros((epochs if record > 1 else 0, 2 * num_links), np.float32),
+        share_features=np.zeros((epochs if full else 0, 2 * num_links, NUM_SHARE_FEATURES), np.float32),
+        share_noise=np.zeros((epochs if full else 0, 2 * num_links), np.float32),
         trace=np.zeros((trace, 4), whole),
         trace_value=np.zeros(trace, real),
     )
-    return state
+
+
+LOCALS: dict[str, tuple[int, int]] = {
+    "static": (SHORTEST, S_UNIFORM),
+    "shortest": (SHORTEST, S_LOCAL),
+    "random": (RANDOM, S_LOCAL),
+    "local": (LOCAL, S_LOCAL),
+}
+"""Policies that need nothing but hand rules, by name: path and share rule."""
+
+
+def local(name: str, **more: Any) -> Rule:
+    """A policy of :data:`LOCALS` by name; ``more`` as for :func:`rule`.
+
+    Raises:
+        InvalidParameter: there is no such policy.
+    """
+    if name not in LOCALS:
+        raise InvalidParameter(f"policy: wanted one of {', '.join(LOCALS)}, got {short(name)}")
+    return rule(*LOCALS[name], **more)

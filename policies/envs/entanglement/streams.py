@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-GENERATION, SWAP, PURIFICATION, TIE = range(4)
-"""Purposes: separate streams."""
+GENERATION, SWAP, PURIFICATION, TIE, HOLD, EXPLORE = range(6)
+NUM_STREAMS = 6
+"""Purposes, each a stream of its own: links, swaps, purification; drawn paths, back-off, drawn shares."""
 
 Bits = NDArray[np.uint64]
 STEP = np.uint64(0x9E3779B97F4A7C15)

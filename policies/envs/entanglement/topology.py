@@ -129,7 +129,9 @@ class Topology:
         """
         known = {item.name for item in fields(cls)}
         for name in [*sorted(known - set(document)), *(key for key in document if key not in known)]:
-            raise InvalidParameter(f"topology: wanted the fields {', '.join(sorted(known))}, got trouble with {short(name)}")
+            raise InvalidParameter(
+                f"topology: wanted the fields {', '.join(sorted(known))}, got trouble with {short(name)}"
+            )
         found = {}
         for name, value in document.items():
             try:

@@ -1,0 +1,93 @@
+"""The smallest parts of the compiled loop: chance, records, and what a request wants of links.
+
+They repeat :mod:`policies.envs.entanglement.streams` and :mod:`~policies.envs.entanglement.physics` for numba; tests hold
+the two equal, bit for bit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from policies.envs.entanglement import streams
+from policies.envs.entanglement.state import NUM_DECISIONS, TRACED
+
+part = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, _nrt=False)
+"""Called from within alone: without a door for Python, and without counting references, since nothing is allocated."""
+
+STEP, ITEM, FIRST, SECOND, UNIT = streams.STEP, streams.ITEM, streams.FIRST, streams.SECOND, streams.UNIT
+_30, _27, _31, _11 = (np.uint64(each) for each in (30, 27, 31, 11))
+
+
+@part
+def mixed(bits):  # type: ignore[no-untyped-def]
+    """64 bits that depend on all of these."""
+    bits = (bits ^ (bits >> _30)) * FIRST
+    bits = (bits ^ (bits >> _27)) * SECOND
+    return bits ^ (bits >> _31)
+
+
+@part
+def begun(plan, purpose, slot):  # type: ignore[no-untyped-def]
+    """A stream's bits of a slot."""
+    return mixed(plan.keys[purpose] + np.uint64(slot) * STEP)
+
+
+@part
+def drawn(bits, item):  # type: ignore[no-untyped-def]
+    """A number in [0, 1) for an item."""
+    return float(mixed(bits + np.uint64(item) * ITEM) >> _11) * UNIT
+
+
+@part
+def note(state, slot, request, kind, link, value):  # type: ignore[no-untyped-def]
+    """An event, if events are kept."""
+    if state.trace_value.size > 0:
+        row = state.count[TRACED]
+        state.trace[row, 0], state.trace[row, 1], state.trace[row, 2], state.trace[row, 3] = slot, request, kind, link
+        state.trace_value[row] = value
+        state.count[TRACED] = row + 1
+
+
+@part
+def write_down(plan, state, slot, request, action, log_prob, usable):  # type: ignore[no-untyped-def]
+    """A decision, if decisions are kept."""
+    row = state.count[NUM_DECISIONS]
+    wrote = state.decisions[row]
+    wrote[0], wrote[1], wrote[3], wrote[6] = slot, request, action, usable
+    wrote[2] = plan.nodes[plan.pair[request], 0, 0]
+    wrote[4], wrote[5] = state.blocked[request], state.harmed[request]
+    state.log_prob[row] = log_prob
+    state.count[NUM_DECISIONS] = row + 1
+
+
+@part
+def want(plan, state, request, sign):  # type: ignore[no-untyped-def]
+    """Add what a request wants of the links of its path to their queues, or take it away."""
+    action = state.choice[request]
+    if action >= 0:
+        pair, path = plan.pair[request], action % plan.num_paths
+        pairs = sign * state.left[request] * (action // plan.num_paths + 1)
+        for hop in range(plan.hops[pair, path]):
+            state.queue[plan.links[pair, path, hop]] += pairs
+
+
+@part
+def turn_to(plan, state, slot, request, action):  # type: ignore[no-untyped-def]
+    """A request's action from now on."""
+    want(plan, state, request, -1)
+    state.choice[request] = action
+    want(plan, state, request, 1)
+    if slot == plan.arrival[request] and action >= 0:
+        pair, path = plan.pair[request], action % plan.num_paths
+        for hop in range(plan.hops[pair, path]):
+            state.joined[plan.links[pair, path, hop]] += state.left[request]
+
+
+@part
+def power(base, times):  # type: ignore[no-untyped-def]
+    """By multiplication, so that it is the same number everywhere."""
+    found = 1.0
+    for _ in range(times):
+        found *= base
+    return found

@@ -1,0 +1,186 @@
+"""The execution layer, compiled: requests probe their paths in order of deadline, all or nothing.
+
+A probe goes from source to target and locks, on each link, the freshest pairs that nobody else has, and a swap token at
+each node in between; what it has locked stays locked for the slot if it fails. The same for every policy.
+"""
+
+from __future__ import annotations
+
+from math import exp, log
+
+from policies.envs.entanglement.parts import begun, drawn, note, part, power
+from policies.envs.entanglement.state import (
+    ABLE,
+    BLOCK,
+    BLOCKED,
+    BURNT,
+    CLAIMED,
+    CONTENDED,
+    DELIVER,
+    DELIVERED,
+    NUM_PENDING,
+    PROBES,
+    PURIFIED,
+    PURIFY_FAIL,
+    SHORT,
+    SWAP_FAIL,
+    USED,
+)
+from policies.envs.entanglement.streams import HOLD, PURIFICATION, SWAP
+
+
+@part
+def pumped(plan, state, slot, link, rounds, skip):  # type: ignore[no-untyped-def]
+    """log w and probability of a link's pair, from the freshest pairs but ``skip``, by rounds of purification."""
+    at = state.stock[link] - 1 - skip
+    kept = plan.log_w[link] - plan.decay * (slot - state.births[link, at])
+    if rounds == 0:
+        return kept, 1.0
+    f, chance = 0.25 + 0.75 * exp(kept), 1.0
+    for extra in range(1, rounds + 1):
+        g = 0.25 + 0.75 * exp(plan.log_w[link] - plan.decay * (slot - state.births[link, at - extra]))
+        off = (1.0 - f) * (1.0 - g)
+        p = f * g + (f * (1.0 - g) + g * (1.0 - f)) / 3.0 + 5.0 * off / 9.0
+        f = (f * g + off / 9.0) / p
+        chance *= p
+    return log(max((4.0 * f - 1.0) / 3.0, 1e-300)), chance
+
+
+@part
+def alone(plan, state, slot, request):  # type: ignore[no-untyped-def]
+    """Whether a probe would succeed if nobody else probed."""
+    pair, path = plan.pair[request], state.choice[request] % plan.num_paths
+    rounds, hops = state.choice[request] // plan.num_paths, plan.hops[pair, path]
+    total = (hops - 1) * plan.log_visibility
+    for hop in range(hops):
+        link = plan.links[pair, path, hop]
+        if state.stock[link] <= rounds or (hop > 0 and state.tokens[plan.nodes[pair, path, hop]] < 1.0):
+            return False
+        total += pumped(plan, state, slot, link, rounds, 0)[0]
+    return total >= plan.log_min[request]
+
+
+@part
+def claim(plan, state, request):  # type: ignore[no-untyped-def]
+    """Say to all links of the path that one of their pairs is wanted."""
+    pair, path = plan.pair[request], state.choice[request] % plan.num_paths
+    for hop in range(plan.hops[pair, path]):
+        state.claims[plan.links[pair, path, hop]] += 1
+
+
+@part
+def fail(state, slot, request, able, rival, link):  # type: ignore[no-untyped-def]
+    """Nothing this slot: because of others if it could have succeeded alone."""
+    if able:
+        state.tally[BLOCKED] += 1
+        state.blocked[request] += 1
+        if rival >= 0:
+            state.harmed[rival] += 1
+    note(state, slot, request, BLOCK if able else SHORT, link, 0.0)
+
+
+@part
+def probe(plan, state, slot, request, able):  # type: ignore[no-untyped-def]
+    """Lock hop by hop; with everything locked, purify and swap."""
+    pair, path = plan.pair[request], state.choice[request] % plan.num_paths
+    rounds, hops = state.choice[request] // plan.num_paths, plan.hops[pair, path]
+    total, chance, rival = (hops - 1) * plan.log_visibility, 1.0, -1
+    for hop in range(hops):
+        link, node = plan.links[pair, path, hop], plan.nodes[pair, path, hop]
+        if hop > 0:
+            if state.token_holder[node] >= 0:
+                rival = state.token_holder[node]
+            if state.tokens[node] - state.token_locked[node] < 1.0:
+                fail(state, slot, request, able, rival, link)
+                return
+            state.token_locked[node] += 1
+            state.token_holder[node] = request
+        if state.holder[link] >= 0:
+            rival = state.holder[link]
+        if state.stock[link] - state.locked[link] <= rounds:
+            fail(state, slot, request, able, rival, link)
+            return
+        kept, likely = pumped(plan, state, slot, link, rounds, state.locked[link])
+        total += kept
+        chance *= likely
+        state.locked[link] += rounds + 1
+        state.holder[link] = request
+    if total < plan.log_min[request]:
+        fail(state, slot, request, able, rival, -1)
+        return
+    take(plan, state, request, pair, path, rounds, hops)
+    join(plan, state, slot, request, hops, rounds, total, chance)
+
+
+@part
+def take(plan, state, request, pair, path, rounds, hops):  # type: ignore[no-untyped-def]
+    """Locked pairs and tokens are used up; what others have locked stays."""
+    for hop in range(hops):
+        link = plan.links[pair, path, hop]
+        state.locked[link] -= rounds + 1
+        top = state.stock[link]
+        for place in range(top - state.locked[link], top):
+            state.births[link, place - rounds - 1] = state.births[link, place]
+        state.stock[link] = top - rounds - 1
+        if hop > 0:
+            node = plan.nodes[pair, path, hop]
+            state.token_locked[node] -= 1
+            state.tokens[node] -= 1.0
+    state.tally[PURIFIED] += hops * rounds
+
+
+@part
+def join(plan, state, slot, request, hops, rounds, total, chance):  # type: ignore[no-untyped-def]
+    """Purify and swap: a pair, or nothing."""
+    if rounds > 0 and drawn(begun(plan, PURIFICATION, slot), request) >= chance:
+        state.tally[BURNT] += hops
+        note(state, slot, request, PURIFY_FAIL, -1, 0.0)
+        return
+    if drawn(begun(plan, SWAP, slot), request) >= power(plan.swap_success, hops - 1):
+        state.tally[BURNT] += hops
+        note(state, slot, request, SWAP_FAIL, -1, 0.0)
+        return
+    fidelity = 0.25 + 0.75 * exp(total)
+    state.tally[USED] += hops
+    state.fidelity[request] += fidelity
+    note(state, slot, request, DELIVER, -1, fidelity)
+    pair, path = plan.pair[request], state.choice[request] % plan.num_paths
+    for hop in range(hops):
+        state.queue[plan.links[pair, path, hop]] -= rounds + 1
+    state.left[request] -= 1
+    if state.left[request] == 0:
+        state.status[request] = DELIVERED
+        state.done_slot[request] = slot + 1
+
+
+@part
+def wipe(plan, state, request):  # type: ignore[no-untyped-def]
+    """Count the claims on a path's links, once each, and forget the slot's locks."""
+    pair, path = plan.pair[request], state.choice[request] % plan.num_paths
+    for hop in range(plan.hops[pair, path]):
+        link, node = plan.links[pair, path, hop], plan.nodes[pair, path, hop]
+        if state.claims[link] > 0:
+            state.tally[CLAIMED] += 1
+            state.tally[CONTENDED] += state.claims[link] > 1
+        state.claims[link], state.locked[link], state.holder[link] = 0, 0, -1
+        state.token_locked[node], state.token_holder[node] = 0, -1
+
+
+@part
+def execute(plan, state, rule, slot):  # type: ignore[no-untyped-def]
+    """All probes of a slot."""
+    num, bits = state.count[NUM_PENDING], begun(plan, HOLD, slot)
+    for place in range(num):
+        request = state.pending[place]
+        state.able[place] = -1
+        if state.choice[request] >= 0 and (rule.hold == 1 or drawn(bits, request) * rule.hold < 1.0):
+            claim(plan, state, request)
+            state.able[place] = alone(plan, state, slot, request)
+            state.tally[PROBES] += 1
+            state.tally[ABLE] += state.able[place]
+    for place in range(num):
+        if state.able[place] == 1:
+            probe(plan, state, slot, state.pending[place], True)
+    for place in range(num):
+        if state.able[place] >= 0:
+            wipe(plan, state, state.pending[place])

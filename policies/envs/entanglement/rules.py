@@ -1,0 +1,388 @@
+"""Decisions within the compiled loop: paths of requests, shares of nodes; by hand rules or small nets.
+
+A node knows its own links as they are, and a link j hops along a path as it was j news delays ago; see the tables of
+features in SPEC.md.
+"""
+
+from __future__ import annotations
+
+from math import cos, exp, log, pi, sqrt
+
+from policies.envs.entanglement.parts import begun, drawn, part, turn_to, write_down
+from policies.envs.entanglement.state import (
+    D_ACTION,
+    D_REQUEST,
+    D_SLOT,
+    FEATURES,
+    FIXED,
+    LOCAL,
+    NUM_DECISIONS,
+    NUM_PENDING,
+    NUM_SHARES,
+    PENDING,
+    RANDOM,
+    READ,
+    READ_SHARES,
+    REPLAYED,
+    S_FIXED,
+    S_LEARNED,
+    S_REPLAYED,
+    S_UNIFORM,
+    SCORING,
+    SHORTEST,
+    TOLD,
+    WAIT,
+)
+from policies.envs.entanglement.streams import EXPLORE, TIE
+
+LEAST_HZ, HOP_S = 0.05, 0.5
+"""Of the hand rule for paths: least rate that a link is taken to have; what a hop counts, in seconds of waiting (ours)."""
+SHORTAGE, LEAST_DEMAND, FULL = 3.0, 0.02, 0.25
+"""Of the hand rule for shares: a missing pair counts as so many pairs/s, every link as wanted by so many at least, and one
+whose memories are full by this factor (ours)."""
+
+
+@part
+def mark(plan, state, request, flag):  # type: ignore[no-untyped-def]
+    """Which links a request is now queued at: it does not stand in its own way."""
+    action = state.choice[request]
+    if action >= 0:
+        pair, path = plan.pair[request], action % plan.num_paths
+        for hop in range(plan.hops[pair, path]):
+            state.own[plan.links[pair, path, hop]] = flag * state.left[request] * (action // plan.num_paths + 1)
+
+
+@part
+def news(plan, state, slot, link, hop):  # type: ignore[no-untyped-def]
+    """Stock, queue and rate of a link as the source knows them, from so many hops away; its own pairs not queued."""
+    old = plan.delay[hop]
+    own = state.own[link]
+    if old == 0:
+        return state.stock[link], state.queue[link] - own, state.rate[link]
+    row = max(0, slot - old) % state.stocks.shape[0]
+    return int(state.stocks[row, link]), max(0, int(state.queues[row, link]) - own), float(state.rates[row, link])
+
+
+@part
+def token_news(plan, state, slot, node, hop):  # type: ignore[no-untyped-def]
+    """Swap tokens of a node so many hops away."""
+    old = plan.delay[hop]
+    if old == 0:
+        return state.tokens[node]
+    return float(state.token_log[max(0, slot - old) % state.stocks.shape[0], node])
+
+
+@part
+def expected(plan, state, rule, slot, link):  # type: ignore[no-untyped-def]
+    """Demand for a link in pairs/s: forecast, or its running mean."""
+    if rule.forecast.shape[0] > 0:
+        return rule.forecast[min(slot // plan.share_every, rule.forecast.shape[0] - 1), link]
+    return state.ewma[link]
+
+
+@part
+def survey(plan, state, rule, slot, request, action, seen):  # type: ignore[no-untyped-def]
+    """Features of an action into ``seen`` (14,); the hand rule's cost of it, in seconds."""
+    pair, path, rounds = plan.pair[request], action % plan.num_paths, action // plan.num_paths
+    hops, need = plan.hops[pair, path], rounds + 1
+    length = stock_sum = queue_sum = ready = most_queue = wanted = wait = 0.0
+    least_stock, least_token, least_rate = 1e9, 2.0, 1e9
+    for hop in range(hops):
+        link, node = plan.links[pair, path, hop], plan.nodes[pair, path, hop]
+        stock, queue, rate = news(plan, state, slot, link, hop)
+        length += plan.length_km[link]
+        stock_sum += stock
+        queue_sum += queue
+        ready += stock >= need
+        least_stock, most_queue = min(least_stock, stock - need), max(most_queue, queue)
+        least_rate = min(least_rate, rate)
+        wanted = max(wanted, expected(plan, state, rule, slot, link))
+        wait = max(wait, (queue + need - stock) / max(rate, LEAST_HZ))
+        if hop > 0:
+            tokens = token_news(plan, state, slot, node, hop)
+            least_token = min(least_token, tokens)
+            wait = max(wait, (1.0 - tokens) / max(plan.swap_hz[node], LEAST_HZ))
+    margin = (plan.log_fresh[pair, path, rounds] - plan.log_min[request]) / plan.decay * plan.slot_s
+    seen[0], seen[1] = hops / 8.0, length / 100.0
+    seen[2], seen[3], seen[4] = least_stock / plan.memories, stock_sum / (hops * plan.memories), ready / hops
+    seen[5], seen[6], seen[7] = most_queue / 8.0, queue_sum / (8.0 * hops), least_token / 2.0
+    seen[8], seen[9] = min(wait, 10.0) / 10.0, least_rate / 5.0
+    seen[10], seen[11] = min(margin, 20.0) / 10.0, (plan.deadline[request] - slot) * plan.slot_s / 5.0
+    seen[12], seen[13] = wanted / 2.0, 1.0 if action == state.choice[request] else 0.0
+    return wait + HOP_S * hops
+
+
+@part
+def usable(plan, request, action):  # type: ignore[no-untyped-def]
+    """Whether fresh pairs on the path would be good enough."""
+    fresh = plan.log_fresh[plan.pair[request], action % plan.num_paths, action // plan.num_paths]
+    return fresh >= plan.log_min[request]
+
+
+@part
+def least_rounds(plan, request, path):  # type: ignore[no-untyped-def]
+    """The action with the fewest rounds that is good enough on a path; WAIT if there is none."""
+    for rounds in range(plan.most_rounds + 1):
+        if usable(plan, request, path + rounds * plan.num_paths):
+            return path + rounds * plan.num_paths
+    return WAIT
+
+
+@part
+def shortest(plan, request):  # type: ignore[no-untyped-def]
+    """The first path that is good enough."""
+    for path in range(plan.num_paths):
+        action = least_rounds(plan, request, path)
+        if action >= 0:
+            return action
+    return WAIT
+
+
+@part
+def anywhere(plan, slot, request):  # type: ignore[no-untyped-def]
+    """Any path that is good enough."""
+    num = 0
+    for path in range(plan.num_paths):
+        num += least_rounds(plan, request, path) >= 0
+    pick = int(drawn(begun(plan, TIE, slot), request) * num)
+    for path in range(plan.num_paths):
+        action = least_rounds(plan, request, path)
+        if action >= 0:
+            if pick == 0:
+                return action
+            pick -= 1
+    return WAIT
+
+
+@part
+def quickest(plan, state, rule, slot, request):  # type: ignore[no-untyped-def]
+    """The path of the least wait by the hand rule."""
+    best, least = WAIT, 1e300
+    for path in range(plan.num_paths):
+        action = least_rounds(plan, request, path)
+        if action >= 0:
+            cost = survey(plan, state, rule, slot, request, action, state.seen[path])
+            if cost < least:
+                best, least = action, cost
+    return best
+
+
+@part
+def layer(weights, biases, given, found):  # type: ignore[no-untyped-def]
+    """relu(x w + b), input by input, so that sums have the same order everywhere."""
+    for unit in range(found.size):
+        found[unit] = biases[unit]
+    for place in range(given.size):
+        value = given[place]
+        for unit in range(found.size):
+            found[unit] += value * weights[place, unit]
+    for unit in range(found.size):
+        found[unit] = max(found[unit], biases.dtype.type(0.0))
+
+
+@part
+def score(head, agent, given):  # type: ignore[no-untyped-def]
+    """What a net says of features, as an agent has it."""
+    who = agent if head.b3.size > 1 else 0
+    layer(head.w1[who], head.b1[who], given, head.one)
+    total = head.b3[who]
+    if head.two.size == 0:
+        for unit in range(head.one.size):
+            total += head.one[unit] * head.w3[who, unit]
+        return float(total)
+    layer(head.w2[who], head.b2[who], head.one, head.two)
+    for unit in range(head.two.size):
+        total += head.two[unit] * head.w3[who, unit]
+    return float(total)
+
+
+@part
+def scored(plan, state, rule, slot, request):  # type: ignore[no-untyped-def]
+    """Scores of all actions into ``state.scores``, the last is WAIT's; a bit for each that there is."""
+    last, agent, bits = state.scores.size - 1, plan.nodes[plan.pair[request], 0, 0], 1 << (state.scores.size - 1)
+    for action in range(last):
+        if usable(plan, request, action):
+            bits |= 1 << action
+            survey(plan, state, rule, slot, request, action, state.seen[action])
+            state.scores[action] = score(rule.path_head, agent, state.seen[action])
+        else:
+            state.seen[action] = 0.0
+            state.scores[action] = -1e300
+    state.seen[last] = 0.0
+    state.seen[last, 11] = (plan.deadline[request] - slot) * plan.slot_s / 5.0
+    state.seen[last, 13] = 1.0 if state.choice[request] == WAIT else 0.0
+    state.scores[last] = score(rule.path_head, agent, state.seen[last])
+    return bits
+
+
+@part
+def picked(plan, state, rule, slot, request):  # type: ignore[no-untyped-def]
+    """Place of the action that is taken by its scores, and the logarithm of its probability (softmax)."""
+    best = 0
+    for place in range(1, state.scores.size):
+        if state.scores[place] > state.scores[best]:
+            best = place
+    total = 0.0
+    for place in range(state.scores.size):
+        total += exp(state.scores[place] - state.scores[best])
+    pick = best
+    if not rule.greedy:
+        luck, below = drawn(begun(plan, TIE, slot), request) * total, 0.0
+        for place in range(state.scores.size):
+            likely = exp(state.scores[place] - state.scores[best])
+            if likely > 0.0 and below <= luck:
+                pick = place
+            below += likely
+    return pick, state.scores[pick] - state.scores[best] - log(total)
+
+
+@part
+def decide(plan, state, rule, slot, request):  # type: ignore[no-untyped-def]
+    """A request's action by a local rule."""
+    log_prob, bits = 0.0, 0
+    if rule.path == SHORTEST:
+        action = shortest(plan, request)
+    elif rule.path == RANDOM:
+        action = anywhere(plan, slot, request)
+    else:
+        mark(plan, state, request, 1)
+        if rule.path == LOCAL:
+            action = quickest(plan, state, rule, slot, request)
+        else:
+            bits = scored(plan, state, rule, slot, request)
+            action, log_prob = picked(plan, state, rule, slot, request)
+            if action == state.scores.size - 1:
+                action = WAIT
+        mark(plan, state, request, 0)
+    if plan.record == FEATURES and rule.path == SCORING:
+        row = state.count[NUM_DECISIONS]
+        for place in range(state.scores.size):
+            for number in range(state.seen.shape[1]):
+                state.features[row, place, number] = state.seen[place, number]
+    if plan.record > 0:
+        write_down(plan, state, slot, request, action, log_prob, bits)
+    turn_to(plan, state, slot, request, action)
+
+
+@part
+def decide_paths(plan, state, rule, slot):  # type: ignore[no-untyped-def]
+    """Actions of a slot, in order of deadlines."""
+    if rule.path == REPLAYED:
+        repeat_paths(plan, state, slot)
+        return
+    for place in range(state.count[NUM_PENDING]):
+        request = state.pending[place]
+        if rule.path == FIXED:
+            if state.wanted[request] != state.choice[request]:
+                if plan.record > 0:
+                    write_down(plan, state, slot, request, state.wanted[request], 0.0, 0)
+                turn_to(plan, state, slot, request, state.wanted[request])
+        elif state.decide_slot[request] <= slot:
+            state.decide_slot[request] = slot + plan.decide
+            decide(plan, state, rule, slot, request)
+
+
+@part
+def repeat_paths(plan, state, slot):  # type: ignore[no-untyped-def]
+    """Actions as they were recorded."""
+    row = state.count[READ]
+    while row < state.decisions.shape[0] and state.decisions[row, D_SLOT] == slot:
+        request = state.decisions[row, D_REQUEST]
+        if state.status[request] == PENDING:
+            turn_to(plan, state, slot, request, state.decisions[row, D_ACTION])
+        row += 1
+    state.count[READ] = row
+
+
+@part
+def hand_weight(plan, state, rule, slot, link):  # type: ignore[no-untyped-def]
+    """How much a link is wanted: what it is short of, and mean demand, over what comes through."""
+    if state.down[link] > 0:
+        return 0.0
+    short = max(0, state.queue[link] - state.stock[link])
+    weight = (SHORTAGE * short + expected(plan, state, rule, slot, link) + LEAST_DEMAND) / max(plan.eta[link], 1e-9)
+    return weight * FULL if state.stock[link] == plan.memories else weight
+
+
+@part
+def look_at_link(plan, state, rule, slot, node, link, seen):  # type: ignore[no-untyped-def]
+    """Features of a node's link into ``seen`` (9,)."""
+    stock, queue = state.stock[link], state.queue[link]
+    seen[0], seen[1], seen[2] = stock / plan.memories, queue / 8.0, max(0, queue - stock) / 8.0
+    seen[3] = state.ewma[link] / 2.0
+    seen[4] = expected(plan, state, rule, slot, link) / 2.0
+    seen[5], seen[6] = plan.eta[link], state.rate[link] / 5.0
+    seen[7] = 1.0 if stock == plan.memories else 0.0
+    seen[8] = plan.generation_hz[node] / 10.0
+
+
+@part
+def correction(plan, state, rule, slot, node, place, seen):  # type: ignore[no-untyped-def]
+    """What a learned head adds to the logarithm of a share."""
+    look_at_link(plan, state, rule, slot, node, plan.incident[place], seen)
+    return score(rule.share_head, node, seen)
+
+
+@part
+def explore(plan, rule, slot, place):  # type: ignore[no-untyped-def]
+    """A normal number for a share's logit (Box and Muller)."""
+    bits = begun(plan, EXPLORE, slot)
+    return sqrt(-2.0 * log(1.0 - drawn(bits, 2 * place))) * cos(2.0 * pi * drawn(bits, 2 * place + 1))
+
+
+@part
+def share_of_node(plan, state, rule, slot, node):  # type: ignore[no-untyped-def]
+    """A node's shares by hand rule or learned correction of it; uniform if no link of it is wanted."""
+    first, last, total = plan.first[node], plan.first[node + 1], 0.0
+    for place in range(first, last):
+        weight = hand_weight(plan, state, rule, slot, plan.incident[place])
+        if rule.share == S_LEARNED and weight > 0.0:
+            row = state.count[NUM_SHARES] if plan.record == FEATURES else 0
+            seen = state.share_features[row, place] if plan.record == FEATURES else state.seen[0, :9]
+            added = correction(plan, state, rule, slot, node, place, seen)
+            if rule.noise > 0.0:
+                normal = explore(plan, rule, slot, place)
+                added += rule.noise * normal
+                if plan.record == FEATURES:
+                    state.share_noise[row, place] = normal
+            weight *= exp(min(max(added, -30.0), 30.0))
+        state.shares[place] = weight
+        total += weight
+    for place in range(first, last):
+        state.shares[place] = state.shares[place] / total if total > 0.0 else 1.0 / (last - first)
+
+
+@part
+def decide_shares(plan, state, rule, slot):  # type: ignore[no-untyped-def]
+    """New shares; whether there are any."""
+    due, changed = slot % plan.share_every == 0, state.count[TOLD] == 1
+    state.count[TOLD] = 0
+    if due:
+        span_s = plan.share_every * plan.slot_s
+        for link in range(state.ewma.size):
+            state.ewma[link] = plan.keep * state.ewma[link] + (1.0 - plan.keep) * state.joined[link] / span_s
+            state.joined[link] = 0
+    if rule.share == S_REPLAYED:
+        changed = repeat_shares(state, slot) or changed
+    elif due and rule.share not in (S_FIXED, S_UNIFORM):
+        changed = True
+        for node in range(state.tokens.size):
+            share_of_node(plan, state, rule, slot, node)
+    if changed and plan.record > 0:
+        row = state.count[NUM_SHARES]
+        state.share_slot[row], state.count[NUM_SHARES] = slot, row + 1
+        for place in range(state.shares.size):
+            state.share_log[row, place] = state.shares[place]
+    return changed
+
+
+@part
+def repeat_shares(state, slot):  # type: ignore[no-untyped-def]
+    """Shares as they were recorded."""
+    row = state.count[READ_SHARES]
+    if row >= state.share_slot.size or state.share_slot[row] != slot:
+        return False
+    for place in range(state.shares.size):
+        state.shares[place] = state.share_log[row, place]
+    state.count[READ_SHARES] = row + 1
+    return True
