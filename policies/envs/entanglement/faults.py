@@ -85,6 +85,6 @@ def draw(
         for number in np.flatnonzero(chance.random(size) < part).tolist():
             begin = int(chance.integers(num_slots))
             found.append(Fault(begin, begin + 1 + int(chance.exponential(num_slots / 10.0)), kind, number))
-    for number in np.flatnonzero(chance.random(topology.num_nodes) < joins).tolist():
-        found.append(Fault(0, 1 + int(chance.integers(num_slots)), "node", number))
+    late = np.flatnonzero(chance.random(topology.num_nodes) < joins).tolist()
+    found += [Fault(0, 1 + int(chance.integers(num_slots)), "node", number) for number in late]
     return Faults(tuple(sorted(found)))

@@ -39,7 +39,7 @@ from policies.envs.entanglement.streams import GENERATION
 
 
 @part
-def fall(given, state, link, change):  # type: ignore[no-untyped-def]
+def fall(state, link, change):  # type: ignore[no-untyped-def]
     """One more, or one fewer, reason why a link is down; what it holds is lost."""
     state.down[link] += change
     if change > 0:
@@ -57,9 +57,9 @@ def break_down(given, state, slot):  # type: ignore[no-untyped-def]
         if kind == NODE:
             state.node_down[who] += change
             for place in range(given.first[who], given.first[who + 1]):
-                fall(given, state, given.incident[place], change)
+                fall(state, given.incident[place], change)
         else:
-            fall(given, state, who, change)
+            fall(state, who, change)
     if state.count[CHANGED] > changed:
         set_rates(given, state)
 
@@ -165,7 +165,7 @@ def keep(given, state, slot, link, made):  # type: ignore[no-untyped-def]
 
 
 @part
-def remember(given, state, slot):  # type: ignore[no-untyped-def]
+def remember(state, slot):  # type: ignore[no-untyped-def]
     """What the present looks like, for those who hear of it later."""
     depth = state.stocks.shape[0]
     if depth == 1:
@@ -214,7 +214,7 @@ def loop(given, state, rule, until):  # type: ignore[no-untyped-def]
     while slot < until:
         if not has_room(given, state, slot):
             return False
-        remember(given, state, slot)
+        remember(state, slot)
         decide_paths(given, state, rule, slot)
         if decide_shares(given, state, rule, slot):
             set_rates(given, state)

@@ -1,7 +1,7 @@
 """The smallest parts of the compiled loop: chance, records, and what a request wants of links.
 
-They repeat :mod:`policies.envs.entanglement.streams` and :mod:`~policies.envs.entanglement.physics` for numba; tests hold
-the two equal, bit for bit.
+They repeat :mod:`policies.envs.entanglement.streams` and :mod:`~policies.envs.entanglement.physics` for numba; tests
+hold the two equal.
 """
 
 from __future__ import annotations
@@ -75,9 +75,10 @@ def want(plan, state, request, sign):  # type: ignore[no-untyped-def]
 @part
 def turn_to(plan, state, slot, request, action):  # type: ignore[no-untyped-def]
     """A request's action from now on."""
-    want(plan, state, request, -1)
-    state.choice[request] = action
-    want(plan, state, request, 1)
+    for sign in (-1, 1):
+        if sign > 0:
+            state.choice[request] = action
+        want(plan, state, request, sign)
     if slot == plan.arrival[request] and action >= 0:
         pair, path = plan.pair[request], action % plan.num_paths
         for hop in range(plan.hops[pair, path]):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ from policies.envs.entanglement.topology import Topology, Wholes
 KM_PER_HOP = 1e5
 """What a kilometre counts beside a hop: fewer hops come first."""
 DETOUR, LOOKS = 4, 2000
-"""Hops that a candidate may have more than the shortest path, and beginnings of paths that are looked at for a pair: some
-pairs have no other paths, and proving it would take exponential time."""
+"""Hops that a candidate may have more than the shortest path, and beginnings of paths that are looked at for a pair:
+some pairs have no other paths, and proving it would take exponential time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,8 @@ def _fewest(
     """Nodes of the best paths, best first."""
     found: list[tuple[int, ...]] = []
     most = min(most_hops, float(ahead[source]) + DETOUR) + 1.0
-    waiting, looks = [(float(ahead[source]), 0.0, (source,))], 0
+    waiting: list[tuple[float, float, tuple[int, ...]]] = [(float(ahead[source]), 0.0, (source,))]
+    looks = 0
     while waiting and len(found) < num_paths and looks < LOOKS:
         _, gone, path = heapq.heappop(waiting)
         looks += 1
@@ -108,4 +110,4 @@ def _padded(topology: Topology, found: list[list[tuple[int, ...]]], num_paths: i
 
 
 def _links(path: tuple[int, ...], number: dict[tuple[int, int], int]) -> Iterable[int]:
-    return (number[min(step), max(step)] for step in zip(path[:-1], path[1:], strict=True))
+    return (number[min(step), max(step)] for step in pairwise(path))

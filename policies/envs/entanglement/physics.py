@@ -1,8 +1,8 @@
 """Pairs as Werner states: ages, swaps along a path, purification.
 
 Storage, swap and fidelity are those of :mod:`policies.envs.qnum.werner`, with ``coherence_s`` of the pair, half of one
-memory's; purification is BBPSSW (Bennett et al. 1996) with the result made Werner again, and rounds pump: each takes one
-more of the link's pairs.
+memory's; purification is BBPSSW (Bennett et al. 1996) with the result made Werner again, and rounds pump: each takes
+one more of the link's pairs.
 """
 
 from __future__ import annotations

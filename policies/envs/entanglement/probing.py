@@ -1,7 +1,8 @@
 """The execution layer, compiled: requests probe their paths in order of deadline, all or nothing.
 
-A probe goes from source to target and locks, on each link, the freshest pairs that nobody else has, and a swap token at
-each node in between; what it has locked stays locked for the slot if it fails. The same for every policy.
+Every request with a path claims its links; those that find all they need as the slot begins then lock it: from source
+to target the freshest pairs of each link that nobody else has, and a swap token at each node in between. Who fails has
+lost to others, and keeps what it has locked for the slot. The same for every policy.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from policies.envs.entanglement.streams import HOLD, PURIFICATION, SWAP
 
 @part
 def pumped(plan, state, slot, link, rounds, skip):  # type: ignore[no-untyped-def]
-    """log w and probability of a link's pair, from the freshest pairs but ``skip``, by rounds of purification."""
+    """Logarithm of w, and probability, of a link's pair: the freshest but ``skip``, purified in rounds."""
     at = state.stock[link] - 1 - skip
     kept = plan.log_w[link] - plan.decay * (slot - state.births[link, at])
     if rounds == 0:
@@ -69,18 +70,17 @@ def claim(plan, state, request):  # type: ignore[no-untyped-def]
 
 
 @part
-def fail(state, slot, request, able, rival, link):  # type: ignore[no-untyped-def]
-    """Nothing this slot: because of others if it could have succeeded alone."""
-    if able:
-        state.tally[BLOCKED] += 1
-        state.blocked[request] += 1
-        if rival >= 0:
-            state.harmed[rival] += 1
-    note(state, slot, request, BLOCK if able else SHORT, link, 0.0)
+def block(state, slot, request, rival, link):  # type: ignore[no-untyped-def]
+    """Nothing this slot, because of others; ``rival`` came last before it at what it could not have, -1 if unknown."""
+    state.tally[BLOCKED] += 1
+    state.blocked[request] += 1
+    if rival >= 0:
+        state.harmed[rival] += 1
+    note(state, slot, request, BLOCK, link, 0.0)
 
 
 @part
-def probe(plan, state, slot, request, able):  # type: ignore[no-untyped-def]
+def probe(plan, state, slot, request):  # type: ignore[no-untyped-def]
     """Lock hop by hop; with everything locked, purify and swap."""
     pair, path = plan.pair[request], state.choice[request] % plan.num_paths
     rounds, hops = state.choice[request] // plan.num_paths, plan.hops[pair, path]
@@ -91,14 +91,14 @@ def probe(plan, state, slot, request, able):  # type: ignore[no-untyped-def]
             if state.token_holder[node] >= 0:
                 rival = state.token_holder[node]
             if state.tokens[node] - state.token_locked[node] < 1.0:
-                fail(state, slot, request, able, rival, link)
+                block(state, slot, request, rival, link)
                 return
             state.token_locked[node] += 1
             state.token_holder[node] = request
         if state.holder[link] >= 0:
             rival = state.holder[link]
         if state.stock[link] - state.locked[link] <= rounds:
-            fail(state, slot, request, able, rival, link)
+            block(state, slot, request, rival, link)
             return
         kept, likely = pumped(plan, state, slot, link, rounds, state.locked[link])
         total += kept
@@ -106,14 +106,14 @@ def probe(plan, state, slot, request, able):  # type: ignore[no-untyped-def]
         state.locked[link] += rounds + 1
         state.holder[link] = request
     if total < plan.log_min[request]:
-        fail(state, slot, request, able, rival, -1)
+        block(state, slot, request, rival, -1)
         return
-    take(plan, state, request, pair, path, rounds, hops)
+    take(plan, state, pair, path, rounds, hops)
     join(plan, state, slot, request, hops, rounds, total, chance)
 
 
 @part
-def take(plan, state, request, pair, path, rounds, hops):  # type: ignore[no-untyped-def]
+def take(plan, state, pair, path, rounds, hops):  # type: ignore[no-untyped-def]
     """Locked pairs and tokens are used up; what others have locked stays."""
     for hop in range(hops):
         link = plan.links[pair, path, hop]
@@ -178,9 +178,11 @@ def execute(plan, state, rule, slot):  # type: ignore[no-untyped-def]
             state.able[place] = alone(plan, state, slot, request)
             state.tally[PROBES] += 1
             state.tally[ABLE] += state.able[place]
+            if state.able[place] == 0:
+                note(state, slot, request, SHORT, -1, 0.0)
     for place in range(num):
         if state.able[place] == 1:
-            probe(plan, state, slot, state.pending[place], True)
+            probe(plan, state, slot, state.pending[place])
     for place in range(num):
         if state.able[place] >= 0:
             wipe(plan, state, state.pending[place])

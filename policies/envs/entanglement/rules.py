@@ -15,11 +15,14 @@ from policies.envs.entanglement.state import (
     D_SLOT,
     FEATURES,
     FIXED,
+    FULL,
+    HOP_S,
+    LEAST_DEMAND,
+    LEAST_HZ,
     LOCAL,
     NUM_DECISIONS,
     NUM_PENDING,
     NUM_SHARES,
-    PENDING,
     RANDOM,
     READ,
     READ_SHARES,
@@ -28,18 +31,12 @@ from policies.envs.entanglement.state import (
     S_LEARNED,
     S_REPLAYED,
     S_UNIFORM,
-    SCORING,
+    SHORTAGE,
     SHORTEST,
     TOLD,
     WAIT,
 )
 from policies.envs.entanglement.streams import EXPLORE, TIE
-
-LEAST_HZ, HOP_S = 0.05, 0.5
-"""Of the hand rule for paths: least rate that a link is taken to have; what a hop counts, in seconds of waiting (ours)."""
-SHORTAGE, LEAST_DEMAND, FULL = 3.0, 0.02, 0.25
-"""Of the hand rule for shares: a missing pair counts as so many pairs/s, every link as wanted by so many at least, and one
-whose memories are full by this factor (ours)."""
 
 
 @part
@@ -155,19 +152,6 @@ def anywhere(plan, slot, request):  # type: ignore[no-untyped-def]
 
 
 @part
-def quickest(plan, state, rule, slot, request):  # type: ignore[no-untyped-def]
-    """The path of the least wait by the hand rule."""
-    best, least = WAIT, 1e300
-    for path in range(plan.num_paths):
-        action = least_rounds(plan, request, path)
-        if action >= 0:
-            cost = survey(plan, state, rule, slot, request, action, state.seen[path])
-            if cost < least:
-                best, least = action, cost
-    return best
-
-
-@part
 def layer(weights, biases, given, found):  # type: ignore[no-untyped-def]
     """relu(x w + b), input by input, so that sums have the same order everywhere."""
     for unit in range(found.size):
@@ -198,37 +182,48 @@ def score(head, agent, given):  # type: ignore[no-untyped-def]
 
 @part
 def scored(plan, state, rule, slot, request):  # type: ignore[no-untyped-def]
-    """Scores of all actions into ``state.scores``, the last is WAIT's; a bit for each that there is."""
-    last, agent, bits = state.scores.size - 1, plan.nodes[plan.pair[request], 0, 0], 1 << (state.scores.size - 1)
-    for action in range(last):
-        if usable(plan, request, action):
-            bits |= 1 << action
-            survey(plan, state, rule, slot, request, action, state.seen[action])
-            state.scores[action] = score(rule.path_head, agent, state.seen[action])
+    """Scores of all actions into ``state.scores``, the last is WAIT's; a bit for each action that there is.
+
+    The hand rule scores paths by minus their cost, each with as few rounds as will do, and does not wait.
+    """
+    last, agent, bits = state.scores.size - 1, plan.nodes[plan.pair[request], 0, 0], 0
+    by_hand = rule.path == LOCAL
+    for action in range(last + 1):
+        state.scores[action] = -1e300
+        seen = state.seen[action]
+        for place in range(seen.size):
+            seen[place] = 0.0
+        if action < last:
+            if not usable(plan, request, action):
+                continue
+            if by_hand and least_rounds(plan, request, action % plan.num_paths) != action:
+                continue
+            state.scores[action] = -survey(plan, state, rule, slot, request, action, seen)
         else:
-            state.seen[action] = 0.0
-            state.scores[action] = -1e300
-    state.seen[last] = 0.0
-    state.seen[last, 11] = (plan.deadline[request] - slot) * plan.slot_s / 5.0
-    state.seen[last, 13] = 1.0 if state.choice[request] == WAIT else 0.0
-    state.scores[last] = score(rule.path_head, agent, state.seen[last])
+            seen[11] = (plan.deadline[request] - slot) * plan.slot_s / 5.0
+            seen[13] = 1.0 if state.choice[request] == WAIT else 0.0
+        bits |= 1 << action
+        if not by_hand:
+            state.scores[action] = score(rule.path_head, agent, seen)
     return bits
 
 
 @part
-def picked(plan, state, rule, slot, request):  # type: ignore[no-untyped-def]
-    """Place of the action that is taken by its scores, and the logarithm of its probability (softmax)."""
-    best = 0
-    for place in range(1, state.scores.size):
+def picked(plan, state, slot, request, greedy):  # type: ignore[no-untyped-def]
+    """Place of the action that is taken by its score, and the logarithm of its probability (softmax)."""
+    best, last = 0, state.scores.size - 1
+    for place in range(1, last + 1):
         if state.scores[place] > state.scores[best]:
             best = place
+    if state.scores[best] == -1e300:
+        return last, 0.0
     total = 0.0
-    for place in range(state.scores.size):
+    for place in range(last + 1):
         total += exp(state.scores[place] - state.scores[best])
     pick = best
-    if not rule.greedy:
+    if not greedy:
         luck, below = drawn(begun(plan, TIE, slot), request) * total, 0.0
-        for place in range(state.scores.size):
+        for place in range(last + 1):
             likely = exp(state.scores[place] - state.scores[best])
             if likely > 0.0 and below <= luck:
                 pick = place
@@ -237,61 +232,66 @@ def picked(plan, state, rule, slot, request):  # type: ignore[no-untyped-def]
 
 
 @part
+def keep_features(state):  # type: ignore[no-untyped-def]
+    """Of a decision that is about to be written down."""
+    row = state.count[NUM_DECISIONS]
+    for place in range(state.scores.size):
+        for number in range(state.seen.shape[1]):
+            state.features[row, place, number] = state.seen[place, number]
+
+
+@part
 def decide(plan, state, rule, slot, request):  # type: ignore[no-untyped-def]
-    """A request's action by a local rule."""
-    log_prob, bits = 0.0, 0
+    """A request's action by a local rule, the logarithm of its probability, and what it was chosen from."""
     if rule.path == SHORTEST:
-        action = shortest(plan, request)
-    elif rule.path == RANDOM:
-        action = anywhere(plan, slot, request)
-    else:
-        mark(plan, state, request, 1)
-        if rule.path == LOCAL:
-            action = quickest(plan, state, rule, slot, request)
-        else:
-            bits = scored(plan, state, rule, slot, request)
-            action, log_prob = picked(plan, state, rule, slot, request)
-            if action == state.scores.size - 1:
-                action = WAIT
-        mark(plan, state, request, 0)
-    if plan.record == FEATURES and rule.path == SCORING:
-        row = state.count[NUM_DECISIONS]
-        for place in range(state.scores.size):
-            for number in range(state.seen.shape[1]):
-                state.features[row, place, number] = state.seen[place, number]
-    if plan.record > 0:
-        write_down(plan, state, slot, request, action, log_prob, bits)
-    turn_to(plan, state, slot, request, action)
+        return shortest(plan, request), 0.0, 0
+    if rule.path == RANDOM:
+        return anywhere(plan, slot, request), 0.0, 0
+    mark(plan, state, request, 1)
+    bits = scored(plan, state, rule, slot, request)
+    mark(plan, state, request, 0)
+    action, log_prob = picked(plan, state, slot, request, rule.greedy or rule.path == LOCAL)
+    if plan.record == FEATURES:
+        keep_features(state)
+    return (WAIT if action == state.scores.size - 1 else action), log_prob, bits
+
+
+@part
+def next_of(state, rule, slot, place):  # type: ignore[no-untyped-def]
+    """Whose turn it is in a slot: a pending request, or a recorded decision; -1: nobody's any more."""
+    if rule.path != REPLAYED:
+        return state.pending[place] if place < state.count[NUM_PENDING] else -1
+    row = state.count[READ] + place
+    there = row < state.decisions.shape[0] and state.decisions[row, D_SLOT] == slot
+    return state.decisions[row, D_REQUEST] if there else -1
 
 
 @part
 def decide_paths(plan, state, rule, slot):  # type: ignore[no-untyped-def]
     """Actions of a slot, in order of deadlines."""
-    if rule.path == REPLAYED:
-        repeat_paths(plan, state, slot)
-        return
-    for place in range(state.count[NUM_PENDING]):
-        request = state.pending[place]
-        if rule.path == FIXED:
-            if state.wanted[request] != state.choice[request]:
-                if plan.record > 0:
-                    write_down(plan, state, slot, request, state.wanted[request], 0.0, 0)
-                turn_to(plan, state, slot, request, state.wanted[request])
+    place = 0
+    while True:
+        request = next_of(state, rule, slot, place)
+        if request < 0:
+            break
+        place += 1
+        action, log_prob, bits = state.choice[request], 0.0, 0
+        if rule.path == REPLAYED:
+            action = state.decisions[state.count[READ] + place - 1, D_ACTION]
+        elif rule.path == FIXED:
+            action = state.wanted[request]
+            if action == state.choice[request]:
+                continue
         elif state.decide_slot[request] <= slot:
             state.decide_slot[request] = slot + plan.decide
-            decide(plan, state, rule, slot, request)
-
-
-@part
-def repeat_paths(plan, state, slot):  # type: ignore[no-untyped-def]
-    """Actions as they were recorded."""
-    row = state.count[READ]
-    while row < state.decisions.shape[0] and state.decisions[row, D_SLOT] == slot:
-        request = state.decisions[row, D_REQUEST]
-        if state.status[request] == PENDING:
-            turn_to(plan, state, slot, request, state.decisions[row, D_ACTION])
-        row += 1
-    state.count[READ] = row
+            action, log_prob, bits = decide(plan, state, rule, slot, request)
+        else:
+            continue
+        if plan.record > 0:
+            write_down(plan, state, slot, request, action, log_prob, bits)
+        turn_to(plan, state, slot, request, action)
+    if rule.path == REPLAYED:
+        state.count[READ] += place
 
 
 @part
@@ -324,7 +324,7 @@ def correction(plan, state, rule, slot, node, place, seen):  # type: ignore[no-u
 
 
 @part
-def explore(plan, rule, slot, place):  # type: ignore[no-untyped-def]
+def explore(plan, slot, place):  # type: ignore[no-untyped-def]
     """A normal number for a share's logit (Box and Muller)."""
     bits = begun(plan, EXPLORE, slot)
     return sqrt(-2.0 * log(1.0 - drawn(bits, 2 * place))) * cos(2.0 * pi * drawn(bits, 2 * place + 1))
@@ -341,7 +341,7 @@ def share_of_node(plan, state, rule, slot, node):  # type: ignore[no-untyped-def
             seen = state.share_features[row, place] if plan.record == FEATURES else state.seen[0, :9]
             added = correction(plan, state, rule, slot, node, place, seen)
             if rule.noise > 0.0:
-                normal = explore(plan, rule, slot, place)
+                normal = explore(plan, slot, place)
                 added += rule.noise * normal
                 if plan.record == FEATURES:
                     state.share_noise[row, place] = normal

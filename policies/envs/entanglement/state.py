@@ -1,7 +1,7 @@
-"""What a run is made of, as arrays: what stays (:class:`Plan`), what changes (:class:`State`), who decides (:class:`Rule`).
+"""What a run is made of, as arrays: what stays (Plan), what changes (State), who decides (Rule).
 
-Order of a slot: path decisions, share decisions | tokens, generation, probes | faults, ages, deadlines and arrivals of the
-next slot. After :func:`policies.envs.entanglement.play.advance` to slot t the state is that which decisions of slot t see.
+Order of a slot: path decisions, share decisions | tokens, generation, probes | faults, ages, deadlines and arrivals of
+the next slot. After ``play.advance`` to slot t the state is that which decisions of slot t see.
 
 An action is a number: -1 waits, otherwise path ``a % K`` with ``a // K`` rounds of purification on each of its links.
 """
@@ -15,6 +15,7 @@ import numpy as np
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
 from policies.envs.entanglement.episode import Episode
+from policies.envs.entanglement.physics import pumped
 from policies.envs.entanglement.streams import NUM_STREAMS, key
 from policies.envs.entanglement.topology import Reals
 from policies.envs.qnum.werner import werner
@@ -27,22 +28,27 @@ S_FIXED, S_UNIFORM, S_LOCAL, S_LEARNED, S_REPLAYED = range(5)
 FUTURE, PENDING, DELIVERED, EXPIRED = range(4)
 """Status of a request."""
 SLOT, ARRIVED, NUM_PENDING, CHANGED, NUM_DECISIONS, NUM_SHARES, TRACED, TOLD, READ, READ_SHARES = range(10)
-"""Of ``State.count``: slot; requests that have come; those that wait; faults that have happened; rows of the records; told:
-whether shares have come from outside; rows that a replay has read."""
+"""Of ``State.count``: slot; requests that have come; those that wait; faults that have happened; rows of the records;
+told: whether shares have come from outside; rows that a replay has read."""
 FEATURES = 2
 """Of ``Plan.record``: 0 nothing, 1 (decisions and shares), 2 (and their features)."""
 MADE, OVERFLOWN, AGED, USED, BURNT, PURIFIED, LOST = range(7)
 PROBES, ABLE, BLOCKED, CLAIMED, CONTENDED = range(7, 12)
 NUM_TALLIES = 12
-"""Of ``State.tally``: pairs made, dropped for newer ones, too old, delivered end to end (links' pairs), burnt by swaps or
-purification that failed, spent on purification, lost to faults; probes, those that could succeed alone, those of them that
-others blocked; (slot, link) with a claim, with two or more."""
+"""Of ``State.tally``: pairs of links made, dropped for newer ones, too old, delivered end to end, burnt by swaps or
+purification that failed, spent on purification, lost to faults; probes, those that could succeed alone, those of them
+that others blocked; (slot, link) with a claim, with two or more."""
 ARRIVE, DELIVER, BLOCK, SWAP_FAIL, PURIFY_FAIL, EXPIRE, SHORT = range(7)
 """Kinds of events in a trace; SHORT: a probe that could not succeed even alone."""
 T_SLOT, T_REQUEST, T_KIND, T_LINK = range(4)
 D_SLOT, D_REQUEST, D_NODE, D_ACTION, D_BLOCKED, D_HARMED, D_USABLE = range(7)
-"""Columns of recorded decisions; blocked and harmed are the request's counts until then, usable a bit for each action."""
+"""Columns of recorded decisions; blocked and harmed are the request's counts until then, usable a bit an action."""
 NUM_PATH_FEATURES, NUM_SHARE_FEATURES = 14, 9
+LEAST_HZ, HOP_S = 0.05, 0.5
+"""Of the hand rule for paths: least rate that a link is taken to have; what a hop counts, in seconds (ours)."""
+SHORTAGE, LEAST_DEMAND, FULL = 3.0, 0.02, 0.25
+"""Of the hand rule for shares: a missing pair counts as so many pairs/s, every link as wanted by so many at least, and
+one whose memories are full by this factor (form and first number second-hand, of a study; the others ours)."""
 
 
 class Plan(NamedTuple):
@@ -93,8 +99,8 @@ class State(NamedTuple):
         tokens: swaps that a node can do now, float64 (N,).   shares: float64 (2 E,).   rate: pairs/s, float64 (E,).
         clear: exp(-rate slot).   down, node_down: number of faults that hold, int64.   ewma: mean demand of a link in
         pairs/s, float64 (E,).   joined: pairs that came to want a link since the last share decision.
-        pending: requests in order of deadline, the first ``count[NUM_PENDING]``.   choice: action of each request, int64
-        (R,).   wanted: action that rule FIXED gives it.   left, status, done_slot, blocked, harmed: int64 (R,).
+        pending: requests in order of deadline, the first ``count[NUM_PENDING]``.   choice: action of each request,
+        int64 (R,).   wanted: action that rule FIXED gives it.   left, status, done_slot, blocked, harmed: int64 (R,).
         decide_slot: when its path is next reconsidered.   fidelity: sum over its delivered pairs, float64 (R,).
         stocks, queues (uint8), token_log, rates (float32): ring of the last slots for delayed news, (D, E) or (D, N).
         claims, locked, token_locked, holder, token_holder, own, able: scratch of a slot.   seen, scores: of a decision.
@@ -149,9 +155,9 @@ class State(NamedTuple):
 
 
 class Head(NamedTuple):
-    """A scoring net x -> relu(x w1 + b1) -> relu(. w2 + b2) -> . w3 + b3, float32; the first axis is the agent's (one or N).
+    """A scoring net x -> relu(x w1 + b1) -> relu(. w2 + b2) -> . w3 + b3 in float32, for A agents: one for all, or N.
 
-    Shapes (A, F, H1), (A, H1), (A, H1, H2), (A, H2), (A, H2), (A,); H2 = 0 leaves the second layer out, w3 is (A, H1) then.
+    Shapes (A, F, H1), (A, H1), (A, H1, H2), (A, H2), (A, H2), (A,); without a second layer H2 = 0 and w3 is (A, H1).
     """
 
     w1: Any
@@ -193,8 +199,8 @@ def head(num_features: int, hidden: tuple[int, int] = (8, 0), num_agents: int = 
 
 def head_of(*weights: Any) -> Head:
     """A net from its six arrays w1, b1, w2, b2, w3, b3; see :class:`Head`."""
-    found = [np.ascontiguousarray(each, dtype=np.float32) for each in weights]
-    return Head(*found, np.zeros(found[0].shape[2], np.float32), np.zeros(found[3].shape[1], np.float32))
+    w1, b1, w2, b2, w3, b3 = (np.ascontiguousarray(each, dtype=np.float32) for each in weights)
+    return Head(w1, b1, w2, b2, w3, b3, np.zeros(w1.shape[2], np.float32), np.zeros(b2.shape[1], np.float32))
 
 
 def rule(
@@ -269,9 +275,7 @@ def plan(episode: Episode, record: int = 0) -> Plan:
 
 
 def _log_fresh(episode: Episode, log_w: Reals) -> Reals:
-    """log w end to end from fresh pairs, by path and rounds; of what is no path: minus infinity."""
-    from policies.envs.entanglement.physics import pumped
-
+    """Logarithm of w end to end from fresh pairs, by path and rounds; of what is no path: minus infinity."""
     setting, paths = episode.setting, episode.paths
     found = np.full((*paths.hops.shape, setting.most_rounds + 1), -np.inf)
     w = np.exp(log_w)

@@ -1,8 +1,8 @@
 """Chance by counters: a number in [0, 1) for each (seed, purpose, slot, item), whatever was drawn before.
 
-So every policy meets the same luck of links and swaps (common random numbers), and nothing has to be drawn in order. The
-mixing function is that of SplitMix64 (Steele, Lea and Flood 2014), applied to the seed's key and slot, and again to the
-item. This is the NumPy version; the kernel has its own, equal bit for bit.
+So every policy meets the same luck of links and swaps (common random numbers), and nothing has to be drawn in order.
+The mixing function is that of SplitMix64 (Steele, Lea and Flood 2014), applied to the seed's key and slot, and again to
+the item. This is the NumPy version; the kernel has its own, equal bit for bit.
 """
 
 from __future__ import annotations

@@ -129,10 +129,9 @@ class Topology:
         """
         known = {item.name for item in fields(cls)}
         for name in [*sorted(known - set(document)), *(key for key in document if key not in known)]:
-            raise InvalidParameter(
-                f"topology: wanted the fields {', '.join(sorted(known))}, got trouble with {short(name)}"
-            )
-        found = {}
+            fault = "no" if name in known else "an unknown"
+            raise InvalidParameter(f"topology: wanted {', '.join(sorted(known))}, got {fault} {short(name)}")
+        found: dict[str, Any] = {}
         for name, value in document.items():
             try:
                 found[name] = np.array(value, dtype=np.int64 if name == "ends" else np.float64)
@@ -166,7 +165,7 @@ class Topology:
             swap_hz=what.uniform(0.0, MOST_SWAPS_HZ, num_nodes),
             ends=ends,
             length_km=length_km,
-            fidelity=what.uniform(*FRESH, ends.shape[0]),
+            fidelity=np.asarray(what.uniform(*FRESH, ends.shape[0])),
         )
 
 
@@ -211,17 +210,17 @@ def _geometric(points: Reals, side_km: float, chance: np.random.Generator) -> Wh
     return _unique(np.concatenate((found, chords)))
 
 
-def _random(points: Reals, side_km: float, chance: np.random.Generator) -> Wholes:
+def _random(points: Reals, _: float, chance: np.random.Generator) -> Wholes:
     """Each pair of near nodes with the same probability."""
-    pairs, _ = _near(points)
-    return pairs[chance.random(len(pairs)) < MEAN_DEGREE * len(points) / (2.0 * len(pairs))]
+    pairs = _near(points)[0]
+    return pairs.compress(chance.random(len(pairs)) < MEAN_DEGREE * len(points) / (2.0 * len(pairs)), axis=0)
 
 
-def _waxman(points: Reals, side_km: float, chance: np.random.Generator) -> Wholes:
+def _waxman(points: Reals, _: float, chance: np.random.Generator) -> Wholes:
     """Pairs of near nodes with a probability that falls as exp(-length/(0.1 side of 100 nodes))."""
     pairs, length_km = _near(points)
     weight = np.exp(-length_km / (0.1 * SIDE_KM))
-    return pairs[chance.random(len(pairs)) < weight * MEAN_DEGREE * len(points) / (2.0 * weight.sum())]
+    return pairs.compress(chance.random(len(pairs)) < weight * MEAN_DEGREE * len(points) / (2.0 * weight.sum()), axis=0)
 
 
 _DRAWN: dict[str, Callable[[Reals, float, np.random.Generator], Wholes]] = {
@@ -243,7 +242,7 @@ def _joined(points: Reals, pairs: Wholes) -> Wholes:
     part = connected_components(csr_array((np.ones(len(pairs)), pairs.T), shape=(size, size)), directed=False)[1]
     bridge = part[found[:, 0]] != part[found[:, 1]]
     kept = bridge | np.isin(found @ [size, 1], pairs @ [size, 1])
-    return found[kept]
+    return found.compress(kept, axis=0)
 
 
 def _all_near(points: Reals) -> Wholes:
