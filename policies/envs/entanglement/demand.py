@@ -137,6 +137,27 @@ def draw(setting: EntanglementSetting, topology: Topology) -> tuple[Demand, Requ
     return _requests(setting, demand, chances[3])
 
 
+def asking(
+    setting: EntanglementSetting, topology: Topology, source: Wholes, target: Wholes, weight: Reals | None = None
+) -> Demand:
+    """Pairs that ask for what a user's own requests say: nothing is known of their rates but the weights.
+
+    Raises:
+        InvalidParameter: there is no such node, or a pair is one node.
+    """
+    for name, nodes in (("source", source), ("target", target)):
+        if nodes.size == 0 or not ((nodes >= 0) & (nodes < topology.num_nodes)).all():
+            raise InvalidParameter(f"pairs.{name}: wanted nodes in [0, {topology.num_nodes}), got others or none")
+    if (source == target).any():
+        raise InvalidParameter(f"pairs.target: wanted another node than the source, got {target[source == target][0]}")
+    size, none = source.size, np.zeros(0, dtype=np.int64)
+    weight = np.full(size, 1.0 / size) if weight is None else weight
+    bursts = np.full((setting.num_slots, 1), False).repeat(size, axis=1)
+    quiet = setting.but(predictability=0.0)
+    region, offset_s = np.zeros(size, dtype=np.int64), np.zeros(size)
+    return Demand(quiet, source, target, weight, region, np.ones(size), offset_s, bursts, Jobs(*[none] * 5))
+
+
 def _who(topology: Topology, wanted: int, chance: np.random.Generator) -> tuple[Wholes, Wholes]:
     """Different source-target pairs between popular nodes that are a few hops apart."""
     size = topology.num_nodes

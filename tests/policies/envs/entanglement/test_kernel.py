@@ -74,7 +74,7 @@ def test_decisions_from_outside_are_taken() -> None:
         advance(run, run.slot + 25, choice=choice)
     slow = reference.simulate(episode, st.rule(), lambda slot, number: int(wanted[slot // 25, number]))
     assert events(run) == slow.events
-    assert {st.PURIFY_FAIL, st.SWAP_FAIL, st.DELIVER} <= {kind for _, _, kind, _, _ in slow.events}
+    assert slow.tally[st.PURIFIED] > 0
 
 
 def test_chunks_make_no_difference() -> None:
