@@ -14,6 +14,11 @@ ENVS: dict[str, str] = {
 }
 """Batched worlds by name; a version changes when a world does."""
 
+NETWORKS: dict[str, str] = {
+    "Entanglement-v1": "policies.envs.entanglement.world:EntanglementWorld",  # ours, after the paper on DPEM
+}
+"""Worlds of another shape, by name: each is a ``ParallelEnv`` with a ``setting_type``, whose agents are nodes."""
+
 
 def load(name: str) -> Any:
     """A world's class by name.
@@ -22,6 +27,15 @@ def load(name: str) -> Any:
         InvalidParameter: no world has that name; the message lists those that exist.
     """
     return resolve(ENVS, name, kind="world", error=InvalidParameter)
+
+
+def load_network(name: str) -> Any:
+    """A network's class by name.
+
+    Raises:
+        InvalidParameter: no network has that name; the message lists those that exist.
+    """
+    return resolve(NETWORKS, name, kind="network", error=InvalidParameter)
 
 
 def of(setting: Any) -> Any:

@@ -3,17 +3,51 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from policies.envs.entanglement import state as states
 from policies.envs.entanglement import streams
-from policies.envs.entanglement.state import FULL, HOP_S, LEAST_DEMAND, LEAST_HZ, SHORTAGE, WAIT, Head
+from policies.envs.entanglement.state import FULL, HOP_S, LEAST_DEMAND, LEAST_HZ, SHORTAGE, WAIT, Head, Plan, Rule
 from policies.envs.entanglement.streams import uniforms
+from policies.envs.entanglement.topology import Reals
 
-if TYPE_CHECKING:
-    from policies.envs.entanglement.reference import Asked, World
+
+@dataclass
+class Asked:
+    """A request that waits.
+
+    Attributes:
+        left: pairs still wanted.   action: of now.   decide: slot of its next decision.
+    """
+
+    number: int
+    deadline: int
+    left: int
+    action: int = WAIT
+    decide: int = 0
+
+
+class World(Protocol):
+    """What a decider looks at: as in :class:`policies.envs.entanglement.reference.World`."""
+
+    plan: Plan
+    rule: Rule
+    slot: int
+    pairs: Any  # of each link, what has a length
+    tokens: list[float]
+    rates: list[float]
+    down: list[int]
+    shares: Reals
+
+
+def path_of(plan: Plan, number: int, action: int) -> tuple[list[int], list[int], int]:
+    """Links, nodes and rounds of a request's action."""
+    pair, path = int(plan.pair[number]), action % plan.num_paths
+    hops = int(plan.hops[pair, path])
+    return plan.links[pair, path, :hops].tolist(), plan.nodes[pair, path, : hops + 1].tolist(), action // plan.num_paths
 
 
 class Decider:
@@ -23,7 +57,7 @@ class Decider:
         self.world, self.plan, self.rule = world, world.plan, world.rule
         num_links = self.plan.eta.size
         self.queue, self.joined, self.ewma = [0] * num_links, [0] * num_links, [0.0] * num_links
-        self.past: list[tuple[list[int], list[int], list[float], list[float]]] = []
+        self.past: Any = []
 
     def look(self) -> None:
         """Remember the present, for those who hear of it later."""
@@ -35,7 +69,7 @@ class Decider:
     def want(self, one: Asked, sign: int) -> None:
         """Queue a request's pairs at the links of its path, or take them away."""
         if one.action >= 0:
-            links, _, rounds = self.world.path(one.number, one.action)
+            links, _, rounds = path_of(self.plan, one.number, one.action)
             for link in links:
                 self.queue[link] += sign * one.left * (rounds + 1)
 
@@ -45,7 +79,7 @@ class Decider:
         one.action = action
         self.want(one, 1)
         if self.world.slot == self.plan.arrival[one.number] and action >= 0:
-            for link in self.world.path(one.number, action)[0]:
+            for link in path_of(self.plan, one.number, action)[0]:
                 self.joined[link] += one.left
 
     def action(self, one: Asked) -> int:
@@ -80,7 +114,7 @@ class Decider:
         """Stock, queue and rate of a link so many hops away, without the request's own pairs."""
         own, old = 0, int(self.plan.delay[hop])
         if one.action >= 0:
-            links, _, rounds = self.world.path(one.number, one.action)
+            links, _, rounds = path_of(self.plan, one.number, one.action)
             own = one.left * (rounds + 1) if link in links else 0
         if old == 0:
             return len(self.world.pairs[link]), self.queue[link] - own, self.world.rates[link]
@@ -97,7 +131,7 @@ class Decider:
     def survey(self, one: Asked, action: int) -> tuple[list[float], float]:
         """Features of an action (14 of them), and what it costs by the hand rule."""
         plan, slot = self.plan, self.world.slot
-        links, nodes, rounds = self.world.path(one.number, action)
+        links, nodes, rounds = path_of(self.plan, one.number, action)
         told = [self.news(one, link, hop) for hop, link in enumerate(links)]
         stocks, queues, rates = zip(*told, strict=True)
         waits = [0.0] + [(q + rounds + 1 - stock) / max(rate, LEAST_HZ) for stock, q, rate in told]

@@ -16,28 +16,13 @@ import numpy as np
 from policies.envs.entanglement import state as states
 from policies.envs.entanglement import streams
 from policies.envs.entanglement.episode import Episode
-from policies.envs.entanglement.hand import Decider
+from policies.envs.entanglement.hand import Asked, Decider, path_of
 from policies.envs.entanglement.physics import purified
 from policies.envs.entanglement.state import Rule
 from policies.envs.entanglement.streams import uniforms
 
 Event = tuple[int, int, int, int, float]
 """Slot, request, kind, link, value."""
-
-
-@dataclass
-class Asked:
-    """A request that waits.
-
-    Attributes:
-        left: pairs still wanted.   action: of now.   decide: slot of its next decision.
-    """
-
-    number: int
-    deadline: int
-    left: int
-    action: int = states.WAIT
-    decide: int = 0
 
 
 @dataclass
@@ -71,13 +56,6 @@ class World:
     def note(self, request: int, kind: int, link: int = -1, value: float = 0.0) -> None:
         """An event of now."""
         self.events.append((self.slot, request, kind, link, value))
-
-    def path(self, number: int, action: int) -> tuple[list[int], list[int], int]:
-        """Links, nodes and rounds of an action."""
-        pair, path = int(self.plan.pair[number]), action % self.plan.num_paths
-        hops = int(self.plan.hops[pair, path])
-        links, nodes = self.plan.links[pair, path, :hops], self.plan.nodes[pair, path, : hops + 1]
-        return links.tolist(), nodes.tolist(), action // self.plan.num_paths
 
     def set_rates(self) -> None:
         """What links make with the present shares."""
@@ -173,7 +151,7 @@ class World:
         for one in self.pending:
             if one.action < 0 or not (self.rule.hold == 1 or hold[one.number] * self.rule.hold < 1.0):
                 continue
-            for link in self.path(one.number, one.action)[0]:
+            for link in path_of(self.plan, one.number, one.action)[0]:
                 claims[link] = claims.get(link, 0) + 1
             self.tally[states.PROBES] += 1
             if self.walk(one, lock=False) is None:
@@ -188,7 +166,7 @@ class World:
 
     def walk(self, one: Asked, *, lock: bool) -> tuple[int, int] | None:
         """Whether a request finds all it needs, locking it or not; else the link where it ended and who was before."""
-        links, nodes, rounds = self.path(one.number, one.action)
+        links, nodes, rounds = path_of(self.plan, one.number, one.action)
         self.total, self.chance, rival = (len(links) - 1) * self.plan.log_visibility, 1.0, -1
         for hop, link in enumerate(links):
             if hop > 0:
@@ -231,7 +209,7 @@ class World:
                 self.harmed[ended[1]] += 1
             self.note(one.number, states.BLOCK, ended[0])
             return
-        links, nodes, rounds = self.path(one.number, one.action)
+        links, nodes, rounds = path_of(self.plan, one.number, one.action)
         self.take(links, nodes, rounds)
         plan, success = self.plan, 1.0
         for _ in links[1:]:

@@ -17,11 +17,11 @@ Columns = dict[str, NDArray[Any]]
 
 def _parquet() -> tuple[Any, Any]:
     try:
-        import pyarrow
+        import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
         raise DependencyNotInstalled("logs of an entanglement network", "pyarrow", "export") from error
-    return pyarrow, parquet
+    return pa, parquet
 
 
 def write(file: Path, columns: Mapping[str, Any]) -> str:
@@ -44,7 +44,7 @@ def read(file: Path, wanted: Mapping[str, type], expected: str | None = None) ->
     """Columns of a file.
 
     Args:
-        wanted: columns with their dtypes, in any order; others are refused.   expected: SHA-256 that the file must have.
+        wanted: columns with their dtypes, in any order; others are refused.   expected: SHA-256 of the file.
 
     Raises:
         InvalidParameter: the file is missing, damaged, or has other columns; the message names file and column.
