@@ -72,7 +72,6 @@ def set_rates(given, state):  # type: ignore[no-untyped-def]
         made = given.generation_hz[one] * state.shares[given.place[link, 0]]
         made += given.generation_hz[other] * state.shares[given.place[link, 1]]
         state.rate[link] = given.eta[link] * made if state.down[link] == 0 else 0.0
-        state.clear[link] = exp(-state.rate[link] * given.slot_s)
 
 
 @part
@@ -138,16 +137,18 @@ def generate(given, state, slot):  # type: ignore[no-untyped-def]
     """Poisson pairs on every link, by inversion: more of them at a higher rate, with the same luck."""
     bits = begun(given, GENERATION, slot)
     for link in range(state.stock.size):
-        luck, term = drawn(bits, link), state.clear[link]
-        if luck < term:
+        luck, mean = drawn(bits, link), state.rate[link] * given.slot_s
+        if luck < 1.0 - mean:  # below exp(-mean) without working it out
             continue
-        made, below, mean = 0, term, state.rate[link] * given.slot_s
+        made, term = 0, exp(-mean)
+        below = term
         while luck >= below and made < 1000:
             made += 1
             term *= mean / made
             below += term
-        state.tally[MADE] += made
-        keep(given, state, slot, link, made)
+        if made > 0:
+            state.tally[MADE] += made
+            keep(given, state, slot, link, made)
 
 
 @part

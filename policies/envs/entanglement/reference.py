@@ -128,9 +128,9 @@ class World:
         luck = uniforms(plan.keys[streams.GENERATION], self.slot, np.arange(len(self.pairs))).tolist()
         for link, held in enumerate(self.pairs):
             mean = self.rates[link] * plan.slot_s
-            made, term = 0, math.exp(-self.rates[link] * plan.slot_s)
+            made, term = 0, math.exp(-mean)
             below = term
-            while luck[link] >= below and made < 1000:
+            while luck[link] >= max(below, 1.0 - mean) and made < 1000:
                 made += 1
                 term *= mean / made
                 below += term

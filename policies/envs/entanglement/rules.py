@@ -305,6 +305,13 @@ def hand_weight(plan, state, rule, slot, link):  # type: ignore[no-untyped-def]
 
 
 @part
+def weigh(plan, state, rule, slot):  # type: ignore[no-untyped-def]
+    """Every link by the hand rule."""
+    for link in range(state.weight.size):
+        state.weight[link] = hand_weight(plan, state, rule, slot, link)
+
+
+@part
 def look_at_link(plan, state, rule, slot, node, link, seen):  # type: ignore[no-untyped-def]
     """Features of a node's link into ``seen`` (9,)."""
     stock, queue = state.stock[link], state.queue[link]
@@ -335,7 +342,7 @@ def share_of_node(plan, state, rule, slot, node):  # type: ignore[no-untyped-def
     """A node's shares by hand rule or learned correction of it; uniform if no link of it is wanted."""
     first, last, total = plan.first[node], plan.first[node + 1], 0.0
     for place in range(first, last):
-        weight = hand_weight(plan, state, rule, slot, plan.incident[place])
+        weight = state.weight[plan.incident[place]]
         if rule.share == S_LEARNED and weight > 0.0:
             row = state.count[NUM_SHARES] if plan.record == FEATURES else 0
             seen = state.share_features[row, place] if plan.record == FEATURES else state.seen[0, :9]
@@ -366,6 +373,7 @@ def decide_shares(plan, state, rule, slot):  # type: ignore[no-untyped-def]
         changed = repeat_shares(state, slot) or changed
     elif due and rule.share not in (S_FIXED, S_UNIFORM):
         changed = True
+        weigh(plan, state, rule, slot)
         for node in range(state.tokens.size):
             share_of_node(plan, state, rule, slot, node)
     if changed and plan.record > 0:

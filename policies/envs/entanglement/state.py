@@ -97,8 +97,8 @@ class State(NamedTuple):
         count, tally: see the names above.   births: slots in which held pairs were made, oldest first, int32 (E, M).
         stock: pairs held, int64 (E,).   queue: pairs that pending requests still want of a link, int64 (E,).
         tokens: swaps that a node can do now, float64 (N,).   shares: float64 (2 E,).   rate: pairs/s, float64 (E,).
-        clear: exp(-rate slot).   down, node_down: number of faults that hold, int64.   ewma: mean demand of a link in
-        pairs/s, float64 (E,).   joined: pairs that came to want a link since the last share decision.
+        weight: of the hand rule for shares.   down, node_down: number of faults that hold, int64.
+        ewma: mean demand of a link in pairs/s, float64 (E,).   joined: pairs newly wanted of it since then.
         pending: requests in order of deadline, the first ``count[NUM_PENDING]``.   choice: action of each request,
         int64 (R,).   wanted: action that rule FIXED gives it.   left, status, done_slot, blocked, harmed: int64 (R,).
         decide_slot: when its path is next reconsidered.   fidelity: sum over its delivered pairs, float64 (R,).
@@ -115,7 +115,7 @@ class State(NamedTuple):
     tokens: Any
     shares: Any
     rate: Any
-    clear: Any
+    weight: Any
     down: Any
     node_down: Any
     ewma: Any
@@ -310,7 +310,7 @@ def blank(episode: Episode, given: Plan, trace: int = 0) -> State:
         tokens=np.maximum(1.0, topology.swap_hz),
         shares=shares,
         rate=topology.link_rates(shares),
-        clear=np.exp(-topology.link_rates(shares) * given.slot_s),
+        weight=np.zeros(num_links, real),
         down=np.zeros(num_links, whole),
         node_down=np.zeros(num_nodes, whole),
         ewma=np.zeros(num_links, real),
