@@ -128,7 +128,7 @@ def paired(values: ArrayLike, others: ArrayLike) -> Difference:
     """
     ours, theirs = _both(values, others)
     apart = ours - theirs
-    if np.ptp(apart) == 0.0:  # no variance: t is infinite or undefined
+    if _all_same(apart):  # t is infinite or undefined
         same = float(apart[0])
         return Difference(same, same, same, 1.0 if same == 0.0 else 0.0, apart.size)
     found = stats.ttest_rel(ours, theirs)
@@ -149,7 +149,7 @@ def not_inferior(values: ArrayLike, others: ArrayLike, margin: float) -> float:
         raise InvalidParameter(f"margin: wanted a number in [0, 1), got {margin:g}")
     ours, theirs = _both(values, others)
     spare = ours - (1.0 - margin) * theirs
-    if np.ptp(spare) == 0.0:
+    if _all_same(spare):
         return float(spare[0] <= 0.0)
     return float(stats.ttest_1samp(spare, 0.0, alternative="greater").pvalue)
 
@@ -186,6 +186,11 @@ def ratio(values: ArrayLike, others: ArrayLike, *, seed: int = 0, num_resamples:
     edge = 0.5 * (1.0 - COVERAGE)
     low, high = np.quantile(gains, (edge, 1.0 - edge))
     return Ratio(float(ours.mean() / theirs.mean() - 1.0), float(low), float(high))
+
+
+def _all_same(values: Floats) -> bool:
+    """Whether what is left of the variance is rounding."""
+    return float(np.ptp(values)) <= 1e-12 * float(np.abs(values).max())
 
 
 def _groups(groups: Mapping[str, ArrayLike]) -> list[Floats]:

@@ -30,6 +30,9 @@ from scipy.optimize import linprog
 from scipy.sparse import block_array, coo_array, csr_array
 
 from circuits.errors import InvalidParameter
+from policies.envs.entanglement.demand import draw
+from policies.envs.entanglement.episode import Episode
+from policies.envs.entanglement.setting import EntanglementSetting
 from policies.envs.entanglement.topology import Reals, Topology, Wholes
 
 CLOSED = 1e-7
@@ -327,3 +330,29 @@ def _dual(topology: Topology, asked: Asked, swaps_hz: Reals, found: Fluid, cost:
     np.maximum.at(dearest, topology.owner, (topology.transmission * found.price)[topology.incident])
     unserved = asked.demand_hz @ np.maximum(asked.worth - cost, 0.0)
     return float(unserved + swaps_hz @ found.swap_price + topology.generation_hz @ dearest)
+
+
+def most_delivered(episode: Episode) -> float:
+    """How many requests can be served in the mean over the luck of links and swaps, by any policy.
+
+    Of those that came and whose time is over within the episode: the fluid optimum for them, taken together over the
+    episode, with the swap tokens that are there at the start. Ages, deadlines, memories, fidelity and faults are left
+    out: they only make it less.
+    """
+    setting, topology, demand, requests = episode.setting, episode.topology, episode.demand, episode.requests
+    over = requests.deadline_slot <= setting.num_slots
+    if not over.any():
+        return 0.0
+    both = np.stack((requests.pair[over], requests.num_pairs[over]))
+    (pair, wanted), counts = np.unique(both, axis=1, return_counts=True)
+    span_s = setting.num_slots * setting.slot_s
+    asked = Asked.of(demand.source[pair], demand.target[pair], counts * wanted / span_s, 1.0 / wanted)
+    extra = np.maximum(1.0, topology.swap_hz) / span_s
+    columns = Columns.of(episode.paths.nodes[pair])
+    return fluid(topology, asked, setting.swap_success, columns, extra_swaps_hz=extra).bound * span_s
+
+
+def load_unit_of(setting: EntanglementSetting, topology: Topology) -> float:
+    """Offered requests a second of load 1 for the demand that a setting's seed draws; batch jobs are not counted."""
+    demand = draw(setting.but(duration_s=setting.slot_s), topology)[0]
+    return load_unit_hz(topology, Asked.of(demand.source, demand.target, demand.weight), setting.swap_success)

@@ -1,0 +1,65 @@
+"""Who delivers most in ``Entanglement-v1``: every policy in every cell of a part of the protocol, with its tests.
+
+    python examples/benchmarks/entanglement_grid.py --part headline --seeds 300:320    # 460 runs, some 10 minutes
+    python examples/benchmarks/entanglement_grid.py --part map --seeds 300:320         # 11 700 runs: hours on one core
+
+The protocol is ``policies/envs/entanglement/PROTOCOL.md``. Runs are kept in ``--runs`` and not done again, so that it can
+be stopped and goes on. Writes ``results/entanglement_grid_PART.csv`` (every cell), ``.md`` and figures. Only gains on seeds
+from 300 on are results; those below are for development.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shutil
+import tempfile
+from pathlib import Path
+
+from evidence import RESULTS, results
+
+from policies.allocators.dpem.grid import HOLDS, PARTS, chosen, jobs, run, whole_numbers
+from policies.allocators.dpem.grid_report import write
+
+PACKAGES = ("numpy", "scipy", "numba")
+
+
+def main() -> None:
+    """Run what is missing, then tell of all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=tuple(PARTS), default="headline")
+    parser.add_argument("--seeds", default="100:120", help="topologies, FIRST:END")
+    parser.add_argument("--physics", default="0:2", help="seeds of luck, FIRST:END")
+    parser.add_argument("--policies", default="all", help="names with commas between")
+    parser.add_argument("--against", default="local", help="whose gain is told")
+    parser.add_argument("--duration", type=float, default=600.0, help="of an episode in seconds")
+    parser.add_argument("--runs", type=Path, default=Path(tempfile.gettempdir()) / "entanglement_grid")
+    said = parser.parse_args()
+    policies, folder = chosen(said.policies), said.runs / said.part
+    seeds, physics = whole_numbers("seeds", said.seeds), whole_numbers("physics", said.physics)
+    wanted = jobs(PARTS[said.part](), policies, seeds, physics, HOLDS.get(said.part, (1,)))
+    try:
+        run(
+            wanted,
+            policies,
+            folder,
+            duration_s=said.duration,
+            tell=lambda count, words: print(count, words, flush=True),
+        )
+    except KeyboardInterrupt:
+        print("stopped; what is there is told")
+    told = write(folder, said.against)
+    name = f"entanglement_grid_{said.part}"
+    with (folder / "cells.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    with results(
+        name, header, seeds=f"topologies and demand {said.seeds}, luck {said.physics}", packages=PACKAGES
+    ) as table:
+        table.writerows(rows)
+    shutil.copy(folder / "grid.md", RESULTS / f"{name}.md")
+    for picture in told["pictures"]:
+        shutil.copy(picture, RESULTS / f"{name}_{Path(picture).name}")
+
+
+if __name__ == "__main__":
+    main()

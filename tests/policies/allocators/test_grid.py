@@ -1,0 +1,146 @@
+"""The grid: every run once, resumable, all cells told."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+pytest.importorskip("numba", reason='pip install "qorch[sparse]"')
+
+from circuits.errors import InvalidParameter
+from policies.allocators.contenders import contender
+from policies.allocators.dpem import grid
+from policies.allocators.dpem.grid import BOUND, COLUMNS, PARTS, Cell, job_of, jobs, read, run, whole_numbers
+from policies.allocators.dpem.grid_report import gathered, table, write
+
+APP = typer.Typer()
+APP.command()(grid.grid)
+NAMES = ("static", "local", "central_full", "greedy_oracle")
+CELLS = [Cell(num_nodes=16, period_s=period, delay_s=tau) for tau in (0.0, 0.4) for period in (0.2, 5.0)]
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("grid")
+    policies = {name: contender(name) for name in NAMES}
+    wanted = jobs(CELLS, policies, range(100, 103), range(2), (1, 3))
+    assert run(wanted, policies, folder, duration_s=20.0) == len(wanted)
+    return folder
+
+
+def test_every_run_is_done_once(out: Path) -> None:
+    found = [job_of(row) for row in read(out / "runs.csv")]
+    assert len(set(found)) == len(found)
+    by_policy = {name: sum(job.policy == name for job in found) for name in (*NAMES, BOUND)}
+    each = 3 * 2 * 2  # topologies, luck, hold
+    assert by_policy == {"static": each, "local": 2 * each, "central_full": 4 * each, "greedy_oracle": each, BOUND: 3}
+
+
+def test_it_goes_on_where_it_was_stopped(out: Path, tmp_path: Path) -> None:
+    whole = (out / "runs.csv").read_text()
+    (tmp_path / "grid.json").write_text((out / "grid.json").read_text())
+    (tmp_path / "runs.csv").write_text(whole[: len(whole) * 2 // 3])  # in the middle of a row
+    policies = {name: contender(name) for name in NAMES}
+    wanted = jobs(CELLS, policies, range(100, 103), range(2), (1, 3))
+    assert 0 < run(wanted, policies, tmp_path, duration_s=20.0) < len(wanted)
+    timeless = [name for name in COLUMNS if not name.endswith("_s") or name.startswith(("latency", "delay", "period"))]
+
+    def told(path: Path) -> list[tuple[str, ...]]:
+        return sorted(tuple(row[name] for name in timeless) for row in read(path))
+
+    assert told(tmp_path / "runs.csv") == told(out / "runs.csv")
+    assert run(wanted, policies, tmp_path, duration_s=20.0) == 0
+
+
+def test_every_cell_is_told(out: Path) -> None:
+    told = write(out, "local")
+    rows = list(csv.DictReader((out / "cells.csv").read_text().splitlines()))
+    assert len(rows) == told["cells"] == len(CELLS) * (2 * len(NAMES) + 1)
+    words = (out / "grid.md").read_text()
+    assert words.count("\n## rho") == len(CELLS)
+    assert "Tukey" in words
+    assert "Where `local` is not ahead" in words
+    assert {Path(name).name for name in told["pictures"]} == {"map.png", "front.png"} - _without_middle(words)
+
+
+def _without_middle(words: str) -> set[str]:
+    """The map is of the protocol's middle, which small networks are not."""
+    return set() if "N 100" in words else {"map.png"}
+
+
+def test_gains_are_of_the_same_topologies_and_corrected(out: Path) -> None:
+    rows = table(gathered(read(out / "runs.csv")), "local")
+    centres = [row for row in rows if row["policy"] == "central_full" and row["hold"] == 1]
+    assert len(centres) == len(CELLS)
+    for row in centres:
+        assert row["gain_low"] <= row["gain"] <= row["gain_high"]
+        assert row["p"] <= row["p_holm"] <= 1.0
+        assert row["topologies"] == 3
+    assert all(
+        row["gain"] == "" for row in rows if row["policy"] == BOUND or (row["policy"], row["hold"]) == ("local", 1)
+    )
+
+
+def test_the_protocols_parts_are_there() -> None:
+    assert {name: len(cells()) for name, cells in PARTS.items()} == {
+        "headline": 1,
+        "map": 45,
+        "deadline": 8,
+        "coherence": 8,
+        "predictability": 8,
+        "size": 1,
+        "front": 2,
+    }
+    assert PARTS["headline"]() == [Cell()]
+    assert Cell() in PARTS["map"]()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("part", ["--part", "everything"]),
+        ("policy", ["--policies", "local,nobody"]),
+        ("seeds", ["--seeds", "7:3"]),
+        ("seeds", ["--seeds", "x"]),
+        ("physics", ["--physics", "-1"]),
+        ("against", ["--report"]),
+    ],
+)
+def test_bad_input_is_refused_by_name(tmp_path: Path, name: str, words: list[str]) -> None:
+    found = CliRunner().invoke(APP, ["--out", str(tmp_path), *words])
+    assert found.exit_code == 2
+    assert f"error: {name}:" in found.output
+
+
+def test_what_is_no_table_of_the_grid_is_refused(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "runs.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InvalidParameter, match=r"^out:"):
+        read(tmp_path / "runs.csv")
+    with pytest.raises(InvalidParameter, match=r"^duration_s:"):
+        run([], {}, out, duration_s=30.0)
+    with pytest.raises(InvalidParameter, match=r"^seeds:"):
+        whole_numbers("seeds", "3:")
+
+
+def test_the_command_answers_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PARTS, "headline", lambda: [Cell(num_nodes=12)])
+    words = [
+        "--out",
+        str(tmp_path),
+        "--policies",
+        "static,local",
+        "--seeds",
+        "0:2",
+        "--physics",
+        "0",
+        "--duration",
+        "20",
+    ]
+    found = CliRunner().invoke(APP, [*words, "--json"])
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout) == {"out": str(tmp_path), "runs": 6, "cells": 3, "against": "local", "pictures": []}
