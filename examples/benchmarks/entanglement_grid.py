@@ -3,9 +3,9 @@
     python examples/benchmarks/entanglement_grid.py --part headline --seeds 300:320    # 460 runs, some 10 minutes
     python examples/benchmarks/entanglement_grid.py --part map --seeds 300:320         # 11 700 runs: hours on one core
 
-The protocol is ``policies/envs/entanglement/PROTOCOL.md``. Runs are kept in ``--runs`` and not done again, so that it can
-be stopped and goes on. Writes ``results/entanglement_grid_PART.csv`` (every cell), ``.md`` and figures. Only gains on seeds
-from 300 on are results; those below are for development.
+The protocol is ``policies/envs/entanglement/PROTOCOL.md``. Runs are kept in ``--runs`` and not done again: it can be
+stopped, and goes on. Writes ``results/entanglement_grid_PART.csv`` (every cell), ``.md`` and figures. Gains on seeds from
+300 on are results; those on others are for development.
 """
 
 from __future__ import annotations
