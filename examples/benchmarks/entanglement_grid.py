@@ -4,8 +4,8 @@
     python examples/benchmarks/entanglement_grid.py --part map --seeds 300:320         # 11 700 runs: hours on one core
 
 The protocol is ``policies/envs/entanglement/PROTOCOL.md``. Runs are kept in ``--runs`` and not done again: it can be
-stopped, and goes on. Writes ``results/entanglement_grid_PART.csv`` (every cell), ``.md`` and figures. Gains on seeds from
-300 on are results; those on others are for development.
+stopped, and goes on. Writes ``results/entanglement_grid_PART.csv`` (every cell), ``.md`` and figures. Gains on seeds
+from 300 on are results; those on others are for development.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from evidence import RESULTS, results
 
-from policies.allocators.dpem.grid import HOLDS, PARTS, chosen, jobs, run, whole_numbers
+from policies.allocators.dpem.grid import HOLDS, PARTS, chosen, jobs, learned, run, whole_numbers
 from policies.allocators.dpem.grid_report import write
 
 PACKAGES = ("numpy", "scipy", "numba")
@@ -31,11 +31,12 @@ def main() -> None:
     parser.add_argument("--seeds", default="100:120", help="topologies, FIRST:END")
     parser.add_argument("--physics", default="0:2", help="seeds of luck, FIRST:END")
     parser.add_argument("--policies", default="all", help="names with commas between")
+    parser.add_argument("--checkpoint", action="append", metavar="NAME=FOLDER", help="a trained agent beside them")
     parser.add_argument("--against", default="local", help="whose gain is told")
     parser.add_argument("--duration", type=float, default=600.0, help="of an episode in seconds")
     parser.add_argument("--runs", type=Path, default=Path(tempfile.gettempdir()) / "entanglement_grid")
     said = parser.parse_args()
-    policies, folder = chosen(said.policies), said.runs / said.part
+    policies, folder = chosen(said.policies) | learned(said.checkpoint), said.runs / said.part
     seeds, physics = whole_numbers("seeds", said.seeds), whole_numbers("physics", said.physics)
     wanted = jobs(PARTS[said.part](), policies, seeds, physics, HOLDS.get(said.part, (1,)))
     try:

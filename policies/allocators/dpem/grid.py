@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +23,7 @@ import typer
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import construct, integer, real, short, validate
-from policies.words import errors_in_words, number
+from policies.words import errors_in_words, named, number
 
 if TYPE_CHECKING:
     from policies.allocators.contenders import Contender
@@ -60,8 +60,8 @@ class Cell:
     @classmethod
     def read(cls, values: Sequence[float]) -> Cell:
         """From its fields as numbers."""
-        named = {name: int(x) if name == "num_nodes" else x for name, x in zip(CELL, values, strict=True)}
-        cell: Cell = construct(cls, named)
+        by_name = {name: int(x) if name == "num_nodes" else x for name, x in zip(CELL, values, strict=True)}
+        cell: Cell = construct(cls, by_name)
         return cell
 
 
@@ -296,10 +296,34 @@ def chosen(words: str) -> dict[str, Contender]:
     return {name: contender(name) for name in (CONTENDERS if words == "all" else words.split(","))}
 
 
+def learned(words: Sequence[str] | None) -> dict[str, Contender]:
+    """Trained agents as contenders, from ``NAME=FOLDER``; what links expect is their running mean.
+
+    Raises:
+        InvalidParameter: a word is no such pair, a name is taken, or a folder holds no agent.
+    """
+    from policies.allocators.contenders import CONTENDERS, by_rule
+
+    taken, found = {*CONTENDERS, BOUND}, {}
+    for name, folder in named("checkpoint", words).items():
+        if name in taken:
+            raise InvalidParameter(f"checkpoint: wanted a name that is not taken, got {short(name)}")
+        from policies.allocators.dpem.evaluation import rule_on
+        from policies.allocators.dpem.learner import read_run
+        from policies.learners.kit.checkpoint import load
+
+        agent = load(Path(folder), read_run).actor()
+        found[name] = by_rule(partial(rule_on, agent))
+    return found
+
+
 def grid(
     out: Annotated[Path, typer.Option(help="folder of runs.csv, cells.csv, grid.md and figures")],
     part: Annotated[str, typer.Option(help=", ".join(PARTS))] = "headline",
     policies: Annotated[str, typer.Option(help="names with commas between, or all")] = "all",
+    checkpoint: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FOLDER", help="a trained agent beside them; may be repeated")
+    ] = None,
     seeds: Annotated[str, typer.Option(help="topologies, FIRST:END; 300:320 are the protocol's")] = "100:104",
     physics: Annotated[str, typer.Option(help="seeds of luck, FIRST:END")] = "0:2",
     duration_s: Annotated[float, typer.Option("--duration", help="of an episode in seconds")] = 600.0,
@@ -313,7 +337,7 @@ def grid(
 
         if part not in PARTS:
             raise InvalidParameter(f"part: wanted one of {', '.join(PARTS)}, got {short(part)}")
-        found = chosen(policies)
+        found = chosen(policies) | learned(checkpoint)
         wanted = jobs(
             PARTS[part](),
             found,

@@ -109,6 +109,8 @@ def test_the_protocols_parts_are_there() -> None:
         ("seeds", ["--seeds", "x"]),
         ("physics", ["--physics", "-1"]),
         ("against", ["--report"]),
+        ("checkpoint", ["--checkpoint", "local=runs"]),
+        ("--checkpoint", ["--checkpoint", "runs"]),
     ],
 )
 def test_bad_input_is_refused_by_name(tmp_path: Path, name: str, words: list[str]) -> None:
