@@ -75,12 +75,15 @@ def _diagonal(**axis: Sequence[float]) -> list[Cell]:
     return [Cell(delay_s=tau, period_s=period).but(name, value) for value in values for tau, period in DIAGONAL]
 
 
+def _map(*loads: float) -> list[Cell]:
+    axes = (loads, (0.0, 0.2, 1.0), (0.2, 1.0, 2.0, 5.0, 10.0))
+    return [Cell(load=load, delay_s=tau, period_s=period) for load, tau, period in product(*axes)]
+
+
 PARTS: dict[str, Callable[[], list[Cell]]] = {
     "headline": lambda: [Cell()],
-    "map": lambda: [
-        Cell(load=load, delay_s=tau, period_s=period)
-        for load, tau, period in product((0.5, 0.8, 1.1), (0.0, 0.2, 1.0), (0.2, 1.0, 2.0, 5.0, 10.0))
-    ],
+    "plane": lambda: _map(0.8),
+    "map": lambda: _map(0.5, 0.8, 1.1),
     "deadline": lambda: _diagonal(deadline_s=(2.0, 15.0)),
     "coherence": lambda: _diagonal(coherence_s=(2.0, 60.0)),
     "predictability": lambda: _diagonal(predictability=(0.0, 0.95)),

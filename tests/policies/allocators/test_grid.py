@@ -89,6 +89,7 @@ def test_gains_are_of_the_same_topologies_and_corrected(out: Path) -> None:
 def test_the_protocols_parts_are_there() -> None:
     assert {name: len(cells()) for name, cells in PARTS.items()} == {
         "headline": 1,
+        "plane": 15,
         "map": 45,
         "deadline": 8,
         "coherence": 8,
@@ -97,7 +98,7 @@ def test_the_protocols_parts_are_there() -> None:
         "front": 2,
     }
     assert PARTS["headline"]() == [Cell()]
-    assert Cell() in PARTS["map"]()
+    assert {*PARTS["headline"](), *PARTS["front"]()} <= set(PARTS["plane"]()) <= set(PARTS["map"]())
 
 
 @pytest.mark.parametrize(
