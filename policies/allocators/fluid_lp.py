@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.sparse import block_array, coo_array, csr_array
+from scipy.sparse.csgraph import dijkstra
 
 from circuits.errors import InvalidParameter
 from policies.envs.entanglement.demand import draw
@@ -232,31 +233,33 @@ def cheapest(
 ) -> tuple[Reals, tuple[tuple[int, ...], ...]]:
     """Least o_h (Σ π + Σ ν) from source to target over all paths, float64 (P,), and the nodes of one that has it.
 
-    D_h[v] = min(D_{h-1}[v], min_u D_{h-1}[u] + ν_u + π_uv) for all sources at once; o_h grows with h, so that nothing
-    is gained once D no longer changes.
+    D_h[v] = min(D_{h-1}[v], min_u D_{h-1}[u] + ν_u + π_uv) for all sources at once. As o_h grows with h, a source is
+    done once o_h times what Dijkstra's algorithm finds over any number of hops is no less than its targets cost.
     """
     sources, row = np.unique(asked.source, return_inverse=True)
-    owner = topology.owner
+    owner, some = topology.owner, np.diff(topology.first) > 0
     tail = topology.ends[topology.incident].sum(axis=1) - owner
-    step = price[topology.incident][None] + swap_price[tail][None] * (tail[None] != sources[:, None])
+    link_price, leaving = price[topology.incident], swap_price[tail]
+    least = _least(topology, sources, tail, link_price + leaving)[row, asked.target] - swap_price[asked.source]
     reached = np.full((sources.size, topology.num_nodes), np.inf)
     reached[np.arange(sources.size), sources] = 0.0
     cost, hops = np.full(row.size, np.inf), np.zeros(row.size, dtype=np.int64)
     came: list[NDArray[np.int32]] = []
     overhead = 1.0
     for hop in range(1, topology.num_nodes):
-        through = reached[:, tail] + step
-        best = np.full_like(reached, np.inf)
-        some = np.diff(topology.first) > 0
+        live = np.unique(row[np.isfinite(least) & (overhead * least * (1.0 + 1e-12) < cost)])
+        before = reached[live]
+        through = before[:, tail] + link_price + leaving * (tail != sources[live, None])
+        best = np.full_like(before, np.inf)
         best[:, some] = np.minimum.reduceat(through, topology.first[:-1][some], axis=1)
-        closer = best < reached
+        closer = best < before
         if not closer.any():
             break
         where = np.full(reached.shape, -1, dtype=np.int32)
         rows, arcs = np.nonzero((through == best[:, owner]) & closer[:, owner])
-        where[rows, owner[arcs]] = tail[arcs]
+        where[live[rows], owner[arcs]] = tail[arcs]
         came.append(where)
-        reached = np.where(closer, best, reached)
+        reached[live] = np.where(closer, best, before)
         total = overhead * reached[row, asked.target]
         hops[total < cost] = hop
         cost = np.minimum(cost, total)
@@ -267,6 +270,13 @@ def cheapest(
     return cost, tuple(
         _walked(came, *each) for each in zip(row.tolist(), asked.target.tolist(), hops.tolist(), strict=True)
     )
+
+
+def _least(topology: Topology, sources: Wholes, tail: Wholes, step: Reals) -> Reals:
+    """Cheapest way to each node over any number of hops, where every node that is left is paid for, (S, N)."""
+    arcs = (np.maximum(step, 1e-300), (tail, topology.owner))  # a weight of 0 would be no arc
+    graph = csr_array(arcs, shape=(topology.num_nodes, topology.num_nodes))
+    return np.asarray(dijkstra(graph, indices=sources))
 
 
 def _walked(came: Sequence[NDArray[np.int32]], row: int, target: int, hops: int) -> tuple[int, ...]:
