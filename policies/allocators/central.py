@@ -270,9 +270,9 @@ class _Joint:
 
     def _shares(self, known: Known, wanted: Reals) -> Reals:
         """Shares x ~ [3 max(0, wanted - stock) + usual + eps]/eta, a quarter of it where memories are full."""
-        topology, kernel = self.run.episode.topology, self.kernel
-        wish = kernel.SHORTAGE * np.maximum(wanted - known.stock, 0.0) + self.usual + kernel.LEAST_DEMAND
-        wish = known.up * np.where(known.stock >= self.run.plan.memories, kernel.FULL, 1.0) * wish
+        topology = self.run.episode.topology
+        wish = state.SHORTAGE * np.maximum(wanted - known.stock, 0.0) + self.usual + state.LEAST_DEMAND
+        wish = known.up * np.where(known.stock >= self.run.plan.memories, state.FULL, 1.0) * wish
         parts = (wish / np.maximum(topology.transmission, 1e-9))[topology.incident]
         total = np.add.reduceat(parts, topology.first[:-1])[topology.owner]
         shares: Reals = np.where(total > 0.0, parts / np.where(total > 0.0, total, 1.0), topology.uniform_shares())

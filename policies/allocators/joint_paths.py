@@ -12,10 +12,7 @@ from typing import Any
 
 from numba import njit
 
-from policies.envs.entanglement.rules import FULL, HOP_S, LEAST_DEMAND, LEAST_HZ, SHORTAGE
-from policies.envs.entanglement.state import WAIT
-
-__all__ = ["FULL", "LEAST_DEMAND", "SHORTAGE", "assign"]
+from policies.envs.entanglement.state import HOP_S, LEAST_HZ, WAIT
 
 
 @njit(cache=True)

@@ -233,7 +233,7 @@ def _draw_map(out: Path, rows: Sequence[Mapping[str, Any]], against: str) -> lis
     ]
     styles = [name for name in CENTRES[:4] if any(row["policy"] == name for row in here)]
     periods, delays = (sorted({row[name] for row in here}) for name in ("period_s", "delay_s"))
-    if not styles or len(periods) * len(delays) < 2:
+    if not styles or len(periods) * len(delays) < 4:
         return []
     path = out / "map.png"
     with picture(path, 1, len(styles), (3.0 + 3.0 * len(styles), 2.0 + 0.6 * len(delays)), sharey=True) as (_, axes):

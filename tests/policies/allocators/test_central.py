@@ -110,6 +110,15 @@ def test_nobody_blocks_anybody_under_the_oracle_and_its_delay_does_not_count(epi
     assert same(once.run, control(episode, "greedy_oracle", delay_s=5.0, period_s=10.0).run)
 
 
+def test_a_fresh_centre_sets_shares_as_nodes_do_themselves(episode: Episode) -> None:
+    each_slot = replace(episode, setting=SMALL.but(share_s=SMALL.slot_s))
+    full, hybrid = (
+        control(each_slot, style, period_s=SMALL.slot_s).run for style in ("central_full", "central_hybrid")
+    )
+    assert full.state.shares == pytest.approx(hybrid.state.shares, rel=5e-3)  # but for requests of slot 0
+    assert metrics(full).num_delivered == pytest.approx(metrics(hybrid).num_delivered, rel=0.02)
+
+
 def test_old_news_cost_deliveries() -> None:
     busy = build(SMALL.but(num_nodes=60, offered_hz=10.0, duration_s=100.0))
     fresh, old = (metrics(control(busy, "central_full", period_s=each).run).delivery for each in (0.2, 10.0))

@@ -65,12 +65,7 @@ def test_every_cell_is_told(out: Path) -> None:
     assert words.count("\n## rho") == len(CELLS)
     assert "Tukey" in words
     assert "Where `local` is not ahead" in words
-    assert {Path(name).name for name in told["pictures"]} == {"map.png", "front.png"} - _without_middle(words)
-
-
-def _without_middle(words: str) -> set[str]:
-    """The map is of the protocol's middle, which small networks are not."""
-    return set() if "N 100" in words else {"map.png"}
+    assert [Path(name).name for name in told["pictures"]] == ["front.png"]  # the map is of the protocol's middle
 
 
 def test_gains_are_of_the_same_topologies_and_corrected(out: Path) -> None:
