@@ -315,7 +315,7 @@ def learned(words: Sequence[str] | None) -> dict[str, Contender]:
         from policies.allocators.dpem.learner import read_run
         from policies.learners.kit.checkpoint import load
 
-        agent = load(Path(folder), read_run).actor()
+        agent: Any = load(Path(folder), read_run).actor()
         found[name] = by_rule(partial(rule_on, agent))
     return found
 
