@@ -21,7 +21,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
@@ -242,8 +242,25 @@ def exists(root: Path) -> bool:
     return _latest(root) is not None
 
 
-def load(path: Path) -> Checkpoint:
+def read_run(document: Mapping[str, Any]) -> Run:
+    """What was trained, from :meth:`Run.document`, of a registered learner.
+
+    Raises:
+        InvalidParameter: a field is unknown, missing or out of range; the message names it.
+    """
+    kind = learner_type(document["learner"]).config_type
+    named = {item.name for item in fields(kind)}
+    check_keys("config.json: config", document["config"], required=named, known=named)
+    config = construct(kind, document["config"])
+    setting = read_setting(document["env"], document["setting"])
+    return Run(document["learner"], document["env"], document["seed"], config, setting, document["start"])
+
+
+def load(path: Path, read: Callable[[Mapping[str, Any]], Any] = read_run) -> Checkpoint:
     """What a checkpoint's folder holds, or the last one of a run's.
+
+    Args:
+        read: what was trained, from ``config.json``; for learners with worlds of their own.
 
     Raises:
         InvalidParameter: there is none, or it is not ours, or not as it was written; the message names what is wrong.
@@ -255,7 +272,8 @@ def load(path: Path) -> Checkpoint:
     if folder.resolve().name != name:
         raise InvalidParameter(f"{folder}: wanted {name}, which is what its files come to: it was changed or renamed")
     with _naming(folder):
-        run, epochs = _run(held["config.json"])
+        document = _document(held["config.json"])
+        run, epochs = read(document), document["epochs"]
         curve = _curve(held["curve.csv"], epochs)
         times_s = tuple(_number(TIMES, row["wall_s"]) for row in _rows(TIMES, held[TIMES], ("epoch", "wall_s")))
         if len(times_s) != epochs:
@@ -281,7 +299,8 @@ def _read(path: Path) -> bytes:
         raise InvalidParameter(f"{path}: wanted a file of a checkpoint: {error.strerror or error}") from error
 
 
-def _run(content: bytes) -> tuple[Run, int]:
+def _document(content: bytes) -> dict[str, Any]:
+    """``config.json`` with all that it has to have."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -296,13 +315,7 @@ def _run(content: bytes) -> tuple[Run, int]:
     for name, kind in {**wanted, "start": str}.items():
         if not isinstance(document[name], kind) or isinstance(document[name], bool):
             raise InvalidParameter(f"config.json: {name}: wanted {kind.__name__}, got {short(document[name])}")
-    kind = learner_type(document["learner"]).config_type
-    named = {item.name for item in fields(kind)}
-    check_keys("config.json: config", document["config"], required=named, known=named)
-    config = construct(kind, document["config"])
-    setting = read_setting(document["env"], document["setting"])
-    run = Run(document["learner"], document["env"], document["seed"], config, setting, document["start"])
-    return run, document["epochs"]
+    return document
 
 
 def _curve(content: bytes, epochs: int) -> tuple[Progress, ...]:
