@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from policies.envs.entanglement.state import Head
+from circuits.errors import InvalidParameter
+from policies.envs.entanglement.state import Head, head_of
 
 
 class Shape(NamedTuple):
@@ -41,6 +41,32 @@ def begun(shape: Shape, chance: torch.Generator) -> Tensor:
     return torch.cat([first, torch.zeros(width), second, torch.zeros(2 * width + 1)])
 
 
+HAND = ((8, 10.0), (0, 4.0))
+"""Features of a way that the hand rule for paths adds up, and what it counts each for, in seconds."""
+SHARPNESS, WAIT_S = 1.5, 12.0
+"""A second more counts so much in the logit; waiting begins as a path of so many seconds (ours)."""
+
+
+def begun_as_hand(shape: Shape, chance: torch.Generator) -> Tensor:
+    """First weights of the path head, (d,): its best way is the hand rule's, in units of their own; the rest adds 0.
+
+    A way without hops is to wait: the third unit is 1 there and 0 elsewhere, since a hop counts 1/8 or more.
+
+    Raises:
+        InvalidParameter: there are fewer than three units.
+    """
+    if shape.width < 3:
+        raise InvalidParameter(f"width: wanted at least 3 units, of which the hand rule is made, got {shape.width}")
+    weights = begun(shape, chance)
+    first, one, second, _, third, _ = layers(shape, weights)
+    first[:, :3], second[:3, :], second[:, :3] = 0.0, 0.0, 0.0
+    for unit, (feature, seconds) in enumerate(HAND):
+        first[feature, unit], third[unit] = 1.0, -SHARPNESS * seconds
+    first[HAND[1][0], 2], one[2], third[2] = -8.0, 1.0, -SHARPNESS * WAIT_S
+    second[range(3), range(3)] = 1.0
+    return weights
+
+
 def layers(shape: Shape, weights: Tensor) -> tuple[Tensor, ...]:
     """W1 (..., in, w), b1 (..., w), W2 (..., w, w), b2 (..., w), W3 (..., w), b3 (...) of vectors (..., d)."""
     first, one, second, two, third, three = weights.split(shape.sizes, dim=-1)
@@ -65,4 +91,4 @@ def scores(shape: Shape, weights: Tensor, features: Tensor) -> Tensor:
 def head(shape: Shape, weights: Tensor) -> Head:
     """For the compiled world: of one vector (d,), or of one for each node (N, d)."""
     of_agents = weights.detach().reshape(-1, shape.num_weights)
-    return Head(*(np.ascontiguousarray(each.numpy(), dtype=np.float32) for each in layers(shape, of_agents)))
+    return head_of(*(each.numpy() for each in layers(shape, of_agents)))

@@ -1,0 +1,173 @@
+"""One network with its users over a long time: a history to learn forecasts from, then episodes to act in.
+
+An episode is a piece of one long demand, so that what comes before it is really its past: users keep their habits, and
+nothing of an episode is in the history that a forecaster was trained on (ours).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from circuits.errors import InvalidParameter
+from circuits.parameters import short
+from policies.allocators.dpem import forecast as forecasts
+from policies.allocators.dpem.federation import Federation
+from policies.envs.entanglement import demand as demands
+from policies.envs.entanglement.demand import Demand, Requests
+from policies.envs.entanglement.episode import Episode
+from policies.envs.entanglement.faults import Faults
+from policies.envs.entanglement.paths import Paths, candidates
+from policies.envs.entanglement.setting import EntanglementSetting
+from policies.envs.entanglement.topology import Topology
+
+Reals = NDArray[np.float64]
+FORECASTS = ("none", "gru", *forecasts.SIMPLE, "truth")
+"""What can stand in the place of a link's running mean; "truth" is what no forecast can beat."""
+BLOCK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Deployment:
+    """A network, and its demand from ``history_s`` before the first episode to the end of the last.
+
+    Attributes:
+        setting: of an episode.   demand, requests: of the whole time.   windows: episodes that there are.
+    """
+
+    setting: EntanglementSetting
+    history_s: float
+    windows: int
+    topology: Topology
+    demand: Demand
+    requests: Requests
+    paths: Paths
+
+    def begin_slot(self, window: int) -> int:
+        """First slot of an episode in the whole time."""
+        return round(self.history_s / self.setting.slot_s) + window * self.setting.num_slots
+
+    def episode(self, window: int, physics_seed: int) -> Episode:
+        """One of its episodes, with its own luck of links and swaps."""
+        begin, length, asked = self.begin_slot(window), self.setting.num_slots, self.requests
+        rows = slice(*np.searchsorted(asked.arrival_slot, [begin, begin + length]).tolist())
+        known = {name: each[rows] for name, each in vars(asked).items()}
+        known["arrival_slot"] = known["arrival_slot"] - begin
+        known["deadline_slot"] = known["deadline_slot"] - begin
+        setting = self.setting.but(physics_seed=physics_seed)
+        demand = replace(self.demand, setting=setting, bursts=self.demand.bursts[begin : begin + length])
+        return Episode(setting, self.topology, demand, Requests(**known), self.paths, Faults())
+
+    def counts(self, bin_s: float) -> Reals:
+        """Requests of each pair in each bin of the whole time, float64 (P, T)."""
+        slots = round(bin_s / self.setting.slot_s)
+        found = np.zeros((self.demand.num_pairs, self.demand.setting.num_slots // slots + 1))
+        np.add.at(found, (self.requests.pair, self.requests.arrival_slot // slots), self.requests.num_pairs)
+        return found[:, : self.demand.setting.num_slots // slots]
+
+    def rates_hz(self, bin_s: float) -> Reals:
+        """The true rate of each pair, mean of each bin, float64 (P, T)."""
+        slots, num_slots = round(bin_s / self.setting.slot_s), self.demand.setting.num_slots
+        whole = num_slots // slots * slots
+        parts = [
+            self.demand.rates_hz(np.arange(begin, min(begin + BLOCK, whole))) for begin in range(0, whole, BLOCK)
+        ]
+        return np.concatenate(parts).reshape(whole // slots, slots, -1).mean(1).T
+
+
+def deploy(
+    setting: EntanglementSetting, topology_seed: int, *, history_s: float = 1200.0, windows: int = 1
+) -> Deployment:
+    """A network of the setting's kind with this seed, and its demand.
+
+    Args:
+        history_s: whole periods of the demand's clock, so that an episode's clock begins at 0.
+
+    Raises:
+        InvalidParameter: the history is no whole number of slow periods.
+    """
+    if history_s < 0.0 or history_s % demands.WAVE_S:
+        raise InvalidParameter(f"history_s: wanted a multiple of {demands.WAVE_S:g}, got {short(history_s)}")
+    here = setting.but(topology_seed=topology_seed, demand_seed=topology_seed)
+    topology = Topology.generate(here.kind, here.num_nodes, topology_seed)
+    whole = here.but(duration_s=history_s + windows * here.duration_s)
+    demand, requests = demands.draw(whole, topology)
+    paths = candidates(topology, demand.source, demand.target, here.num_paths, here.most_hops)
+    return Deployment(here, history_s, windows, topology, demand, requests, paths)
+
+
+def trained_forecaster(
+    deployment: Deployment,
+    config: forecasts.Config,
+    seed: int,
+    *,
+    start: forecasts.Forecaster | None = None,
+    federation: Federation | None = None,
+) -> forecasts.Forecaster:
+    """A network fitted to the history alone.
+
+    Args:
+        start: one of another deployment, whose shared weights it begins with and keeps: pairs learn their own numbers.
+        federation: how nodes average their updates; without one they train together.
+    """
+    history = deployment.counts(config.bin_s)[:, : round(deployment.history_s / config.bin_s)]
+    model = forecasts.new_forecaster(config, history, seed)
+    if start is not None:
+        with torch.no_grad():
+            theirs = dict(start.named_parameters())
+            for name, each in model.named_parameters():
+                if name not in forecasts.PRIVATE:
+                    each.copy_(theirs[name])
+    if federation is not None:
+        source = deployment.demand.source
+        forecasts.fit_federated(model, history, source, deployment.topology.num_nodes, federation, seed)
+    else:
+        forecasts.fit(model, history, seed, only_private=start is not None)
+    return model
+
+
+def pair_forecasts(
+    deployment: Deployment, name: str, config: forecasts.Config, model: forecasts.Forecaster | None = None
+) -> Reals:
+    """What is expected of each pair at the end of every bin of the whole time, mean over the horizon, (P, T), 1/s.
+
+    Raises:
+        InvalidParameter: no forecast has that name.
+    """
+    if name not in FORECASTS or name == "none":
+        raise InvalidParameter(f"forecast: wanted one of {', '.join(FORECASTS[1:])}, got {short(name)}")
+    if name == "truth":
+        rates = deployment.rates_hz(config.bin_s)
+        ahead = np.pad(rates, ((0, 0), (0, config.horizon)), mode="edge")
+        sums = np.cumsum(np.pad(ahead, ((0, 0), (1, 0))), axis=1)
+        length = rates.shape[1]
+        return np.asarray((sums[:, 1 + config.horizon :][:, :length] - sums[:, 1 : 1 + length]) / config.horizon)
+    counts = deployment.counts(config.bin_s)
+    if name == "gru":
+        if model is None:
+            raise InvalidParameter("forecast: wanted a trained network for gru, got none")
+        return np.asarray(model.rates_hz(counts).mean(2))
+    return np.asarray(forecasts.SIMPLE[name](counts, config.bin_s, config.horizon).mean(2))
+
+
+def link_forecasts(deployment: Deployment, of_pairs: Reals, bin_s: float, window: int) -> Reals:
+    """Pairs a second expected of each link at each share decision of an episode, float64 (decisions, E).
+
+    A pair's requests are expected on its first candidate. At a decision the newest whole bin is the last one seen.
+
+    Args:
+        of_pairs: from :func:`pair_forecasts`, (P, T).
+    """
+    setting, paths = deployment.setting, deployment.paths
+    every = setting.slots(setting.share_s)
+    slots = deployment.begin_slot(window) + every * np.arange(setting.num_slots // every + 1)
+    seen = np.minimum(slots // round(bin_s / setting.slot_s) - 1, of_pairs.shape[1] - 1)
+    now = of_pairs[:, np.maximum(seen, 0)] * (seen >= 0)
+    links = paths.links[:, 0]
+    pair, hop = np.nonzero(links >= 0)
+    out = np.zeros((deployment.topology.num_links, len(slots)))
+    np.add.at(out, links[pair, hop], now[pair])
+    return np.ascontiguousarray(out.T)
