@@ -1,5 +1,7 @@
 """``python -m policies.allocators.dpem train|evaluate|privacy|replay``: learn, judge, account, play again.
 
+python -m policies.allocators.dpem train --topologies 0:6 --epochs 40 --out runs/dpem
+python -m policies.allocators.dpem evaluate runs/dpem --topologies 200:205
 python -m policies.allocators.dpem privacy --sigma 10 --rounds 40
 """
 
@@ -12,10 +14,12 @@ from typing import Annotated, Any
 import typer
 
 from circuits.errors import InvalidParameter
+from policies.allocators.dpem.commands import AsJson, evaluate, replay, train
 from policies.words import errors_in_words
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+app.command()(train)
+app.command()(evaluate)
 
 
 @app.command()
@@ -37,7 +41,9 @@ def privacy(
             raise InvalidParameter("sigma, epsilon: wanted one of them, got both or none")
         if epsilon is not None:
             if sampled != 1.0:
-                raise InvalidParameter(f"sampled: wanted 1 with epsilon, since its formula is exact there, got {sampled}")
+                raise InvalidParameter(
+                    f"sampled: wanted 1 with epsilon, since its formula is exact there, got {sampled}"
+                )
             sigma = accounts.sigma_for(epsilon, delta, rounds)
         assert sigma is not None
         found = accounts.account(sigma, rounds, delta, sampled)
@@ -46,9 +52,7 @@ def privacy(
             if sampled != 1.0:
                 raise InvalidParameter(f"sampled: wanted 1 with a forecaster's budget beside it, got {sampled}")
             its = accounts.account(forecast_sigma, forecast_rounds, delta)
-            mus = [
-                accounts.gaussian_mu(each.sigma, each.rounds) for each in (found, its)
-            ]
+            mus = [accounts.gaussian_mu(each.sigma, each.rounds) for each in (found, its)]
             answer |= {"forecast": its.exact, "together": accounts.gaussian_epsilon(accounts.composed_mu(mus), delta)}
     if as_json:
         typer.echo(json.dumps({name: None if value != value else value for name, value in answer.items()}))
@@ -78,6 +82,9 @@ def _show(answer: dict[str, Any]) -> None:
     console.print("Not covered:")
     for line in answer["not_covered"]:
         console.print(f"- {line}")
+
+
+app.command()(replay)
 
 
 if __name__ == "__main__":

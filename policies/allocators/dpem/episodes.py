@@ -34,18 +34,22 @@ class Lessons(NamedTuple):
     splitter: Tensor
 
 
-def rule_of(agent: Any, forecast: Reals | None, rows: slice = slice(None), *, explore: bool = False) -> Rule:
+def rule_of(
+    agent: Any, forecast: Reals | None, rows: slice = slice(None), *, hold: int = 1, explore: bool = False
+) -> Rule:
     """What the compiled loop decides by.
 
     Args:
         agent: a :class:`~policies.allocators.dpem.learner.Agent`.   forecast: of links, (decisions, E).
         rows: of its weights, where each node has its own.   explore: whether actions are drawn.
+        hold: back-off, see :class:`~policies.envs.entanglement.state.Rule`.
     """
     own = agent.path.ndim == 2
     path, share = (each[rows] if own else each for each in (agent.path, agent.share))
     return states.rule(
         PATHS[agent.config.paths],
         SHARES[agent.config.shares],
+        hold=hold,
         greedy=not explore,
         noise=agent.config.deviation if explore else 0.0,
         forecast=forecast,
@@ -166,4 +170,3 @@ def _of_nodes(features: Tensor, carried: Tensor, owner: Tensor, config: Any) -> 
     chain = torch.arange(num_nodes).repeat_interleave(num)
     found, _ = along_chains(chain, paid.T.flatten(), seen, config.share_discount, config.smoothing)
     return found.reshape(num_nodes, num).T
-

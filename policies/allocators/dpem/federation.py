@@ -138,9 +138,7 @@ def poison(federation: Federation, updates: Tensor, clip: Tensor, chance: torch.
     return sent
 
 
-def local_updates(
-    loss: Callable[[Tensor, Any], Tensor], weights: Tensor, data: Any, steps: int, rate: float
-) -> Tensor:
+def local_updates(loss: Callable[[Tensor, Any], Tensor], weights: Tensor, data: Any, steps: int, rate: float) -> Tensor:
     """What gradient steps of every node by itself change: all nodes side by side.
 
     Args:

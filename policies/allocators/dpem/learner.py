@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -44,6 +44,9 @@ from policies.learners.kit.ppo import normalised
 from policies.learners.kit.snapshot import resume, snapshot
 from policies.learners.learner import Progress
 
+if TYPE_CHECKING:
+    from policies.learners.kit.checkpoint import Checkpoint
+
 KEPT_OUT = 100
 """Seeds of topologies from here on are those that only evaluation sees."""
 ENV = "Entanglement-v1"
@@ -55,7 +58,7 @@ class Config:
 
     Attributes:
         beta: what a blocked probe costs beside a delivery of 1; the dial between delivery and contention.
-        most: decisions of a node in an update, drawn where it made more.
+        most: decisions of each kind per node in an update, drawn where there are more.
     """
 
     paths: str = choice("learned", "learned", "hand", doc="path or wait by the head, or by the hand rule")
@@ -74,7 +77,7 @@ class Config:
     passes: int = integer(4, low=1, high=100, doc="passes over an epoch's data, central")
     parts: int = integer(8, low=1, high=1000, doc="minibatches of a pass, central")
     rate: float = real(3e-3, low=1e-8, high=1.0, doc="step size of Adam, central")
-    most: int = integer(256, low=1, high=100_000, doc="decisions of a node in an update")
+    most: int = integer(256, low=1, high=100_000, doc="decisions of a node in an update, or pass")
     windows: int = integer(4, low=1, high=1000, doc="different episodes of a network, in turns")
     history_s: float = real(1200.0, low=0.0, high=1e6, doc="before the first episode")
 
@@ -90,6 +93,7 @@ class Run:
 
     Attributes:
         topologies: seeds of the networks.   federation: of the agent.   forecaster: of its network.
+        start: name of the checkpoint with whose heads it begins, such as one pretrained in simulation.
     """
 
     config: Config
@@ -98,7 +102,7 @@ class Run:
     setting: EntanglementSetting
     topologies: tuple[int, ...]
     seed: int
-    learner: str = field(default="dpem", init=False)
+    start: str = ""
 
     def __post_init__(self) -> None:
         if not self.topologies:
@@ -117,13 +121,20 @@ class Run:
         """As JSON, in the form of every learner's checkpoint."""
         parts = {name: asdict(getattr(self, name)) for name in PARTS}
         config = {**parts, "topologies": list(self.topologies)}
-        return {
-            "learner": "dpem", "env": ENV, "seed": self.seed, "config": config, "setting": self.setting.document(),
-        }
+        begun_with = {"start": self.start} if self.start else {}
+        named = {"learner": "dpem", "env": ENV, "seed": self.seed, **begun_with}
+        return {**named, "config": config, "setting": self.setting.document()}
 
-    def begin(self) -> Dpem:
-        """The learner, untrained."""
-        return Dpem(self)
+    def begin(self, start: Checkpoint | None = None) -> Dpem:
+        """The learner, untrained but for the heads of another checkpoint, if it begins there.
+
+        Raises:
+            InvalidParameter: these have other widths.
+        """
+        learner = Dpem(self)
+        if start is not None:
+            learner.begin_with(start.weights)
+        return learner
 
 
 PARTS: dict[str, type] = {"config": Config, "federation": Federation, "forecaster": forecasts.Config}
@@ -154,6 +165,7 @@ def read_run(document: Mapping[str, Any]) -> Run:
         setting=EntanglementSetting.read(dict(document["setting"])),
         topologies=tuple(seeds),
         seed=document["seed"],
+        start=document["start"],
     )
 
 
@@ -211,6 +223,20 @@ class Dpem:
         self._expected: list[Any] | None = None
         self._epoch = 0
 
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the heads of a trained agent, for every node alike.
+
+        Raises:
+            InvalidParameter: there are none, or they have other widths.
+        """
+        for name in ("path", "share"):
+            mine, theirs = getattr(self._agent, name), weights.get(name)
+            if theirs is None or theirs.shape != mine.shape[-1:]:
+                got = "none" if theirs is None else tuple(theirs.shape)
+                raise InvalidParameter(f"start: {name}: wanted weights of shape {tuple(mine.shape[-1:])}, got {got}")
+            with torch.no_grad():
+                mine.copy_(theirs)
+
     def actor(self) -> Agent:
         """What has been learned so far."""
         return deepcopy(self._agent)
@@ -222,8 +248,10 @@ class Dpem:
         for number, deployment in enumerate(self._deployments):
             nodes = slice(*self._first[number : number + 2].tolist())
             seed = (self.run.seed * 7919 + self._epoch) * len(self._deployments) + number
-            links = None if expected[number] is None else link_forecasts(
-                deployment, expected[number], self.run.forecaster.bin_s, window
+            links = (
+                None
+                if expected[number] is None
+                else link_forecasts(deployment, expected[number], self.run.forecaster.bin_s, window)
             )
             rule = rule_of(self._agent, links, nodes, explore=True)
             run = play(deployment.episode(window, seed % 2**31), rule, record=states.FEATURES)
@@ -297,8 +325,9 @@ class Dpem:
         if not heads:
             return {}
         choices, splits = (each._replace(advantage=normalised(each.advantage)) for each in (taught[0], taught[2]))
+        most = self.config.most * self._num_nodes
         for _ in range(self.config.passes):
-            orders = [torch.randperm(len(each.advantage), generator=self._chance) for each in (choices, splits)]
+            orders = [torch.randperm(len(each.advantage), generator=self._chance)[:most] for each in (choices, splits)]
             for first, second in zip(*(each.tensor_split(self.config.parts) for each in orders), strict=True):
                 parts = Choices(*(each[first] for each in choices)), Splits(*(each[second] for each in splits))
                 loss = self._loss(torch.cat(heads), *parts)

@@ -55,7 +55,7 @@ class Account:
 
 
 def gaussian_mu(sigma: float, rounds: int) -> float:
-    """mu = sqrt(T) / sigma of T rounds with all nodes in each        [Dong et al. 2022, Cor. 3.3]; inf without noise."""
+    """Of T rounds with all nodes in each: mu = sqrt(T) / sigma        [Dong et al. 2022, Cor. 3.3]; inf without noise."""
     return math.sqrt(rounds) / sigma if sigma > 0.0 else math.inf
 
 
@@ -65,7 +65,7 @@ def composed_mu(mus: Sequence[float]) -> float:
 
 
 def gaussian_delta(mu: float, epsilon: float) -> float:
-    """delta(eps) = Phi(-eps/mu + mu/2) - e^eps Phi(-eps/mu - mu/2)        [Dong et al. 2022, Cor. 2.13]."""
+    """Exact trade-off: delta(eps) = Phi(-eps/mu + mu/2) - e^eps Phi(-eps/mu - mu/2)        [Dong et al. 2022, Cor. 2.13]."""
     from scipy.stats import norm
 
     second = math.exp(epsilon + float(norm.logcdf(-epsilon / mu - mu / 2.0)))

@@ -1,0 +1,109 @@
+"""How good a trained agent is on networks that it has never seen, beside rules in the very same episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from circuits.errors import InvalidParameter
+from circuits.parameters import short
+from policies.allocators.dpem.deployment import Deployment, deploy, link_forecasts
+from policies.allocators.dpem.episodes import rule_of
+from policies.allocators.dpem.learner import Agent, Run
+from policies.envs.entanglement import state as states
+from policies.envs.entanglement.episode import Episode
+from policies.envs.entanglement.metrics import Metrics, metrics
+from policies.envs.entanglement.play import play
+from policies.envs.entanglement.setting import EntanglementSetting
+from policies.envs.entanglement.state import Rule
+
+RULES = {
+    "local": (states.LOCAL, states.S_LOCAL),
+    "shortest": (states.SHORTEST, states.S_LOCAL),
+    "random": (states.RANDOM, states.S_LOCAL),
+    "static": (states.SHORTEST, states.S_UNIFORM),
+}
+"""Policies that an agent is compared with: path rule and share rule."""
+DPEM = "dpem"
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one policy came to in one episode."""
+
+    topology: int
+    physics: int
+    policy: str
+    metrics: Metrics
+
+
+def check_policies(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, if there are such policies.
+
+    Raises:
+        InvalidParameter: there is no such policy, or none is named.
+    """
+    known = (DPEM, *RULES)
+    for name in names:
+        if name not in known:
+            raise InvalidParameter(f"policies: wanted some of {', '.join(known)}, got {short(name)}")
+    if not names:
+        raise InvalidParameter(f"policies: wanted some of {', '.join(known)}, got none")
+    return tuple(names)
+
+
+def rule_on(agent: Agent, _episode: Episode, hold: int = 1) -> Rule:
+    """The agent in an episode without a past: what links expect is their running mean.
+
+    Raises:
+        InvalidParameter: each node has weights of its own, which fit no other network.
+    """
+    _check_shared(agent)
+    return rule_of(agent, None, hold=hold)
+
+
+def evaluate(
+    run: Run,
+    agent: Agent,
+    topologies: Sequence[int],
+    *,
+    setting: EntanglementSetting | None = None,
+    physics: Sequence[int] = (0, 1),
+    policies: Sequence[str] = (DPEM, *RULES),
+    hold: int = 1,
+    tell: Callable[[], object] | None = None,
+) -> Iterator[Score]:
+    """Every policy in every episode: one of each network and physics seed, after the network's history.
+
+    Args:
+        run: by which the agent was trained; its forecaster is fitted to each network's history.
+        setting: of the episodes; that of the training if not given.   hold: back-off of all policies.
+        tell: called after every episode of every policy.
+
+    Raises:
+        InvalidParameter: a policy is unknown, or each node has weights of its own and the network is another one.
+    """
+    names = check_policies(policies)
+    if DPEM in names and tuple(topologies) != run.topologies:
+        _check_shared(agent)
+    for seed in topologies:
+        deployment = deploy(setting or run.setting, seed, history_s=run.config.history_s)
+        links = _links(run, agent, deployment) if DPEM in names else None
+        for luck in physics:
+            episode = deployment.episode(0, luck)
+            for name in names:
+                rule = rule_of(agent, links, hold=hold) if name == DPEM else states.rule(*RULES[name], hold=hold)
+                yield Score(seed, luck, name, metrics(play(episode, rule)))
+                if tell:
+                    tell()
+
+
+def _check_shared(agent: Agent) -> None:
+    if agent.path.ndim == 2:
+        raise InvalidParameter("topologies: wanted the one that was trained on, as each node has its own weights")
+
+
+def _links(run: Run, agent: Agent, deployment: Deployment) -> Any:
+    expected = agent.act_on(deployment, run.forecaster, run.seed)
+    return None if expected is None else link_forecasts(deployment, expected, run.forecaster.bin_s, 0)
