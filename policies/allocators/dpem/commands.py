@@ -60,7 +60,7 @@ def train(
 
         torch.set_num_threads(threads)
         begun = load(start, read_run) if start else None
-        run = Run(
+        run: Any = Run(
             _built(Config, "set", settings),
             _built(Federation, "federate", federation),
             _built(forecasts.Config, "forecast", forecaster),
@@ -74,7 +74,7 @@ def train(
             ended = trained(
                 run, epochs, out, before=before, start=begun, tell=lambda now, _: tell(now.epoch, _words(now))
             )
-        answer = {
+        answer: dict[str, Any] = {
             "checkpoint": str(ended.folder),
             "finished": ended.finished,
             "wall_s": ended.wall_s,

@@ -66,7 +66,7 @@ class Deployment:
         slots = round(bin_s / self.setting.slot_s)
         found = np.zeros((self.demand.num_pairs, self.demand.setting.num_slots // slots + 1))
         np.add.at(found, (self.requests.pair, self.requests.arrival_slot // slots), self.requests.num_pairs)
-        return found[:, : self.demand.setting.num_slots // slots]
+        return np.asarray(found[:, : self.demand.setting.num_slots // slots])
 
     def rates_hz(self, bin_s: float) -> Reals:
         """The true rate of each pair, mean of each bin, float64 (P, T)."""

@@ -7,6 +7,7 @@ and a link gives what it has to both ends (ours; the paper says nothing of credi
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,7 +134,7 @@ def _splits(run: Run, agent: Any, first_node: int) -> tuple[Splits, Tensor]:
         else:
             mean = scores(shape, agent.share, features)
     added = mean + config.deviation * torch.from_numpy(state.share_noise[:num].copy())
-    advantage = _of_nodes(features, _carried(run, num), owner, config)[:, owner]
+    advantage = _of_nodes(features, _carried(run, num), owner, config, run.plan.share_every * run.plan.slot_s)[:, owner]
     splits = Splits(
         features.flatten(0, 1),
         added.flatten(),
@@ -159,14 +160,15 @@ def _carried(run: Run, num: int) -> Tensor:
     return torch.from_numpy(out[:, run.episode.topology.incident])
 
 
-def _of_nodes(features: Tensor, carried: Tensor, owner: Tensor, config: Any) -> Tensor:
+def _of_nodes(features: Tensor, carried: Tensor, owner: Tensor, config: Any, every_s: float) -> Tensor:
     """Advantage of each node's shares at each decision, (T, N)."""
     num, num_nodes = len(features), int(owner.max()) + 1
+    discount = math.exp(-every_s / config.share_horizon_s)
     paid = torch.zeros(num, num_nodes).index_add_(1, owner, carried)
     degree = torch.bincount(owner, minlength=num_nodes).clamp(min=1)
     mean = torch.zeros(num, num_nodes, features.shape[2]).index_add_(1, owner, features) / degree[:, None]
     most = torch.zeros_like(mean).scatter_reduce(1, owner[None, :, None].expand_as(features), features, "amax")
     seen = torch.cat([mean, most], dim=-1).transpose(0, 1).flatten(0, 1)
     chain = torch.arange(num_nodes).repeat_interleave(num)
-    found, _ = along_chains(chain, paid.T.flatten(), seen, config.share_discount, config.smoothing)
+    found, _ = along_chains(chain, paid.T.flatten(), seen, discount, config.smoothing)
     return found.reshape(num_nodes, num).T

@@ -1,6 +1,6 @@
 """What requests will come: a recurrent network that nodes share, and the simple forecasts that it has to beat.
 
-Sources: the paper asks for an RNN a node with a horizon of 5 to 10 steps and gives no more; GRU, Cho et al., EMNLP 2014;
+Sources: the paper asks for an RNN a node with a horizon of 5 to 10 steps and gives no more; GRU, Cho et al. 2014;
 Poisson likelihood, since requests are counts (ours). Weights are shared; what a pair is like (its mean rate and an
 embedding) stays at the node where its requests begin. The output begins at the logarithm of the mean rate: from
 elsewhere it stays there (ours).
@@ -102,7 +102,7 @@ class Forecaster(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
 
 
 def _cell(entered: Tensor, again: Tensor, hidden: Tensor) -> Tensor:
-    """h' = (1 - z) n + z h        [Cho et al. 2014; gates in the order r, z, n]."""
+    """One step, h' = (1 - z) n + z h        [Cho et al. 2014; gates in the order r, z, n]."""
     width = hidden.shape[-1]
     gates = torch.sigmoid(entered[..., : 2 * width] + again[..., : 2 * width])
     reset, keep = gates[..., :width], gates[..., width:]
@@ -210,7 +210,8 @@ def fit_federated(
     private = [getattr(model, name) for name in PRIVATE]
     alone = torch.optim.Adam(private, lr=config.rate)
     sizes = [each.numel() for each in shared.values()]
-    served, figures = begin(federation, sum(sizes)), {}
+    served = begin(federation, sum(sizes))
+    figures: dict[str, float] = {}
     share = 1.0 / torch.bincount(node, minlength=num_nodes).clamp(min=1)[node]
 
     def loss(weights: Mapping[str, Tensor], level: Tensor, own: Tensor, *piece: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ class Config:
     share_width: int = integer(8, low=1, high=256, doc="units of the share head's layers")
     beta: float = real(0.1, low=0.0, high=100.0, doc="cost of a blocked probe; half of it to who blocks")
     discount: float = real(0.98, low=0.0, high=1.0, doc="gamma, per decision of a request")
-    share_discount: float = real(0.8, low=0.0, high=1.0, doc="gamma, per decision of shares")
+    share_horizon_s: float = real(4.0, low=1e-3, high=1e6, doc="time over which shares are judged by what follows")
     smoothing: float = real(0.95, low=0.0, high=1.0, doc="lambda of the advantages")
     clip: float = real(0.2, low=1e-3, high=1.0, doc="clip of the probability ratio")
     entropy: float = real(3e-3, low=0.0, high=10.0, doc="weight of the entropy bonus")
@@ -110,7 +110,7 @@ class Run:
         for seed in self.topologies:
             if not 0 <= seed < KEPT_OUT:
                 raise InvalidParameter(
-                    f"topologies: wanted seeds in [0, {KEPT_OUT - 1}], as later ones are kept for evaluation, got {seed}"
+                    f"topologies: wanted seeds in [0, {KEPT_OUT - 1}], as others are kept for evaluation, got {seed}"
                 )
         if self.config.training == "alone" and len(self.topologies) > 1:
             raise InvalidParameter(f"topologies: wanted one where nodes train alone, got {len(self.topologies)}")
@@ -324,7 +324,10 @@ class Dpem:
         heads, loss = self._agent.learned, torch.zeros(())
         if not heads:
             return {}
-        choices, splits = (each._replace(advantage=normalised(each.advantage)) for each in (taught[0], taught[2]))
+        choices, splits = (
+            each._replace(advantage=normalised(each.advantage)) if len(each.advantage) else each
+            for each in (taught.choices, taught.splits)
+        )
         most = self.config.most * self._num_nodes
         for _ in range(self.config.passes):
             orders = [torch.randperm(len(each.advantage), generator=self._chance)[:most] for each in (choices, splits)]
@@ -352,12 +355,13 @@ class Dpem:
 
 def _together(taught: list[Lessons]) -> Lessons:
     """Of all networks."""
-    choices, splits = (
-        kind(*(torch.cat(each) for each in zip(*(one[place] for one in taught), strict=True)))
-        for kind, place in ((Choices, 0), (Splits, 2))
+    choices, chooser, splits, splitter = zip(*taught, strict=True)
+    return Lessons(
+        Choices(*(torch.cat(each) for each in zip(*choices, strict=True))),
+        torch.cat(chooser),
+        Splits(*(torch.cat(each) for each in zip(*splits, strict=True))),
+        torch.cat(splitter),
     )
-    chooser, splitter = (torch.cat([one[place] for one in taught]) for place in (1, 3))
-    return Lessons(choices, chooser, splits, splitter)
 
 
 def _per_node(batch: Any, node: Tensor, num_nodes: int, most: int, chance: torch.Generator) -> Any:

@@ -72,7 +72,7 @@ def ridge(features: Tensor, targets: Tensor) -> Tensor:
 
 
 def summary(choices: Tensor, base: Tensor) -> Tensor:
-    """What the critic sees of a decision, in any order of ways: mean and maximum over those that there are, (D, 2 F)."""
+    """What the critic sees of a decision: mean and maximum over the ways that there are, (D, 2 F)."""
     there = (base > BARRED / 2)[..., None]
     mean = (choices * there).sum(1) / there.sum(1).clamp(min=1)
     most = torch.where(there, choices, -10.0).amax(1)

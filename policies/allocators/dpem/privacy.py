@@ -4,10 +4,10 @@ One record is all that one node holds; neighbouring runs differ by one node whos
 updates of a round are a sum of sensitivity C (:mod:`policies.allocators.dpem.federation`), divided by a number of
 nodes that is public, with Gaussian noise of deviation sigma C.
 
-Sources: Gaussian differential privacy, Dong, Roth and Su, "Gaussian differential privacy", J. R. Stat. Soc. B 84 (2022),
-Corollaries 2.13 and 3.3, exact where all nodes take part in every round; Rényi (Mironov 2017) and privacy loss
-distributions (Koskela et al. 2020) by the package ``dp-accounting``; noise shared between updates and the count that
-adapts C: Andrew et al., "Differentially private learning with adaptive clipping", NeurIPS 2021, Theorem 1.
+Sources: Dong, Roth and Su, "Gaussian differential privacy", J. R. Stat. Soc. B 84 (2022), Corollaries 2.13 and 3.3,
+exact where all nodes take part in every round; Rényi (Mironov 2017) and privacy loss distributions (Koskela et al.
+2020) by the package ``dp-accounting``; noise shared between updates and the count that adapts C: Andrew et al.,
+"Differentially private learning with adaptive clipping", NeurIPS 2021, Theorem 1.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Account:
 
 
 def gaussian_mu(sigma: float, rounds: int) -> float:
-    """Of T rounds with all nodes in each: mu = sqrt(T) / sigma        [Dong et al. 2022, Cor. 3.3]; inf without noise."""
+    """Of T rounds with all nodes: mu = sqrt(T) / sigma        [Dong et al. 2022, Cor. 3.3]; inf without noise."""
     return math.sqrt(rounds) / sigma if sigma > 0.0 else math.inf
 
 
@@ -65,7 +65,7 @@ def composed_mu(mus: Sequence[float]) -> float:
 
 
 def gaussian_delta(mu: float, epsilon: float) -> float:
-    """Exact trade-off: delta(eps) = Phi(-eps/mu + mu/2) - e^eps Phi(-eps/mu - mu/2)        [Dong et al. 2022, Cor. 2.13]."""
+    """Of an epsilon: Phi(-eps/mu + mu/2) - e^eps Phi(-eps/mu - mu/2)        [Dong et al. 2022, Cor. 2.13]."""
     from scipy.stats import norm
 
     second = math.exp(epsilon + float(norm.logcdf(-epsilon / mu - mu / 2.0)))

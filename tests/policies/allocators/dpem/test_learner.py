@@ -1,0 +1,194 @@
+"""Training in small networks: begun as the hand rules, resumed as if nothing had been, every part switched off."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+pytest.importorskip("numba", reason="pip install 'qorch[sparse]'")
+
+from circuits.errors import InvalidParameter
+from policies.allocators.dpem import forecast as forecasts
+from policies.allocators.dpem.__main__ import app
+from policies.allocators.dpem.deployment import deploy, link_forecasts, pair_forecasts
+from policies.allocators.dpem.episodes import lessons, rule_of
+from policies.allocators.dpem.evaluation import evaluate, rule_on
+from policies.allocators.dpem.federation import Federation
+from policies.allocators.dpem.learner import Config, Run, read_run
+from policies.allocators.dpem.learning import BARRED
+from policies.envs.entanglement import state as states
+from policies.envs.entanglement.play import play
+from policies.envs.entanglement.setting import EntanglementSetting
+from policies.learners.kit import checkpoint
+
+WORLD = EntanglementSetting(num_nodes=14, duration_s=40.0, offered_hz=2.0, share_s=1.0)
+FORECASTER = forecasts.Config(width=4, embedding=2, horizon=3, window=8, pieces=2, steps=2)
+
+
+def run_of(topologies: tuple[int, ...] = (0,), federation: Federation | None = None, **config: Any) -> Run:
+    few = {"forecast": "none", "history_s": 0.0, "windows": 2, "passes": 1, "parts": 2, "most": 32, **config}
+    return Run(Config(**few), federation or Federation(), FORECASTER, WORLD, topologies, 1)
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_an_untrained_agent_is_the_hand_rule() -> None:
+    run = run_of()
+    agent = run.begin().actor()
+    episode = deploy(WORLD, 3, history_s=0.0).episode(0, 5)
+    mine = play(episode, rule_on(agent, episode), record=1)
+    its = play(episode, states.rule(states.LOCAL, states.S_LOCAL), record=1)
+    assert np.allclose(mine.state.share_log[0], its.state.share_log[0])
+    actions = [each.state.decisions[: each.state.count[states.NUM_DECISIONS], states.D_ACTION] for each in (mine, its)]
+    size = min(len(each) for each in actions)
+    assert (actions[0][:size] == actions[1][:size]).mean() > 0.97
+
+
+def test_every_decision_is_taught_once() -> None:
+    run = run_of()
+    agent = run.begin().actor()
+    played = play(deploy(WORLD, 0, history_s=0.0).episode(0, 5), rule_of(agent, None, explore=True), record=2)
+    taught = lessons(played, agent)
+    num = int(played.state.count[states.NUM_DECISIONS])
+    assert len(taught.choices.chosen) == len(taught.chooser) == num
+    assert bool((taught.choices.base.gather(1, taught.choices.chosen[:, None]) > BARRED).all())
+    with torch.no_grad():
+        from policies.allocators.dpem.network import scores
+
+        logits = taught.choices.base + scores(agent.path_shape, agent.path, taught.choices.features)
+        found = logits.log_softmax(-1).gather(1, taught.choices.chosen[:, None])[:, 0]
+    assert torch.allclose(found, taught.choices.log_prob, atol=1e-3)
+    noise = (taught.splits.added - taught.splits.mean)[taught.splits.weight > 0] / agent.config.deviation
+    assert abs(float(noise.mean())) < 0.1
+    assert float(noise.std()) == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("config", "federation"),
+    [
+        ({}, Federation()),
+        ({"training": "federated"}, Federation(sigma=1.0, clipping="adaptive", count_sigma=0.6, poisoned=0.2)),
+        ({"training": "federated", "paths": "hand"}, Federation(trimmed=0.1)),
+        ({"training": "alone", "shares": "hand"}, Federation()),
+        ({"shares": "uniform"}, Federation()),
+        ({"forecast": "gru", "history_s": 600.0}, Federation()),
+    ],
+    ids=["central", "private", "trimmed", "alone", "paths alone", "forecast"],
+)
+def test_it_learns_and_goes_on_as_if_nothing_had_been(config: dict[str, Any], federation: Federation) -> None:
+    run = run_of(federation=federation, **config)
+    learner = run.begin()
+    first = {name: value.clone() for name, value in learner.actor().state_dict().items()}
+    progress = learner.epoch()
+    assert progress.epoch == 1
+    assert 0.0 <= progress.figures["delivery"] <= 1.0
+    assert not same(first, learner.actor().state_dict())
+    restored = run.begin()
+    restored.restore(learner.state())
+    assert learner.epoch() == restored.epoch()
+    assert same(learner.state(), restored.state())
+    for part, name in (("path", "paths"), ("share", "shares")):
+        moved = not torch.equal(first[part], learner.actor().state_dict()[part])
+        assert moved == (getattr(run.config, name) == "learned")
+
+
+def test_noise_without_federation_is_refused() -> None:
+    with pytest.raises(InvalidParameter, match="sigma: wanted 0 unless training is federated"):
+        run_of(federation=Federation(sigma=1.0))
+
+
+def test_networks_that_are_kept_out_are_refused() -> None:
+    with pytest.raises(InvalidParameter, match=r"topologies: wanted seeds in \[0, 99\]"):
+        run_of((100,))
+
+
+def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
+    run = run_of()
+    learner = run.begin()
+    curve = [learner.epoch()]
+    checkpoint.save(tmp_path, run, learner, curve, [1.0])
+    found = checkpoint.load(tmp_path, read_run)
+    assert found.run == run
+    assert same(found.actor().state_dict(), learner.actor().state_dict())
+    again = Run(run.config, run.federation, run.forecaster, WORLD, (0,), 2, found.name).begin(found)
+    assert torch.equal(again.actor().path, learner.actor().path)
+
+
+def test_everybody_plays_the_same_episodes() -> None:
+    run = run_of()
+    scores = list(evaluate(run, run.begin().actor(), (200, 201), physics=(0,)))
+    assert len(scores) == 10
+    for seed in (200, 201):
+        assert len({each.metrics.num_requests for each in scores if each.topology == seed}) == 1
+
+
+def test_forecasts_reach_the_links_of_first_paths() -> None:
+    deployment = deploy(WORLD, 1, history_s=600.0)
+    rates = pair_forecasts(deployment, "truth", FORECASTER)
+    links = link_forecasts(deployment, rates, 1.0, 0)
+    assert links.shape == (41, deployment.topology.num_links)
+    hops = deployment.paths.hops[:, 0]
+    assert links[3].sum() == pytest.approx((rates[:, 602] * hops).sum())
+
+
+def test_an_episode_is_a_piece_of_the_whole_time() -> None:
+    deployment = deploy(WORLD, 1, history_s=600.0, windows=2)
+    asked = [deployment.episode(window, 0).requests for window in (0, 1)]
+    assert sum(each.num for each in asked) == int((deployment.requests.arrival_slot >= 3000).sum())
+    assert all(0 <= each.arrival_slot.min() <= each.arrival_slot.max() < 200 for each in asked)
+    with pytest.raises(InvalidParameter, match="history_s: wanted a multiple of 600"):
+        deploy(WORLD, 1, history_s=100.0)
+
+
+TINY = [
+    *("--set", "forecast=none", "--set", "history_s=0", "--set", "passes=1", "--topologies", "0"),
+    *("--world", "num_nodes=14", "--world", "duration_s=20", "--world", "offered_hz=2"),
+]
+
+
+def test_train_resume_and_evaluate_on_the_command_line(tmp_path: Path) -> None:
+    out = ["--out", str(tmp_path / "run")]
+    first = CliRunner().invoke(app, ["train", *TINY, *out, "--epochs", "1", "--json"])
+    assert first.exit_code == 0, first.output
+    again = CliRunner().invoke(app, ["train", *TINY, *out, "--epochs", "2"])
+    assert again.exit_code == 2
+    assert "--resume" in again.output
+    more = CliRunner().invoke(app, ["train", *TINY, *out, "--epochs", "2", "--resume", "--json"])
+    assert json.loads(more.stdout)["epochs"] == 2
+    told = CliRunner().invoke(app, ["evaluate", str(tmp_path / "run"), "--topologies", "200", "--json"])
+    means = json.loads(told.stdout)["means"]
+    assert set(means) == {"dpem", "local", "shortest", "static"}
+    assert all(0.0 <= each["delivery"] <= 1.0 for each in means.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        (["privacy", "--epsilon", "0"], "epsilon"),
+        (["privacy", "--epsilon", "-1"], "epsilon"),
+        (["privacy"], "sigma, epsilon"),
+        (["privacy", "--sigma", "1", "--delta", "2"], "delta"),
+        (["train", "--set", "beta=-1"], "Config.beta"),
+        (["train", "--set", "what=1"], "what"),
+        (["train", "--federate", "clip=0"], "Federation.clip"),
+        (["train", "--topologies", "200"], "topologies"),
+        (["train", "--topologies", "x"], "topologies"),
+        (["train", "--world", "offered_hz=-1"], "offered_hz"),
+        (["train", "--forecast", "horizon=0"], "Config.horizon"),
+        (["evaluate", "nowhere", "--policies", "dpem,best"], "policies"),
+        (["evaluate", "nowhere"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(words: list[str], field: str) -> None:
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 2
+    assert field in told.output
+    assert "Traceback" not in told.output
