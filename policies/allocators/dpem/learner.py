@@ -64,6 +64,7 @@ class Config:
     paths: str = choice("learned", "learned", "hand", doc="path or wait by the head, or by the hand rule")
     shares: str = choice("learned", "learned", "hand", "uniform", doc="shares by the head, the hand rule, or alike")
     forecast: str = choice("gru", *FORECASTS, doc="what links expect; none leaves their running mean")
+    begin: str = choice("hand", "hand", "random", doc="whether the path head begins as the hand rule")
     training: str = choice("central", "central", "federated", "alone", doc="whose data a gradient is of")
     width: int = integer(8, low=1, high=256, doc="units of the path head's layers: 8 for 201 weights, 32 for 1569")
     share_width: int = integer(8, low=1, high=256, doc="units of the share head's layers")
@@ -183,9 +184,10 @@ class Agent(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
         self.config = config
         self.path_shape = Shape(NUM_PATH_FEATURES, config.width)
         self.share_shape = Shape(NUM_SHARE_FEATURES, config.share_width)
-        first = (begun_as_hand(self.path_shape, chance), begun(self.share_shape, chance))
+        first = begun_as_hand if config.begin == "hand" else begun
+        heads = (first(self.path_shape, chance), begun(self.share_shape, chance))
         own = (num_nodes, 1) if config.training == "alone" else (1,)
-        self.path, self.share = (nn.Parameter(each.repeat(*own)) for each in first)
+        self.path, self.share = (nn.Parameter(each.repeat(*own)) for each in heads)
         known = config.forecast == "gru"
         self.forecaster = seeded(seed, lambda: forecasts.Forecaster(forecaster, 0)) if known else None
 

@@ -1,0 +1,46 @@
+"""Rows of a long measurement, kept one by one, so that it may be interrupted and run again."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from evidence import results
+
+PACKAGES = ("numpy", "numba", "torch", "dp-accounting")
+
+
+def measured(
+    name: str,
+    columns: Sequence[str],
+    num_keys: int,
+    todo: Iterable[tuple[Any, ...]],
+    measure: Callable[..., Iterable[Sequence[Any]]],
+    *,
+    seeds: str,
+    runs: Path,
+) -> list[dict[str, str]]:
+    """Every case that was not measured yet; then ``results/name.csv`` of all.
+
+    Args:
+        num_keys: so many of the first columns say which case a row is of.   measure: from a case to its other columns,
+            one sequence for each of its rows.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    kept = runs / f"{name}.csv"
+    rows = list(csv.reader(kept.open())) if kept.exists() else []
+    done = {tuple(row[:num_keys]) for row in rows}
+    cases = [case for case in todo if tuple(map(str, case)) not in done]
+    for number, case in enumerate(cases, start=1):
+        print(f"{number}/{len(cases)}  {' '.join(map(str, case))}", file=sys.stderr, flush=True)
+        found = [[*map(str, case), *(f"{each:.6g}" if isinstance(each, float) else str(each) for each in row)]
+                 for row in measure(*case)]  # fmt: skip
+        with kept.open("a", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(found)
+        rows += found
+    with results(name, columns, seeds=seeds, packages=PACKAGES) as table:
+        table.writerows(rows)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
