@@ -1,7 +1,8 @@
 """``python -m policies.allocators.dpem train|evaluate|privacy|replay``: learn, judge, account, play again.
 
 python -m policies.allocators.dpem train --topologies 0:6 --epochs 40 --out runs/dpem
-python -m policies.allocators.dpem evaluate runs/dpem --topologies 200:205
+python -m policies.allocators.dpem evaluate runs/dpem --topologies 200:205 --logs logs/dpem
+python -m policies.allocators.dpem replay logs/dpem/200-0
 python -m policies.allocators.dpem privacy --sigma 10 --rounds 40
 """
 
@@ -14,7 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from circuits.errors import InvalidParameter
-from policies.allocators.dpem.commands import AsJson, evaluate, replay, train
+from policies.allocators.dpem.commands import AsJson, evaluate, train
+from policies.envs.entanglement.__main__ import replay_one
 from policies.words import errors_in_words
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -84,7 +86,7 @@ def _show(answer: dict[str, Any]) -> None:
         console.print(f"- {line}")
 
 
-app.command()(replay)
+app.command("replay")(replay_one)
 
 
 if __name__ == "__main__":

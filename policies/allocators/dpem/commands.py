@@ -101,13 +101,14 @@ def evaluate(
         list[str] | None, typer.Option("--world", metavar="NAME=VALUE", help="of the world, in place of the training's")
     ] = None,
     hold: Annotated[int, typer.Option(help="back-off: a request probes in 1 of so many slots", min=1, max=1000)] = 1,
+    logs: Annotated[Path | None, typer.Option(help="folder for runs of dpem that can be played again")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Delivery and contention of an agent on other networks, beside rules in the same episodes."""
     with errors_in_words():
         import torch
 
-        from policies.allocators.dpem.evaluation import check_policies
+        from policies.allocators.dpem.evaluation import Keep, check_policies
         from policies.allocators.dpem.evaluation import evaluate as evaluated
         from policies.allocators.dpem.learner import read_run
         from policies.learners.kit.checkpoint import load
@@ -119,9 +120,12 @@ def evaluate(
         run: Any = found.run
         agent: Any = found.actor()
         setting = run.setting.but(**_checked(run.setting, world))
+        keep = Keep(logs, found.name) if logs else None
         with bar(len(where) * len(luck) * len(names), 0) as tell:
             done = []
-            for score in evaluated(run, agent, where, setting=setting, physics=luck, policies=names, hold=hold):
+            for score in evaluated(
+                run, agent, where, setting=setting, physics=luck, policies=names, hold=hold, keep=keep
+            ):
                 done.append(score)
                 tell(len(done), f"{score.policy} {score.metrics.delivery:.3f}")
         rows = [
@@ -133,17 +137,6 @@ def evaluate(
         typer.echo(json.dumps({"checkpoint": found.name, "means": means, "runs": rows}))
         return
     _table(means)
-
-
-def replay(
-    folder: Annotated[Path, typer.Argument(help="of logs, as the world leaves them")], as_json: AsJson = False
-) -> None:
-    """Play recorded decisions again, without the policy that made them; every metric has to come out the same."""
-    with errors_in_words():
-        from policies.envs.entanglement.replay import replay as replayed
-
-        answer = replayed(folder)
-    typer.echo(json.dumps(answer) if as_json else str(answer))
 
 
 def seeds_of(words: str, name: str = "topologies") -> tuple[int, ...]:

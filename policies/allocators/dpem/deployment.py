@@ -73,7 +73,7 @@ class Deployment:
         slots, num_slots = round(bin_s / self.setting.slot_s), self.demand.setting.num_slots
         whole = num_slots // slots * slots
         parts = [self.demand.rates_hz(np.arange(begin, min(begin + BLOCK, whole))) for begin in range(0, whole, BLOCK)]
-        return np.concatenate(parts).reshape(whole // slots, slots, -1).mean(1).T
+        return np.asarray(np.concatenate(parts).reshape(whole // slots, slots, -1).mean(1).T)
 
 
 def deploy(

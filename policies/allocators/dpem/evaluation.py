@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
 from policies.allocators.dpem.deployment import Deployment, deploy, link_forecasts
 from policies.allocators.dpem.episodes import rule_of
 from policies.allocators.dpem.learner import Agent, Run
+from policies.envs.entanglement import play as played
 from policies.envs.entanglement import state as states
 from policies.envs.entanglement.episode import Episode
 from policies.envs.entanglement.metrics import Metrics, metrics
-from policies.envs.entanglement.play import play
 from policies.envs.entanglement.setting import EntanglementSetting
 from policies.envs.entanglement.state import Rule
 
@@ -26,6 +29,24 @@ RULES = {
 }
 """Policies that an agent is compared with: path rule and share rule."""
 DPEM = "dpem"
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Where the agent's runs are kept, each in a folder named after topology and physics, and by which checkpoint."""
+
+    folder: Path
+    checkpoint: str
+
+    def write(self, run: played.Run, topology: int, physics: int, links: Any) -> None:
+        """Log a run, and what was forecast of links at each share decision."""
+        from policies.envs.entanglement import logs, tables
+
+        out = logs.write_run(run, self.folder / f"{topology}-{physics}", {"name": DPEM, "checkpoint": self.checkpoint})
+        if links is not None:
+            decision, link = np.indices(links.shape)
+            columns = {"decision": decision.ravel(), "link": link.ravel(), "expected_hz": links.ravel()}
+            tables.write(out / "forecast.parquet", columns)
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,7 @@ def evaluate(
     physics: Sequence[int] = (0, 1),
     policies: Sequence[str] = (DPEM, *RULES),
     hold: int = 1,
+    keep: Keep | None = None,
     tell: Callable[[], object] | None = None,
 ) -> Iterator[Score]:
     """Every policy in every episode: one of each network and physics seed, after the network's history.
@@ -79,7 +101,7 @@ def evaluate(
     Args:
         run: by which the agent was trained; its forecaster is fitted to each network's history.
         setting: of the episodes; that of the training if not given.   hold: back-off of all policies.
-        tell: called after every episode of every policy.
+        keep: where the agent's runs are logged.   tell: called after every episode of every policy.
 
     Raises:
         InvalidParameter: a policy is unknown, or each node has weights of its own and the network is another one.
@@ -94,7 +116,11 @@ def evaluate(
             episode = deployment.episode(0, luck)
             for name in names:
                 rule = rule_of(agent, links, hold=hold) if name == DPEM else states.rule(*RULES[name], hold=hold)
-                yield Score(seed, luck, name, metrics(play(episode, rule)))
+                kept = keep if name == DPEM else None
+                run_of = played.play(episode, rule, record=int(kept is not None), trace=kept is not None)
+                if kept:
+                    kept.write(run_of, seed, luck, links)
+                yield Score(seed, luck, name, metrics(run_of))
                 if tell:
                     tell()
 

@@ -163,10 +163,13 @@ def test_train_resume_and_evaluate_on_the_command_line(tmp_path: Path) -> None:
     assert "--resume" in again.output
     more = CliRunner().invoke(app, ["train", *TINY, *out, "--epochs", "2", "--resume", "--json"])
     assert json.loads(more.stdout)["epochs"] == 2
-    told = CliRunner().invoke(app, ["evaluate", str(tmp_path / "run"), "--topologies", "200", "--json"])
+    logs = ["--logs", str(tmp_path / "logs")]
+    told = CliRunner().invoke(app, ["evaluate", str(tmp_path / "run"), "--topologies", "200", *logs, "--json"])
     means = json.loads(told.stdout)["means"]
     assert set(means) == {"dpem", "local", "shortest", "static"}
     assert all(0.0 <= each["delivery"] <= 1.0 for each in means.values())
+    again = CliRunner().invoke(app, ["replay", str(tmp_path / "logs" / "200-1"), "--json"])
+    assert json.loads(again.stdout)["same"], again.output
 
 
 @pytest.mark.parametrize(
