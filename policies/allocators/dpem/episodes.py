@@ -88,7 +88,9 @@ def _choices(run: Run, agent: Any) -> tuple[Choices, Tensor]:
     base = torch.from_numpy(np.where(there == 1, 0.0, BARRED).astype(np.float32))
     reward = torch.from_numpy(_paid(run, wrote, config.beta).astype(np.float32))
     seen = summary(features, base)
-    advantage, _ = along_chains(torch.from_numpy(request.copy()), reward, seen, config.discount, config.smoothing)
+    node = torch.from_numpy(wrote[:, states.D_NODE].copy())
+    chain, critics = torch.from_numpy(request.copy()), node if config.training != "central" else None
+    advantage, _ = along_chains(chain, reward, seen, config.discount, config.smoothing, critics)
     choices = Choices(
         features,
         base,
@@ -97,7 +99,7 @@ def _choices(run: Run, agent: Any) -> tuple[Choices, Tensor]:
         advantage,
         torch.ones(num),
     )
-    return choices, torch.from_numpy(wrote[:, states.D_NODE].copy())
+    return choices, node
 
 
 def _paid(run: Run, wrote: NDArray[np.int64], beta: float) -> Reals:
@@ -170,5 +172,6 @@ def _of_nodes(features: Tensor, carried: Tensor, owner: Tensor, config: Any, eve
     most = torch.zeros_like(mean).scatter_reduce(1, owner[None, :, None].expand_as(features), features, "amax")
     seen = torch.cat([mean, most], dim=-1).transpose(0, 1).flatten(0, 1)
     chain = torch.arange(num_nodes).repeat_interleave(num)
-    found, _ = along_chains(chain, paid.T.flatten(), seen, discount, config.smoothing)
+    critics = chain if config.training != "central" else None
+    found, _ = along_chains(chain, paid.T.flatten(), seen, discount, config.smoothing, critics)
     return found.reshape(num_nodes, num).T

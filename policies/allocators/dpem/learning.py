@@ -59,12 +59,18 @@ class Splits(NamedTuple):
     weight: Tensor
 
 
-def ridge(features: Tensor, targets: Tensor) -> Tensor:
+def ridge(features: Tensor, targets: Tensor, node: Tensor | None = None) -> Tensor:
     """Values by a linear critic that is fitted to these targets, (n,).
 
     Args:
-        features: (n, p).   targets: (n,).
+        features: (n, p).   targets: (n,).   node: int64 (n,), where each node fits a critic to its own alone.
     """
+    if node is not None:
+        values = torch.zeros_like(targets)
+        order = torch.sort(node, stable=True).indices
+        for rows in order.split(torch.unique_consecutive(node[order], return_counts=True)[1].tolist()):
+            values[rows] = ridge(features[rows], targets[rows])
+        return values
     inputs = torch.cat([features, torch.ones(len(features), 1)], dim=1).double()
     gram = inputs.T @ inputs + RIDGE * torch.eye(inputs.shape[1], dtype=torch.float64)
     weights = torch.linalg.solve(gram, inputs.T @ targets.double())
@@ -80,13 +86,19 @@ def summary(choices: Tensor, base: Tensor) -> Tensor:
 
 
 def along_chains(
-    chain: Tensor, reward: Tensor, features: Tensor, discount: float, smoothing: float
+    chain: Tensor,
+    reward: Tensor,
+    features: Tensor,
+    discount: float,
+    smoothing: float,
+    node: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Advantages of decisions in chains that end.
 
     Args:
         chain: number of each decision's chain, int64 (D,), in order of time within a chain.   reward: (D,).
         features: what the critic sees, (D, p).   discount: gamma per decision.   smoothing: lambda.
+        node: of each decision, int64 (D,), where each node has a critic of its own.
 
     Returns:
         Advantages and returns-to-go, (D,) each.
@@ -100,7 +112,7 @@ def along_chains(
     paid[row, place] = reward[order]
     returns = advantages(paid, torch.zeros(paid.shape[0], paid.shape[1] + 1), discount, 1.0)[row, place]
     worth = torch.zeros(paid.shape[0], paid.shape[1] + 1)
-    worth[row, place] = ridge(features[order], returns)
+    worth[row, place] = ridge(features[order], returns, None if node is None else node[order])
     found, back = advantages(paid, worth, discount, smoothing)[row, place], torch.empty_like(order)
     back[order] = torch.arange(len(order))
     return found[back], returns[back]

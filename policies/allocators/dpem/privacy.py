@@ -22,6 +22,7 @@ from circuits.parameters import short
 
 NOT_COVERED = (
     "the messages of the control plane: a claim says in clear who wants pairs with whom",
+    "what a node's requests do to others: they meet in the network, and neighbours learn from what they met",
     "hyper-parameters and any constant that was chosen by looking at the nodes' data",
     "statistics by which features are scaled, where they come from the nodes' data",
     "what a node keeps to itself (embeddings of its pairs, its critic): never sent, but not noised either",

@@ -87,6 +87,14 @@ def test_a_linear_critic_finds_a_line() -> None:
     assert torch.allclose(ridge(inputs, targets), targets, atol=0.05)
 
 
+def test_a_node_with_its_own_critic_knows_nothing_of_others() -> None:
+    node = torch.arange(90) % 3
+    features, reward = torch.randn(90, 2, generator=chance()), torch.randn(90, generator=chance(2))
+    other = reward + 10.0 * (node == 2)
+    found = [along_chains(torch.arange(90), each, features, 0.9, 0.9, node)[0] for each in (reward, other)]
+    assert torch.equal(found[0][node < 2], found[1][node < 2])
+
+
 def test_ways_that_are_none_are_never_chosen() -> None:
     features = torch.randn(4, 3, 14, generator=chance())
     base = torch.tensor([0.0, BARRED, 0.0]).repeat(4, 1)
