@@ -197,6 +197,11 @@ class Agent(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
         heads = {"paths": self.path, "shares": self.share}
         return [each for part, each in heads.items() if getattr(self.config, part) == "learned"]
 
+    @property
+    def num_weights(self) -> int:
+        """That a node sends."""
+        return sum(each.shape[-1] for each in self.learned)
+
     def act_on(self, deployment: Deployment, forecaster: forecasts.Config, seed: int) -> Any:
         """What pairs of a network are expected to ask, (P, T); None without a forecast."""
         name = self.config.forecast
@@ -221,7 +226,7 @@ class Dpem:
         self._agent = Agent(config, run.forecaster, run.seed, self._num_nodes)
         self._chance = torch.Generator().manual_seed(run.seed)
         self._optimiser = torch.optim.Adam([self._agent.path, self._agent.share], lr=config.rate)
-        self._served = begin(run.federation, sum(each.shape[-1] for each in self._agent.learned))
+        self._served = begin(run.federation, self._agent.num_weights)
         self._expected: list[Any] | None = None
         self._epoch = 0
 
