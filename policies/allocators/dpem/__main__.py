@@ -1,7 +1,8 @@
-"""``python -m policies.allocators.dpem train|evaluate|privacy|replay``: learn, judge, account, play again.
+"""``python -m policies.allocators.dpem train|evaluate|grid|privacy|replay``: learn, judge, compare, account, play again.
 
 python -m policies.allocators.dpem train --topologies 0:6 --epochs 40 --out runs/dpem
 python -m policies.allocators.dpem evaluate runs/dpem --topologies 200:205 --logs logs/dpem
+python -m policies.allocators.dpem grid --help
 python -m policies.allocators.dpem replay logs/dpem/200-0
 python -m policies.allocators.dpem privacy --sigma 10 --rounds 40
 """
@@ -16,12 +17,14 @@ import typer
 
 from circuits.errors import InvalidParameter
 from policies.allocators.dpem.commands import AsJson, evaluate, train
+from policies.allocators.dpem.grid import grid
 from policies.envs.entanglement.__main__ import replay_one
 from policies.words import errors_in_words
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(train)
 app.command()(evaluate)
+app.command()(grid)
 
 
 @app.command()
