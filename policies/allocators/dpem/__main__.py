@@ -1,4 +1,4 @@
-"""``python -m policies.allocators.dpem train|evaluate|grid|privacy|replay``: learn, judge, compare, account, play again.
+"""``python -m policies.allocators.dpem train|evaluate|grid|privacy|replay``: learn, judge, compare, account, replay.
 
 python -m policies.allocators.dpem train --topologies 0:6 --epochs 40 --out runs/dpem
 python -m policies.allocators.dpem evaluate runs/dpem --topologies 200:205 --logs logs/dpem
