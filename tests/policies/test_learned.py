@@ -57,6 +57,21 @@ def test_a_batch_is_seen_as_the_twin_shows_it() -> None:
     assert torch.equal(known.feasible[0], torch.from_numpy(table.feasible))
 
 
+def test_it_decides_on_one_thread_and_leaves_the_others_to_whoever_had_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    placed, seen = Placed(checkpoints.load(SHIPPED.folder)), []
+    monkeypatch.setattr(
+        placed._actor, "costs", lambda sight: seen.append(torch.get_num_threads()) or sight.pair[..., 0]
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        placed.decide(Table.of(batch(), Scales()), Backlog(LANES))  # type: ignore[arg-type]
+        assert seen == [1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_infeasible_places_are_never_chosen() -> None:
     requests = [
         replace(
