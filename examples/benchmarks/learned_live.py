@@ -20,8 +20,9 @@ the store and a second worker on the same cores take. The best schedule in hinds
 what a program really took on a backend, under any policy, and every job pays the median of what was neither service nor
 waiting; where nobody ever went it believes the recording.
 
-What was run is kept in runs/learned_live/jobs.jsonl: an interrupted benchmark goes on. Seeds 11 to 15; nothing was chosen
-by them: on seeds 1 and 2 it was found that torch's threads took a core from the workers. The order of policies turns from seed to seed, so that no one always meets a warm machine.
+What was run is kept in runs/learned_live/jobs.jsonl: an interrupted benchmark goes on. Seeds 11 to 15, by which nothing
+was chosen; on seeds 1 and 2 it was found that torch's threads took a core from the workers. The order of policies turns
+from seed to seed, so that no one always meets a warm machine.
 """
 
 from __future__ import annotations
