@@ -10,8 +10,8 @@ the same five phases of the same jobs at the same times, and keeps what it learn
     outage    medium load; at half of the jobs the backend that everybody likes best is taken out of service
 
 The learned policy is the shipped checkpoint, which was trained in the twin of recorded runs alone and has seen nothing
-of this fleet. "fine-tuned" begins with a copy of its store after phase "first", and with its weights trained on in a
-twin of that log, as `qorch twin` and `python -m policies.train --from` do it. Every fourth job demands a fidelity.
+of this fleet. "fine-tuned" goes through the same day with its weights trained on in a twin of what the learned policy
+met in phase "first", as `qorch twin` and `python -m policies.train --from` do it. Every fourth job demands a fidelity.
 
 ``foretold_over_measured`` is the sum of the costs that were expected when jobs were placed, wait included, over the sum
 of those that were measured; the error of a twin is that of the first three quarters of a log on the last, of the
@@ -58,6 +58,7 @@ from orchestrator.sql.store import SqlStore
 from policies.arena import Ended, Task, World
 from policies.envs.measured import twin as twins
 from policies.envs.measured.logged import Logged, held_out, read
+from policies.envs.measured.twin import Twin
 from policies.envs.measured.world import MeasuredSetting
 from policies.learners.kit import checkpoint
 from policies.oracle import hindsight
@@ -85,6 +86,9 @@ LOAD_OF = {"first": "medium", "outage": "medium"}
 """Of phases that are not called by their load."""
 
 PEERS = ("random", "round_robin", "eft", "bandit", "joint")
+WARM_UP = sum(map(len, FLEET.values())) + 1
+"""Jobs of :func:`workers.compare.live.warm_up`."""
+
 EPOCHS = 4
 """Of fine-tuning: a sixth of what the shipped checkpoint had (ours)."""
 
@@ -121,7 +125,7 @@ def main(
             found, off = _learned(shipped, worlds[seed], seed, template, work)
         else:
             with _copied(template, work / "stores" / f"{name}-{seed}") as folder:
-                found, off = _run(name, name, worlds[seed], PHASES, seed, folder), []
+                found, off = _run(name, name, worlds[seed], seed, folder), []
         for file, lines in (("twins.jsonl", off), ("jobs.jsonl", found)):
             with (work / file).open("a") as out:
                 out.writelines(to_json(line) + "\n" for line in lines)
@@ -231,15 +235,16 @@ def _copied(source: Path, folder: Path) -> Iterator[Path]:
 
 
 def _learned(shipped: Entry, worlds: Worlds, seed: int, template: Path, work: Path) -> tuple[list[Row], list[Twinned]]:
-    """All phases, those after the first with the same weights and with fine-tuned ones, from copies of one store."""
+    """A day with the shipped weights, and one with weights that went on learning from the first phase of that."""
     stores = work / "stores"
     with _copied(template, stores / f"{LEARNED}-{seed}") as folder:
-        rows = _run(shipped.name, LEARNED, worlds, PHASES[:1], seed, folder)
-        with _copied(folder, stores / f"{TUNED}-{seed}") as copy:
-            tuned = _tuned(shipped, folder, seed, work)
-            rows += _run(shipped.name, LEARNED, worlds, PHASES[1:], seed, folder)
-            rows += _run(tuned.name, TUNED, worlds, PHASES[1:], seed, copy)
-        off = held_out(_logged(folder))
+        rows = _run(shipped.name, LEARNED, worlds, seed, folder)
+        logged = _logged(folder)
+    first = WARM_UP + len(worlds[PHASES[0]].tasks)  # decisions are numbered from 1
+    tuned = _tuned(shipped, logged.twin(first + 1), seed, work)
+    with _copied(template, stores / f"{TUNED}-{seed}") as folder:
+        rows += _run(tuned.name, TUNED, worlds, seed, folder)
+    off = held_out(logged)
     return rows, [Twinned(seed, off.ratio, off.off, off.coverage, off.estimates_off)]
 
 
@@ -253,11 +258,10 @@ def _logged(folder: Path) -> Logged:
         store.close()
 
 
-def _tuned(shipped: Entry, folder: Path, seed: int, work: Path) -> Entry:
+def _tuned(shipped: Entry, twin: Twin, seed: int, work: Path) -> Entry:
     """Go on from the shipped weights in a twin of what was measured."""
     source, run_folder = work / "twins" / f"{seed}.safetensors", work / "tuned" / str(seed)
     shutil.rmtree(run_folder, ignore_errors=True)
-    twin = _logged(folder).twin()
     twins.save(twin, source)
     start = checkpoint.load(shipped.folder)
     setting = MeasuredSetting(servers=len(twin.backends), source=str(source))
@@ -266,13 +270,12 @@ def _tuned(shipped: Entry, folder: Path, seed: int, work: Path) -> Entry:
     return put(ended.folder, shelves()[0])
 
 
-def _run(policy: str, label: str, worlds: Worlds, phases: Sequence[str], seed: int, folder: Path) -> list[Row]:
-    """Phases one after the other on a cluster of their own."""
+def _run(policy: str, label: str, worlds: Worlds, seed: int, folder: Path) -> list[Row]:
+    """All phases, one after the other, on a cluster of their own."""
     rows = []
     with _cluster(folder) as client:
         warm_up(client, [name for names in FLEET.values() for name in names], policy)
-        for phase in phases:
-            world = worlds[phase]
+        for phase, world in worlds.items():
             fails = partial(_fail, client, len(world.tasks) // 2) if phase == "outage" else _calm
             for handle, end in through(client, world, policy, before=fails):
                 rows.append(_row(client, world, handle, end, (seed, label, phase)))
