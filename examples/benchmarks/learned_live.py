@@ -124,8 +124,7 @@ def main(
         if name == LEARNED:
             found, off = _learned(shipped, worlds[seed], seed, template, work)
         else:
-            with _copied(template, work / "stores" / f"{name}-{seed}") as folder:
-                found, off = _run(name, name, worlds[seed], seed, folder), []
+            found, off = _run(name, name, worlds[seed], seed, _copied(template, work / "stores" / f"{name}-{seed}")), []
         for file, lines in (("twins.jsonl", off), ("jobs.jsonl", found)):
             with (work / file).open("a") as out:
                 out.writelines(to_json(line) + "\n" for line in lines)
@@ -226,24 +225,21 @@ def _cluster(folder: Path) -> Iterator[Client]:
         yield client
 
 
-@contextmanager
-def _copied(source: Path, folder: Path) -> Iterator[Path]:
+def _copied(source: Path, folder: Path) -> Path:
     """A copy of a store: what was interrupted there is run anew."""
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(source, folder)
-    yield folder
+    return Path(shutil.copytree(source, folder))
 
 
 def _learned(shipped: Entry, worlds: Worlds, seed: int, template: Path, work: Path) -> tuple[list[Row], list[Twinned]]:
     """A day with the shipped weights, and one with weights that went on learning from the first phase of that."""
     stores = work / "stores"
-    with _copied(template, stores / f"{LEARNED}-{seed}") as folder:
-        rows = _run(shipped.name, LEARNED, worlds, seed, folder)
-        logged = _logged(folder)
+    folder = _copied(template, stores / f"{LEARNED}-{seed}")
+    rows = _run(shipped.name, LEARNED, worlds, seed, folder)
+    logged = _logged(folder)
     first = WARM_UP + len(worlds[PHASES[0]].tasks)  # decisions are numbered from 1
     tuned = _tuned(shipped, logged.twin(first + 1), seed, work)
-    with _copied(template, stores / f"{TUNED}-{seed}") as folder:
-        rows += _run(tuned.name, TUNED, worlds, seed, folder)
+    rows += _run(tuned.name, TUNED, worlds, seed, _copied(template, stores / f"{TUNED}-{seed}"))
     off = held_out(logged)
     return rows, [Twinned(seed, off.ratio, off.off, off.coverage, off.estimates_off)]
 

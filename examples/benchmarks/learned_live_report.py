@@ -9,6 +9,7 @@ from statistics import fmean
 
 from evidence import results
 
+from policies.pictures import TONES, picture, plain_log
 from workers.compare.standings import Mean, mean
 
 LEARNED, TUNED = "learned", "fine-tuned"
@@ -131,33 +132,25 @@ def _said(one: Mean | None) -> str:
 
 def _draw(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
     """Costs by phase beside each other, and how an outage is lived through."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.6), width_ratios=(3, 2), layout="constrained")
-    width, shown = 0.8 / len(names), [name for name in names if any(row.policy == name for row in rows)]
-    for number, name in enumerate(shown):
-        colour = plt.get_cmap("tab10")(number)
-        for place, phase in enumerate(PHASES):
-            mine = [row for row in rows if (row.policy, row.phase) == (name, phase)]
-            if mine:
-                cost = mean(_of(mine, "cost"))
-                spread = 0.0 if cost.high is None else cost.high - cost.value
-                at = place + (number - len(shown) / 2 + 0.5) * width
-                label = name if phase == PHASES[-1] else None
-                left.bar(at, cost.value, width, yerr=spread, color=colour, label=label, error_kw={"lw": 0.8})
-        steps = _steps([row for row in rows if (row.policy, row.phase) == (name, "outage")])
-        right.plot(*zip(*steps, strict=True), color=colour, marker="o", ms=3, label=name)
-    left.set(xticks=range(len(PHASES)), xticklabels=PHASES, ylabel="cost of a job", yscale="log")
-    left.legend(ncols=2, fontsize=8)
-    half = max(row.index for row in rows) // 2 + 0.5
-    right.axvline(half, color="black", lw=0.8, ls="--")
-    right.set(xlabel="job, in order of arrival", ylabel=f"latency, s: mean of {WINDOW} jobs", yscale="log")
-    right.set_title("the best simulator fails at the dashed line", fontsize=10)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    shown = [name for name in names if any(row.policy == name for row in rows)]
+    width = 0.8 / len(shown)
+    with picture(path, 1, 2, (14, 4.8), width_ratios=(3, 2)) as (figure, axes):
+        left, right = axes[0]
+        for number, (name, tone) in enumerate(zip(shown, TONES, strict=False)):
+            mine = [row for row in rows if row.policy == name]
+            costs = [mean(_of([row for row in mine if row.phase == phase], "cost")) for phase in PHASES]
+            at = [place + (number - len(shown) / 2 + 0.5) * width for place in range(len(PHASES))]
+            spread = [0.0 if one.high is None else one.high - one.value for one in costs]
+            left.bar(at, [one.value for one in costs], width, yerr=spread, color=tone, label=name, error_kw={"lw": 0.8})
+            steps = _steps([row for row in mine if row.phase == "outage"])
+            right.plot(*zip(*steps, strict=True), color=tone, marker="o", ms=3)
+        left.set(xticks=range(len(PHASES)), xticklabels=PHASES, ylabel="cost of a job", title="A day, phase by phase")
+        plain_log(left, "y")
+        right.axvline(max(row.index for row in rows) // 2 + 0.5, color="black", lw=0.8, ls="--")
+        right.set(xlabel="job, in order of arrival", ylabel=f"latency, s: mean of {WINDOW} jobs")
+        right.set_title("The best simulator fails at the dashed line")
+        plain_log(right, "y")
+        figure.legend(loc="outside right center", frameon=False)
 
 
 def _steps(rows: Sequence[Row]) -> list[tuple[float, float]]:
