@@ -217,6 +217,7 @@ class Instead(dict[str, float]):
 FALLBACKS = {
     "error": "it failed at the batch, and was asked for each job alone",
     "range": "a feature of the job lies outside of what it was trained on",
+    "fleet": "the job may go to a backend that it was not trained with, and it has a place for each alone",
     "estimates": "an estimate is no finite number",
     "checkpoint": "its checkpoint is missing, cannot be read or is of another version",
     "slow": "it took too long over a batch before",

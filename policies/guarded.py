@@ -1,7 +1,8 @@
 """Guardrails: whoever learned, draws or searches decides only where it can be trusted to; elsewhere `eft` does.
 
-The reasons to fall back are ``orchestrator.placement.FALLBACKS``. Two lie in a job: a feature of it is outside
-of what the policy was trained on, or an estimate is no finite number; the rest of its batch the policy decides before.
+The reasons to fall back are ``orchestrator.placement.FALLBACKS``. Three lie in a job: a feature of it is outside
+of what the policy was trained on, it may go to a backend that the policy has no place for, or an estimate is no finite
+number; the rest of its batch the policy decides before.
 Three hold for a whole batch: the policy failed at it, its checkpoint cannot be used, or an earlier batch took too long.
 The time is measured after the fact: a late answer still counts, and it is the next batches that go to `eft`, twice as
 many each time, until one with which the policy is tried again is in time. So no choice depends on a clock: who took it
@@ -40,7 +41,10 @@ log = logging.getLogger("qorch.guarded")
 
 
 class Learned(Protocol):
-    """What is guarded. One that draws also has ``chances(table, backlog)``, see ``orchestrator.placement.Chancy``."""
+    """What is guarded. One that draws also has ``chances(table, backlog)``, see ``orchestrator.placement.Chancy``.
+
+    One that was made for a fixed fleet also has ``places``, the backends that it knows.
+    """
 
     @property
     def trained_on(self) -> Mapping[str, tuple[float, float]]:
@@ -148,6 +152,9 @@ class Guarded:
         for name, (low, high) in self._policy.trained_on.items():
             feature = FEATURES[name](table, waits_s)
             reasons[~((low <= feature) & (feature <= high))] = "range"
+        if places := getattr(self._policy, "places", ()):
+            unknown = np.array([name not in places for name in table.backends])
+            reasons[table.feasible[:, unknown].any(axis=1)] = "fleet"
         largest = np.where(table.feasible, table.rest + table.elapsed_s + table.service_s, 0.0).max(axis=1)
         reasons[largest > _SENSIBLE] = "estimates"
         return list(reasons)

@@ -4,6 +4,9 @@ Jobs are decided one after the other, in the order in which they will be served,
 looked at: so it was in training (``Measured-v1`` with one user), and no two jobs of a batch herd. What the actor sees
 is made by :func:`policies.envs.measured.observation.observed`, there as here. It acts by its best choice, on one thread
 and without chance, so that a decision can be taken again, and no core spins beside the workers for it.
+
+An actor whose networks have an input for each backend knows the backends of its twin by their names and no others: it
+is shown them in the twin's order, those that are not there as places where the job may not go.
 """
 
 from __future__ import annotations
@@ -20,11 +23,15 @@ from circuits.errors import InvalidParameter
 from orchestrator.placement import Backlog, Choice
 from policies.envs.contract import Observation
 from policies.envs.measured.observation import LEFT, NUM_PAIR, NUM_USER, WAIT, Sight, coded, observed
+from policies.envs.measured.twin import load
 from policies.envs.measured.world import World
 from policies.joint import Plan
 from policies.learners.kit.checkpoint import Checkpoint
 from policies.learners.learner import Actor
 from policies.table import Array, Booking, Table
+
+NOWHERE = -1
+"""Column of a backend that an actor knows and the batch does not."""
 
 TRIED_WORLDS = 16
 """Worlds in which an actor that does not say what it was trained on is watched for an episode (ours)."""
@@ -33,8 +40,12 @@ TRIED_WORLDS = 16
 class Placed:
     """Learned placement.
 
+    Attributes:
+        trained_on: see :class:`policies.guarded.Learned`.
+        places: the backends that the actor has a place for, in order; none: it takes any.
+
     Raises:
-        InvalidParameter: it was trained in another world, or for a fixed number of backends alone.
+        InvalidParameter: it was trained in another world, or for several users at once.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -42,13 +53,14 @@ class Placed:
         if not isinstance(run.setting, World.setting_type):
             raise InvalidParameter(f"checkpoint {checkpoint.name}: wanted one of Measured-v1, got one of {run.env}")
         self._actor = checkpoint.actor()
-        try:
-            self._actor.act(Observation(torch.zeros(1, 1, NUM_USER), torch.zeros(1, 1, 3, NUM_PAIR)))
-        except (RuntimeError, ValueError, IndexError) as error:
-            raise InvalidParameter(
-                f"checkpoint {checkpoint.name}: wanted an actor for any number of backends, got one of {run.learner} "
-                f"for {run.setting.servers}: {error}"
-            ) from error
+        self.places: tuple[str, ...] = ()
+        if _refused(self._actor, run.setting.servers + 1) is not None:
+            if error := _refused(self._actor, run.setting.servers):
+                raise InvalidParameter(
+                    f"checkpoint {checkpoint.name}: wanted an actor that decides job by job (--users 1), "
+                    f"got one of {run.learner} for {run.setting.users}: {error}"
+                ) from error
+            self.places = load(run.setting.source).taking(run.setting.servers).backends
         self.trained_on: Mapping[str, tuple[float, float]] = ranges_of(self._actor, run.setting)
 
     def decide(self, table: Table, backlog: Backlog) -> list[Choice]:
@@ -63,14 +75,18 @@ class Placed:
     def _one_by_one(self, table: Table, backlog: Backlog, seen: Observation) -> list[Choice]:
         """In order of service, each booked before the next is looked at."""
         booking, service_s = Booking(table.backends, backlog), table.service_s
+        names = self.places or table.backends
+        columns = [table.backends.index(name) if name in table.backends else NOWHERE for name in names]
+        there = torch.tensor(columns).unsqueeze(-1) != NOWHERE
         choices: list[Choice] = [{}] * len(table.requests)
         for left, row in zip(reversed(range(len(table.order))), table.order, strict=True):
             user, pair = seen.user[:, row : row + 1].clone(), seen.pair[:, row : row + 1].clone()
             user[..., LEFT] = math.log1p(left)
             waits_s = torch.from_numpy(booking.waits_s).float()
             pair[..., WAIT] = torch.where(torch.from_numpy(table.feasible[row]), coded(waits_s), 0.0)
-            column = int(self._actor.act(Observation(user, pair)).servers)
-            if not table.feasible[row, column]:
+            shown = Observation(user, torch.where(there, pair[..., columns, :], 0.0))
+            column = columns[int(self._actor.act(shown).servers)]
+            if column == NOWHERE or not table.feasible[row, column]:
                 column = int(table.costs(row, booking.waits_s).argmin())
             booking.add(column, service_s.item(row, column))
             choices[row] = {table.backends[column]: 1.0}
@@ -86,6 +102,15 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _refused(actor: Actor, num_places: int) -> Exception | None:
+    """What an actor says if it may choose among so many places for one job; None where it chooses."""
+    try:
+        actor.act(Observation(torch.zeros(1, 1, NUM_USER), torch.zeros(1, 1, num_places, NUM_PAIR)))
+    except (RuntimeError, ValueError, IndexError, InvalidParameter) as error:
+        return error
+    return None
 
 
 def _together(table: Table, backlog: Backlog, costs: Array) -> list[Choice]:

@@ -7,8 +7,9 @@ less their mean and over their deviation, since costs of thousands would take a 
 reach; advantages normalised; gradients clipped. An "actor-critic network" with one vector of parameters and one loss,
 eqs (27) to (30), is read as one network with two heads, and "updated twice" after an epoch as two passes over it.
 
-Slots are independent and policies stand still within an epoch: its slots are drawn and played all at once, and the
-order in which they are drawn is the time of eq. (26). Nothing else about the trajectory changes.
+In MEQC slots are independent and policies stand still within an epoch: its slots are drawn and played all at once, and
+the order in which they are drawn is the time of eq. (26). Nothing else about the trajectory changes. In a world with
+episodes (ours) an epoch is an episode of each of as many worlds as it takes, and eq. (26) ends with the episode.
 
 The agents' networks are slices of common tensors (:mod:`policies.learners.kit.networks`), so that ten small products
 become one; a test shows that nobody's loss reaches anybody else's slice.
@@ -19,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,15 +28,17 @@ from torch.nn import Module, ModuleDict
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import choice, integer, real, validate
+from policies.envs import of
 from policies.envs.contract import Action, Observation
 from policies.envs.meqc.batch import settle
-from policies.envs.meqc.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES
 from policies.envs.meqc.world import Setting, rewards
 from policies.learners.kit.gae import advantages
 from policies.learners.kit.heads import HEADS, Head, draw_server, judge_servers
+from policies.learners.kit.joint import num_seen
 from policies.learners.kit.networks import NETWORKS
 from policies.learners.kit.ppo import clip_gradients, clipped_surrogate, divergence, normalised
 from policies.learners.kit.snapshot import resume, snapshot
+from policies.learners.kit.ways import horizon
 from policies.learners.learner import Progress
 
 REMEMBERED = 0.9
@@ -53,7 +56,7 @@ class Config:
     critic: str = choice(
         "joined", "joined", "own", "central", doc="a head of the actor's network, one of its own, or one that sees all"
     )
-    steps: int = integer(500, low=2, high=1_000_000, doc="slots of an epoch (stated)")
+    steps: int = integer(500, low=2, high=1_000_000, doc="slots of an epoch, at least an episode (stated)")
     passes: int = integer(2, low=1, high=100, doc="passes over an epoch's slots (stated)")
     batch: int = integer(128, low=2, high=1_000_000, doc="slots of a step of gradient (stated)")
     discount: float = real(0.95, low=0.0, high=1.0, doc="gamma (stated)")
@@ -71,12 +74,12 @@ class Config:
 class HybridActor(Module):  # type: ignore[misc]
     """Draws server and share independently of each other        [MEQC, eq. 18]."""
 
-    def __init__(self, config: Config, setting: Setting, chance: torch.Generator) -> None:
+    def __init__(self, config: Config, setting: Any, chance: torch.Generator) -> None:
         super().__init__()
         self.head: Head = HEADS[config.head]
         self.num_networks = setting.users if config.agents == "independent" else 1
         self.num_servers = setting.servers
-        num_inputs = NUM_USER_FEATURES + NUM_PAIR_FEATURES * setting.servers
+        num_inputs = num_seen((1, setting.servers), of(setting).num_features)
         num_values = int(config.critic == "joined")
         self.discrete, self.continuous = (
             NETWORKS[config.network]((self.num_networks, num_inputs, config.width, num + num_values), chance, 0.01)
@@ -117,7 +120,7 @@ def applied(network: Module, seen: Tensor, num_networks: int) -> Tensor:
 
 
 class Rollout(NamedTuple):
-    """What was seen and done in an epoch; users first, (U, T, …).
+    """What was seen and done in an epoch of T slots; users first, (U, T, …).
 
     Attributes:
         seen: observations.   judged: what critics see.   servers, shares: drawn, shares not yet clipped.
@@ -139,16 +142,32 @@ class Rollout(NamedTuple):
         return Rollout(*(getattr(self, name).index_select(2 if name in both else 1, slots) for name in self._fields))
 
 
+class Acted(NamedTuple):
+    """What was seen and drawn in B slots, as in :class:`Rollout`, and ``values`` of both critics, (2, U, B)."""
+
+    seen: Tensor
+    judged: Tensor
+    servers: Tensor
+    shares: Tensor
+    log_prob: Tensor
+    values: Tensor
+
+    def action(self) -> Action:
+        """As worlds take it."""
+        return Action(self.servers.T, self.shares.T.clamp(0.0, 1.0))
+
+
 class HMADRL:
     """The paper's learner."""
 
     config_type = Config
+    envs = ("MEQC-v1", "Measured-v1")
 
-    def __init__(self, config: Config, setting: Setting, seed: int) -> None:
+    def __init__(self, config: Config, setting: Any, seed: int) -> None:
         self.config, self.setting = config, setting
         self._chance = torch.Generator().manual_seed(seed)
         self._actor = HybridActor(config, setting, self._chance)
-        num_inputs = NUM_USER_FEATURES + NUM_PAIR_FEATURES * setting.servers
+        num_inputs = num_seen((1, setting.servers), of(setting).num_features)
         num_inputs *= 1 + setting.users * (config.critic == "central")
         sizes = (self._actor.num_networks, num_inputs, config.width, 1)
         kinds = () if config.critic == "joined" else ("discrete", "continuous")
@@ -165,32 +184,62 @@ class HMADRL:
 
     def epoch(self) -> Progress:
         config = self.config
-        rollout, cost = self._play()
+        rollout, cost = self._play() if isinstance(self.setting, Setting) else self._episodes()
+        num_slots = rollout.servers.shape[1]
         figures: list[Mapping[str, float]] = []
         for _ in range(config.passes):
-            order = torch.randperm(config.steps, generator=self._chance)
+            order = torch.randperm(num_slots, generator=self._chance)
             figures += [self._update(rollout.at(slots)) for slots in order.split(config.batch)]
         self._epoch += 1
         means = {name: sum(each[name] for each in figures) / len(figures) for name in figures[0]}
-        return Progress(self._epoch, self._epoch * config.steps, cost, means)
+        return Progress(self._epoch, self._epoch * num_slots, cost, means)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _play(self) -> tuple[Rollout, float]:
-        """An epoch of slots and the one after, in which nobody acts."""
-        setting, head = self.setting, self._actor.head
+        """An epoch of independent slots and the one after, in which nobody acts."""
+        setting = self.setting
         slots = setting.drawn(self._chance, self.config.steps + 1)
-        flat = setting.seen(slots).flat()
+        drawn = self._drawn(setting.seen(slots).flat())
+        acted = Acted(*(each[:, :-1] for each in drawn[:4]), drawn.log_prob[..., :-1], drawn.values)
+        played, action = slots.at(slice(-1)), acted.action()
+        outcome = settle(setting.model, played, action)
+        reward = rewards(setting, played, action, outcome).T.to(acted.seen.dtype)
+        mean, deviation = self._scale()
+        advantage, target = self._judge(acted.values * deviation + mean, reward)
+        return Rollout(*acted[:5], normalised(advantage), target), float(outcome.cost.sum(-1).mean())
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _episodes(self) -> tuple[Rollout, float]:
+        """An episode of so many worlds that they have an epoch's slots; nothing comes after an episode."""
+        length = horizon(self.setting)
+        num_worlds = -(-self.config.steps // length)
+        seed = int(torch.randint(2**62, (1,), generator=self._chance))
+        world = of(self.setting)(self.setting, num_worlds, seed)
+        acted: list[Acted] = []
+        rewarded, costs = [], []
+        for _ in range(length):
+            acted.append(self._drawn(world.observe().flat()))
+            step = world.step(acted[-1].action())
+            rewarded.append(step.reward.T)
+            costs.append(step.outcome.cost.sum(-1).mean())
+        mean, deviation = self._scale()
+        values = torch.stack([each.values for each in acted], dim=-1) * deviation.unsqueeze(-1) + mean.unsqueeze(-1)
+        values = torch.cat([values, torch.zeros_like(values[..., :1])], dim=-1)  # (2, U, worlds, T + 1)
+        judged = self._judge(values, torch.stack(rewarded, dim=-1))
+        advantage, target = (each.transpose(-1, -2).flatten(2) for each in judged)  # by time, as what is joined below
+        *seen_and_done, log_prob = zip(*(each[:5] for each in acted), strict=True)
+        joined = (torch.cat(each, dim=1) for each in seen_and_done)
+        rollout = Rollout(*joined, torch.cat(log_prob, dim=2), normalised(advantage), target)
+        return rollout, float(torch.stack(costs).mean())
+
+    def _drawn(self, flat: Tensor) -> Acted:
+        """What everybody does, by chance, where this is seen, (B, U, in)."""
+        head = self._actor.head
         seen, judged = flat.transpose(0, 1).contiguous(), self._judged(flat)
         logits, outputs, values = self._outputs(seen, judged)
-        servers, shares = draw_server(logits, self._chance)[:, :-1], head.draw(outputs, self._chance)[:, :-1]
-        log_prob = torch.stack([judge_servers(logits[:, :-1], servers)[0], head.log_prob(outputs[:, :-1], shares)])
-        played = slots.at(slice(-1))
-        action = Action(servers.T, shares.T.clamp(0.0, 1.0))
-        outcome = settle(setting.model, played, action)
-        reward = rewards(setting, played, action, outcome).T.to(seen.dtype)
-        advantage, target = self._judge(values, reward)
-        rollout = Rollout(seen[:, :-1], judged[:, :-1], servers, shares, log_prob, normalised(advantage), target)
-        return rollout, float(outcome.cost.sum(-1).mean())
+        servers, shares = draw_server(logits, self._chance), head.draw(outputs, self._chance)
+        log_prob = torch.stack([judge_servers(logits, servers)[0], head.log_prob(outputs, shares)])
+        return Acted(seen, judged, servers, shares, log_prob, values)
 
     def _judged(self, flat: Tensor) -> Tensor:
         """What critics with networks of their own see, (U, T, …); nothing for joined ones."""
@@ -209,16 +258,18 @@ class HMADRL:
             values = torch.stack([applied(each, judged, self._actor.num_networks).squeeze(-1) for each in critics])
         return logits, outputs, values
 
-    def _judge(self, scaled: Tensor, reward: Tensor) -> tuple[Tensor, Tensor]:
-        """Advantages and targets of both critics; remembers what returns are like."""
-        mean, deviation = self._scale()
-        values = scaled * deviation + mean
+    def _judge(self, values: Tensor, reward: Tensor) -> tuple[Tensor, Tensor]:
+        """Advantages and targets of both critics, (2, U, …, T); remembers what returns are like.
+
+        Args:
+            values: in the scale of rewards, (2, U, …, T + 1).   reward: (U, …, T).
+        """
         advantage = advantages(reward, values, self.config.discount, self.config.smoothing)
         returns = advantage + values[..., :-1]
-        new = 1.0 - REMEMBERED if self._epoch else 1.0
-        self._return_mean.lerp_(returns.mean((0, 2))[:, None], new)
-        self._return_square.lerp_(returns.square().mean((0, 2))[:, None], new)
-        mean, deviation = self._scale()
+        new, others = 1.0 - REMEMBERED if self._epoch else 1.0, (0, *range(2, returns.dim()))
+        self._return_mean.lerp_(returns.mean(others)[:, None], new)
+        self._return_square.lerp_(returns.square().mean(others)[:, None], new)
+        mean, deviation = (each.reshape(-1, *[1] * (reward.dim() - 1)) for each in self._scale())
         return advantage, (returns - mean) / deviation
 
     def _scale(self) -> tuple[Tensor, Tensor]:

@@ -71,6 +71,17 @@ def test_one_strange_job_does_not_cost_the_others_their_policy() -> None:
     assert (backlog.wait_s("a"), backlog.wait_s("b")) == (8.0, 2.0), "all is booked"
 
 
+def test_a_backend_that_a_fixed_fleet_has_no_place_for_is_left_to_eft() -> None:
+    class Fixed(Stubborn):
+        places = ("a", "b")
+
+    may_go = one(9, a=2.0, b=1.0, c=0.5)
+    may_not = replace(may_go, candidates=(*may_go.candidates[:2], replace(may_go.candidates[2], rejections=("no",))))
+    choices = place(Guarded(Fixed), [BATCH[0], may_go, may_not])
+    assert reasons(choices) == ["", "fleet", ""]
+    assert choices[1] == {"c": 1.0}
+
+
 def test_a_checkpoint_that_cannot_be_read_is_waited_for() -> None:
     there = False
 
@@ -121,7 +132,7 @@ def test_who_has_no_chances_is_certain() -> None:
 
 
 def test_every_reason_is_known() -> None:
-    assert set(FALLBACKS) == {"error", "range", "estimates", "checkpoint", "slow"}
+    assert set(FALLBACKS) == {"error", "range", "fleet", "estimates", "checkpoint", "slow"}
     assert {name for name in ("bandit", "lcb", "joint") if isinstance(load(name), Guarded)} == {
         "bandit",
         "lcb",

@@ -17,7 +17,9 @@ from orchestrator.job import JobSpec
 from orchestrator.placement import Backlog, Instead, Scales
 from orchestrator.settings import Settings
 from policies import POLICIES, load
+from policies.envs.contract import Action, Observation
 from policies.envs.measured.observation import observed, quantities
+from policies.envs.measured.twin import load as load_twin
 from policies.learned import Placed, sight_of
 from policies.learners.kit import checkpoint as checkpoints
 from policies.shelf import entries, find, is_name, put, shelves
@@ -150,12 +152,64 @@ def test_a_foreign_one_is_refused_in_words(tmp_path: Path) -> None:
         put(folder, tmp_path / "shelf")
 
 
-def test_other_learners_place_too_one_by_one(tmp_path: Path) -> None:
-    from policies.envs.measured.world import MeasuredSetting
-    from policies.learners.ppo import Config
+TINY: dict[str, dict[str, object]] = {
+    "ppo": {"width": 2, "slots": 8, "updates": 1, "passes": 1, "parts": 1},
+    "dqn": {"width": 2, "worlds": 2, "steps": 4, "batch": 4, "capacity": 8},
+    "hmadrl": {"width": 8, "steps": 8, "batch": 8},
+    "hmadrl_vqc": {"width": 8, "steps": 8, "batch": 8},
+    "vqc_q": {"circuits": 1, "worlds": 2, "steps": 4, "batch": 4, "capacity": 8},
+    "vqc_pg": {"circuits": 1, "slots": 8, "updates": 1},
+}
+ANY_FLEET = {"ppo", "dqn"}
 
-    run = checkpoints.Run("ppo", "Measured-v1", 1, Config(width=2), MeasuredSetting(jobs=4, servers=4))
-    placed = Placed(checkpoints.load(checkpoints.save(tmp_path, run, run.begin(), [], [])))
-    assert all(low <= high for low, high in placed.trained_on.values())
-    choices = placed.decide(Table.of(batch(), Scales()), Backlog(LANES))  # type: ignore[arg-type]
-    assert all(math.isclose(sum(choice.values()), 1.0) for choice in choices)
+
+def trained(learner: str, root: Path, **more: object) -> checkpoints.Checkpoint:
+    """Two epochs of four jobs each in the twin."""
+    from policies.envs.measured.world import MeasuredSetting
+    from policies.train import train
+
+    config = checkpoints.learner_type(learner).config_type(**TINY[learner])
+    setting = MeasuredSetting(jobs=4, servers=4, **more)  # type: ignore[arg-type]
+    return checkpoints.load(train(checkpoints.Run(learner, "Measured-v1", 1, config, setting), 2, root).folder)
+
+
+@pytest.mark.parametrize("learner", TINY)
+def test_what_other_learners_left_places_by_its_name(learner: str, tmp_path: Path, shelf: Path) -> None:
+    twin = load_twin("recorded").taking(4)
+    trained(learner, tmp_path / "run")
+    name = put(tmp_path / "run", shelf).name
+    policy = Placed(checkpoints.load(find(name).folder))
+    assert policy.places == (() if learner in ANY_FLEET else twin.backends)
+    assert all(low <= high for low, high in policy.trained_on.values())
+    fleet = dict.fromkeys(twin.backends, 0.2)
+    requests = [one(number, **fleet) for number in range(1, 5)]
+    table = Table.of(requests, Scales())
+    choices = policy.decide(table, Backlog(twin.lanes))
+    assert all(math.isclose(sum(choice.values()), 1.0) and set(choice) <= set(fleet) for choice in choices)
+    assert choices == policy.decide(table, Backlog(twin.lanes)), "without chance"
+    strange = load(name).place([one(1, **fleet, elsewhere=0.1)], Backlog(twin.lanes), Scales())
+    assert isinstance(strange[0], Instead)
+    assert strange[0].reason == ("range" if learner in ANY_FLEET else "fleet")
+
+
+def test_an_actor_for_a_fixed_fleet_is_shown_each_backend_in_its_own_place(tmp_path: Path) -> None:
+    policy = Placed(trained("hmadrl", tmp_path))
+    shown: list[torch.Tensor] = []
+
+    class Watching:
+        def act(self, seen: Observation) -> Action:
+            shown.append(seen.pair[0, 0])
+            return Action(torch.tensor([[3]]), torch.zeros(1, 1))
+
+    policy._actor = Watching()  # type: ignore[assignment]
+    first, second, third, fourth = policy.places
+    requests = [one(1, **{fourth: 0.4, second: 0.2})]
+    assert policy.decide(Table.of(requests, Scales()), Backlog(())) == [{fourth: 1.0}]
+    assert torch.equal(shown[0][:, 0], torch.tensor([0.0, 1.0, 0.0, 1.0])), "whether the job may go there"
+    assert not shown[0][[0, 2]].any()
+    assert policy.decide(Table.of([one(1, **{first: 0.4, third: 0.2})], Scales()), Backlog(())) == [{third: 1.0}]
+
+
+def test_one_for_several_users_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameter, match=r"job by job \(--users 1\), got one of vqc_pg for 2"):
+        Placed(trained("vqc_pg", tmp_path, users=2))

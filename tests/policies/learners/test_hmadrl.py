@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from circuits.errors import InvalidParameter
+from policies.envs.measured.world import MeasuredSetting
 from policies.envs.meqc.world import Setting, World
 from policies.learners.hmadrl import HMADRL, Config
 from policies.learners.hmadrl_vqc import HmadrlVqc, VqcConfig
@@ -79,6 +80,18 @@ def test_it_learns_to_stay_local_where_everything_else_is_dear() -> None:
     learner = HMADRL(Config(width=32, steps=256, passes=4), Setting(users=2, servers=2, reward="own"), 1)
     costs = [learner.epoch().cost for _ in range(25)]
     assert sum(costs[-5:]) < 0.7 * sum(costs[:5])
+
+
+def test_where_there_are_episodes_nothing_comes_after_one() -> None:
+    learner = HMADRL(SMALL, MeasuredSetting(jobs=5, servers=3), 1)
+    rollout, cost = learner._episodes()
+    mean, deviation = learner._scale()
+    returns = (rollout.target * deviation + mean).unflatten(-1, (5, -1))  # of both critics, by slot and world
+    assert returns.shape == (2, 1, 5, 7), "as many worlds as have an epoch's slots"
+    torch.testing.assert_close(returns[0, :, -1], returns[1, :, -1])
+    assert (returns[0, :, :-1] - returns[1, :, :-1]).abs().min() > 0
+    assert cost > 0
+    assert learner.epoch().slots == 35
 
 
 def test_an_actor_refuses_users_that_it_has_no_network_for() -> None:
