@@ -69,6 +69,7 @@ class BatchedWorld(ABC):
 
     setting_type: ClassVar[type[Any]]
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    time_left: ClassVar[int | None] = None
 
     def __init__(
         self,

@@ -126,6 +126,7 @@ class World(Protocol):
     Attributes:
         num_features: F of a user and G of a pair, see :class:`Observation`.
         bounds: lowest and highest value of what is observed.
+        time_left: index of the user feature that says which part of the episode is left; None: there is no such one.
         may_decline: whether users can refuse a QPU, by ``Action.asks``.
         rules: that learned policies are compared with.
         naive: the best of these rules is the "best naive baseline".   compared: rules that tables name beside it.
@@ -136,6 +137,7 @@ class World(Protocol):
     setting_type: ClassVar[type[Any]]
     num_features: ClassVar[tuple[int, int]]
     bounds: ClassVar[tuple[float, float]]
+    time_left: ClassVar[int | None]
     may_decline: ClassVar[bool]
     rules: ClassVar[Rules]
     naive: ClassVar[tuple[str, ...]]

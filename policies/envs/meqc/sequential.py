@@ -70,6 +70,7 @@ class SequentialWorld(World):
     setting: SequentialSetting
     setting_type = SequentialSetting
     num_features = (NUM_USER_FEATURES + 3, NUM_PAIR_FEATURES + 1)
+    time_left = NUM_USER_FEATURES + 1
     may_decline = True
     source = None
 

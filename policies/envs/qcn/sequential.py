@@ -46,6 +46,7 @@ class SequentialWorld(World):
     setting: SequentialSetting
     setting_type = SequentialSetting
     num_features = (NUM_USER_FEATURES + 1, NUM_PAIR_FEATURES + 1)
+    time_left = NUM_USER_FEATURES
     source = None
 
     def _begin(self) -> None:

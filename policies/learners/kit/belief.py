@@ -89,11 +89,6 @@ def unknown(shape: tuple[int, int, int]) -> Tensor:
     return torch.full((*shape, NUM_GRADES), 1.0 / NUM_GRADES)
 
 
-def begun(seen: Observation) -> bool:
-    """Whether an episode begins: all of its time is left."""
-    return bool((seen.user[0, 0, 10] >= 1.0).item())
-
-
 def kept(belief: Tensor, action: Action, good: Tensor) -> Memory:
     """What is remembered of a slot: ``good`` of :func:`enough`, for the server that was asked."""
     assert action.asks is not None

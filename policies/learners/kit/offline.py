@@ -25,14 +25,13 @@ from circuits.errors import InvalidParameter
 from circuits.parameters import choice, integer, real, refuse, text, validate
 from policies.envs.batched import written_setting
 from policies.envs.contract import Action, Observation
-from policies.envs.meqc.sequential import SequentialSetting
-from policies.learners.kit.belief import begun
 from policies.learners.kit.draws import seeded
 from policies.learners.kit.recording import recorded
 from policies.learners.kit.schedule import slow_down
 from policies.learners.kit.sight import Sight, chosen_by, disagreement, seen_by
 from policies.learners.kit.snapshot import resume, snapshot
 from policies.learners.kit.trajectories import SUFFIX, Trajectories, load
+from policies.learners.kit.ways import begins
 from policies.learners.learner import Progress
 
 LARGEST_GRADIENT = 1.0
@@ -105,7 +104,7 @@ class Offline:
 
     config_type: ClassVar[Any]
     network: ClassVar[Any]
-    envs = ("MEQC-v1", "MEQC-v2")
+    envs = ("MEQC-v1", "MEQC-v2", "QCN-v2")
 
     def __init__(self, config: Any, setting: Any, seed: int) -> None:
         self.config, self.setting, self.seed = config, setting, seed
@@ -250,7 +249,7 @@ class Imitator(nn.Module):  # type: ignore[misc]
 
     def act(self, observation: Observation, chance: torch.Generator | None = None) -> Action:
         """What everybody does."""
-        if not isinstance(self.setting, SequentialSetting) or begun(observation):
+        if begins(self.setting, observation):
             self.memory = []
         known = seen_by(self.setting, observation)
         with torch.no_grad():

@@ -31,9 +31,10 @@ from policies.envs.meqc.batch import Slots, local
 from policies.envs.meqc.model import LEVELS
 from policies.envs.meqc.observation import slots_of
 from policies.envs.meqc.sequential import SequentialSetting, affordable
-from policies.learners.kit.belief import Memory, begun, enough, grades, informed, kept, recalled, unknown
+from policies.learners.kit.belief import Memory, enough, grades, informed, kept, recalled, unknown
 from policies.learners.kit.features import scale
 from policies.learners.kit.scorer import chosen
+from policies.learners.kit.ways import begins
 
 NUM_USER = 4
 NUM_PAIR = 6
@@ -132,7 +133,7 @@ class Pricer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
     def _belief(self, seen: Observation, memory: Memory | None) -> Tensor:
         num_worlds, num_users, num_servers, _ = seen.pair.shape
         shape = num_worlds, num_users if self.memory == "own" else 1, num_servers
-        if memory is None or self.memory == "none" or begun(seen) or memory.belief.shape[:-1] != shape:
+        if memory is None or self.memory == "none" or begins(self.setting, seen) or memory.belief.shape[:-1] != shape:
             return unknown(shape).to(seen.pair)
         return recalled(self.setting, memory, seen)
 

@@ -25,6 +25,12 @@ def horizon(setting: Any) -> int:
     return int(getattr(setting, "episode_slots", 1))
 
 
+def begins(setting: Any, seen: Observation) -> bool:
+    """Whether an episode begins: all of its time is left, or slots are independent."""
+    index = of(setting).time_left
+    return index is None or bool((seen.user[0, 0, index] >= 1.0).item())
+
+
 def joined(home: Tensor, place: Tensor) -> Tensor:
     """Scores of all ways, (B, U, 1 + E K), from those at home (B, U, 1) and of the kinds at places (B, U, E, K)."""
     return torch.cat([home, place.flatten(-2)], dim=-1)

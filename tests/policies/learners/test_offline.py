@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from circuits.errors import InvalidParameter
+from policies.envs import of
 from policies.envs.contest import learned
 from policies.envs.contract import Observation
 from policies.envs.meqc.sequential import SequentialSetting, SequentialWorld
+from policies.envs.qcn import sequential as qcn
+from policies.envs.qcn.observation import NUM_USER_FEATURES
 from policies.learners.bc import Bc, BcConfig
 from policies.learners.decision_diffuser import DecisionDiffuser, DecisionDiffuserConfig, explained
 from policies.learners.decision_transformer import DecisionTransformer, DecisionTransformerConfig
@@ -25,6 +29,7 @@ from policies.learners.kit.sight import Choices, Chooser, chosen_by
 from policies.learners.kit.trajectories import save
 
 SETTING = SequentialSetting(users=3, servers=2, episode_slots=16, battery_j=2.0)
+BACKLOG = qcn.SequentialSetting(users=3, servers=2, episode_slots=16)
 FAST: dict[str, Any] = {"width": 16, "learning_rate": 1e-2, "episodes": 8}
 DIGEST = torch.zeros(32, dtype=torch.uint8)
 
@@ -95,13 +100,23 @@ def test_what_was_seen_before_is_seen_in_training_as_in_play() -> None:
         torch.testing.assert_close(learner.learned(part).logits, whole[:, :length], atol=1e-5, rtol=1e-4)
 
 
-def test_played_episode_by_episode_it_forgets_as_one_begins() -> None:
-    learner, _ = trained(DecisionTransformer, 1, context=3)
+@pytest.mark.parametrize("setting", [SETTING, BACKLOG], ids=["MEQC-v2", "QCN-v2"])
+def test_played_episode_by_episode_it_forgets_as_one_begins(setting: Any) -> None:
+    learner, _ = trained(DecisionTransformer, 1, setting, context=3)
     actor = learner.actor()
-    world, player = SequentialWorld(SETTING, 4, seed=2, dtype=torch.float64), learned(actor)
-    for slot in range(SETTING.episode_slots + 1):
+    world, player = of(setting)(setting, 4, seed=2, dtype=torch.float64), learned(actor)
+    for slot in range(setting.episode_slots + 1):
         world.step(player(world, torch.Generator()))
-        assert len(actor.memory) == min(2, slot % SETTING.episode_slots + 1)
+        assert len(actor.memory) == min(2, slot % setting.episode_slots + 1)
+
+
+def test_where_work_is_left_over_backlogs_are_planned() -> None:
+    learner, progress = trained(DecisionDiffuser, 1, BACKLOG, plays="best_edge,selfish")
+    planned = learner.actor().planned.bool()
+    assert planned[NUM_USER_FEATURES], "time left"
+    assert planned[-1], "backlogs"
+    assert not planned[:5].any(), "tasks are drawn afresh"
+    assert math.isfinite(progress[0].figures["loss"])
 
 
 @pytest.mark.parametrize("kind", [Bc, DecisionTransformer, DecisionDiffuser])

@@ -119,14 +119,16 @@ def test_who_is_nobody_is_refused(word: str) -> None:
         rule_of(Setting(), "priced:1:2")
 
 
-def test_the_command_leaves_a_log_and_says_what_it_cost(tmp_path: Path) -> None:
-    small = ["--users", "2", "--servers", "2", "--world", "episode_slots=4", "--episodes", "2"]
+@pytest.mark.parametrize(("env", "play"), [("MEQC-v2", "priced:2:8"), ("QCN-v2", "best_edge")])
+def test_the_command_leaves_a_log_and_says_what_it_cost(env: str, play: str, tmp_path: Path) -> None:
+    small = ["--env", env, "--users", "2", "--servers", "2", "--world", "episode_slots=4", "--episodes", "2"]
     out = tmp_path / "play.safetensors"
-    told = CliRunner().invoke(app, [*small, "--plays", "random,priced:2:8", "--out", str(out), "--json"])
+    told = CliRunner().invoke(app, [*small, "--plays", f"random,{play}", "--out", str(out), "--json"])
     assert told.exit_code == 0, told.output
     said = json.loads(told.stdout)
     log, digest = load(out)
-    assert (said["digest"], said["episodes"], log.plays) == (digest, 4, ("random", "priced:2:8"))
+    assert (said["digest"], said["episodes"], log.plays) == (digest, 4, ("random", play))
+    assert log.env == env
     for words, name in (
         (["--plays", "nobody"], "plays"),
         (["--seed", "999999"], "seed"),
