@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from circuits.parameters import choice, integer, real
 from policies.envs.contract import Action, Observation
-from policies.learners.dqn import DQN, Valuer
+from policies.learners.dqn import DoubleQ, Valuer
 from policies.learners.kit.joint import MIDDLES, JointNetwork, joint_action, num_joint
 from policies.learners.kit.off_policy import OffPolicyConfig
 from policies.learners.kit.ways import num_requests
@@ -49,7 +49,7 @@ class JointValues(Valuer):
         return joint_action(way, seen, self.requests)
 
 
-class VqcQ(DQN):
+class VqcQ(DoubleQ):
     """Trains :class:`JointValues`."""
 
     config_type = Config

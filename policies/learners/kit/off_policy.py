@@ -175,9 +175,13 @@ class OffPolicy(ABC):
         cost: Tensor = step.outcome.cost.sum(-1).mean()
         return cost
 
+    def _drawn(self) -> Met:
+        """What a step learns from."""
+        return self._replay.draw(self.config.batch, self._chance)
+
     def _update(self) -> Tensor:
         """One step; the loss."""
-        met = self._replay.draw(self.config.batch, self._chance)
+        met = self._drawn()
         aim = ((met.reward - self._rewards.mean) / self._rewards.deviation).clamp(-MOST_REWARD, MOST_REWARD)
         if self._length > 1:
             with torch.no_grad():

@@ -67,7 +67,13 @@ class Replay(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
 
     def draw(self, num: int, chance: torch.Generator) -> Met:
         """Some of them, each as likely as any other, with replacement."""
-        at = torch.randint(len(self), (num,), generator=chance)
+        return self._at(torch.randint(len(self), (num,), generator=chance))
+
+    def kept(self) -> Met:
+        """All of them."""
+        return self._at(torch.arange(len(self)))
+
+    def _at(self, at: Tensor) -> Met:
         seen = Observation(self.user[at], self.pair[at])
         after = seen if self.alone else Observation(self.after_user[at], self.after_pair[at])
         return Met(seen, self.way[at], self.share[at], self.reward[at], after, self.goes_on[at])

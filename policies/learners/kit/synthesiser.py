@@ -33,18 +33,6 @@ class Transitions:
     next: Tensor
     last: Tensor
 
-    def __len__(self) -> int:
-        return len(self.reward)
-
-    def at(self, index: Tensor) -> Transitions:
-        """Some of them."""
-        return Transitions(*(each[index] for each in vars(self).values()))
-
-
-def joined(parts: list[Transitions]) -> Transitions:
-    """All of them, one after the other."""
-    return Transitions(*(torch.cat(each) for each in zip(*(vars(part).values() for part in parts), strict=True)))
-
 
 class Synthesiser(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
     """Rows of D + A + 1 + D + 1 numbers.
@@ -97,18 +85,3 @@ class Synthesiser(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
     def _velocity(self, noisy: Tensor, level: Tensor) -> Tensor:
         found: Tensor = self.denoiser(noisy, level, noisy[:, :NO_CONDITION])
         return found
-
-
-def batch_of(
-    real: Transitions, synthetic: Transitions | None, augment: float, num: int, chance: torch.Generator
-) -> Transitions:
-    """A minibatch, ``augment`` of it synthetic; what a learner with ``augment: 0..1`` in its config draws by.
-
-    Args:
-        synthetic: None: all is real.
-    """
-    num_synthetic = round(augment * num) if synthetic is not None else 0
-    picked = [real.at(torch.randint(len(real), (num - num_synthetic,), generator=chance))]
-    if synthetic is not None and num_synthetic:
-        picked.append(synthetic.at(torch.randint(len(synthetic), (num_synthetic,), generator=chance)))
-    return joined(picked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from policies.learners.kit.diffusion import NUM_LEVELS, clean_part, denoised, noised
-from policies.learners.kit.synthesiser import Synthesiser, Transitions, batch_of, joined
+from policies.learners.kit.synthesiser import Synthesiser, Transitions
 
 
 def test_noise_grows_from_none_to_all() -> None:
@@ -62,13 +62,3 @@ def test_synthetic_transitions_have_the_buffers_laws() -> None:
     law = torch.where(made.action == 0, made.seen[:, 0], -made.seen[:, 0])
     assert float(torch.corrcoef(torch.stack([law, made.reward]))[0, 1]) > 0.8
     assert float(torch.corrcoef(torch.stack([made.seen[:, 0], made.next[:, 0]]))[0, 1]) > 0.9
-
-
-def test_a_batch_is_as_synthetic_as_is_asked_for() -> None:
-    chance = torch.Generator().manual_seed(1)
-    real, synthetic = buffer(50, chance), buffer(20, chance)
-    marked = Transitions(synthetic.seen + 100.0, *list(vars(synthetic).values())[1:])
-    for augment, count in ((0.0, 0), (0.25, 10), (1.0, 40)):
-        assert int((batch_of(real, marked, augment, 40, chance).seen > 50).sum()) == count
-    assert len(batch_of(real, None, 0.5, 40, chance)) == 40
-    assert len(joined([real, marked])) == 70
