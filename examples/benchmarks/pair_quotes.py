@@ -1,12 +1,15 @@
 """Are quotes of pairs calibrated? What allocators promise against what then comes, request by request.
 
-Requests for 1 to 100 pairs arrive at random at flows of three networks, at 60 % of what flows can do in the long run:
-some find pairs in stock and others a queue. Each is quoted, reserved, served by the simulated links, and fed back.
+Requests for 1 to 100 pairs arrive at random at flows of four networks, at 60 % of what flows can do in the long run:
+some find pairs in stock and others a queue. Three are networks of flows; the fourth is Entanglement-v1 with a hundred
+nodes, whose other users ask for pairs as well: trials are of what these asked before. Each request is quoted, reserved,
+served by the simulated links, and fed back.
 Wanted: 90 % of the waits within the quoted p90, give or take 5 points, and fidelities quoted within 0.01. Quotes that
 find all in stock (p90 = 0) are counted by themselves. A quote's time is that of the processor. Intervals are over
 seeds, by bootstrap.
 
     python examples/benchmarks/pair_quotes.py --requests 150 --seeds 1 2 3
+    python examples/benchmarks/pair_quotes.py --allocators local dpem --out pair_quotes_network
 """
 
 from __future__ import annotations
@@ -15,14 +18,20 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from evidence import results
 
 from orchestrator.entanglement import Delivered, Lease, PairDemand, PairQuote
 from policies.allocators.pairs import load
+from policies.allocators.pairs.desk import Desk
 from policies.allocators.pairs.line import Hardware, Route
+from policies.allocators.pairs.network import PairNetwork
+from policies.allocators.pairs.networks import dpem_rule
 from policies.allocators.pairs.table import PairTable
+from policies.envs.entanglement.setting import EntanglementSetting
+from policies.envs.entanglement.state import LOCALS, local
 from policies.envs.qnum import topologies
 from policies.envs.qnum.network import Network
 
@@ -66,13 +75,30 @@ def nsfnet() -> Network:
     return replace(network, flows=tuple(alone.values())[:8])
 
 
-def served(network: Callable[[], Network], name: str) -> Callable[[int], PairTable]:
+def served(network: Callable[[], Network], name: str) -> Callable[[int], Desk[Any]]:
     """A registered allocator on a network whose memories forget in half a second."""
     hardware = Hardware(coherence_s=0.5, cutoff_s=0.25)
     return lambda seed: load(name, network(), seed=seed, hardware=hardware)  # type: ignore[return-value]
 
 
-WORLDS: dict[tuple[str, str], Callable[[int], PairTable]] = {
+def among_others(name: str) -> Callable[[int], PairNetwork]:
+    """Six flows between nodes that are users of Entanglement-v1 themselves, on a network of its own for each seed."""
+
+    def build(seed: int) -> PairNetwork:
+        from policies.allocators.dpem.deployment import deploy
+
+        world = deploy(EntanglementSetting(duration_s=3000.0, offered_hz=4.0), 300 + seed, history_s=0.0, windows=2)
+        past, now = world.episode(0, seed), world.episode(1, seed)
+        ends = [(str(min(each)), str(max(each))) for each in zip(now.demand.source, now.demand.target, strict=True)]
+        flows = {each: pair for pair, each in reversed(list(enumerate(ends)))}  # the first of each two QPUs
+        first = dict(sorted(flows.items(), key=lambda item: item[1])[:6])
+        rule = local(name) if name in LOCALS else dpem_rule(now)
+        return PairNetwork(name, now, rule, first, past=past)
+
+    return build
+
+
+WORLDS: dict[tuple[str, str], Callable[[int], Desk[Any]]] = {
     ("slow links, 1 to 6 hops", "static"): slow_links,
     **{
         (world, name): served(network, name)
@@ -80,12 +106,13 @@ WORLDS: dict[tuple[str, str], Callable[[int], PairTable]] = {
             ("dumbbell, 3 flows", lambda: topologies.dumbbell(3)),
             ("nsfnet, 8 flows", nsfnet),
         )
-        for name in ("static", "fluid", "qprimaldual")
+        for name in ("static", "fluid", "qprimaldual", "local", "dpem")
     },
+    **{("100 nodes and their users, 6 flows", name): among_others(name) for name in ("local", "dpem")},
 }
 
 
-def play(table: PairTable, requests: int, seed: int) -> list[Met]:
+def play(table: Desk[Any], requests: int, seed: int) -> list[Met]:
     """Requests come, are served, and are told of."""
     draws = np.random.default_rng(seed)
     offers = sorted(table.provisioned().items())
@@ -114,7 +141,7 @@ def play(table: PairTable, requests: int, seed: int) -> list[Met]:
 
 
 def settled(
-    table: PairTable, open_: Sequence[tuple[Lease, PairQuote, float, float, float]], met: list[Met]
+    table: Desk[Any], open_: Sequence[tuple[Lease, PairQuote, float, float, float]], met: list[Met]
 ) -> list[tuple[Lease, PairQuote, float, float, float]]:
     """Leases that still wait; the others go to ``met``."""
     left = []
@@ -168,10 +195,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=150, help="of each seed")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--allocators", nargs="+", help="these alone; all if left out")
+    parser.add_argument("--out", default="pair_quotes", help="name of the file of results")
     asked = parser.parse_args()
-    with results("pair_quotes", COLUMNS, seeds=" ".join(map(str, asked.seeds))) as table:
+    with results(asked.out, COLUMNS, seeds=" ".join(map(str, asked.seeds))) as table:
         print("  ".join(COLUMNS))
         for (world, name), build in WORLDS.items():
+            if asked.allocators and name not in asked.allocators:
+                continue
             row = [world, name, *summary([play(build(seed), asked.requests, seed) for seed in asked.seeds])]
             table.writerow(row)
             print("  ".join(map(str, row)), flush=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -217,18 +218,23 @@ class Dpem:
 
     def __init__(self, run: Run) -> None:
         self.run, self.config = run, run.config
-        config = run.config
-        self._deployments = [
-            deploy(run.setting, seed, history_s=config.history_s, windows=config.windows) for seed in run.topologies
-        ]
-        sizes = [each.topology.num_nodes for each in self._deployments]
-        self._first, self._num_nodes = np.cumsum([0, *sizes]), sum(sizes)
+        config, size = run.config, run.setting.num_nodes
+        self._first = size * np.arange(len(run.topologies) + 1)
+        self._num_nodes = int(self._first[-1])
         self._agent = Agent(config, run.forecaster, run.seed, self._num_nodes)
         self._chance = torch.Generator().manual_seed(run.seed)
         self._optimiser = torch.optim.Adam([self._agent.path, self._agent.share], lr=config.rate)
         self._served = begin(run.federation, self._agent.num_weights)
         self._expected: list[Any] | None = None
         self._epoch = 0
+
+    @cached_property
+    def _deployments(self) -> list[Deployment]:
+        """Of the run's networks; who only acts does not wait for them."""
+        config, setting = self.config, self.run.setting
+        return [
+            deploy(setting, seed, history_s=config.history_s, windows=config.windows) for seed in self.run.topologies
+        ]
 
     def begin_with(self, weights: Mapping[str, Tensor]) -> None:
         """Take the heads of a trained agent, for every node alike.

@@ -13,6 +13,8 @@ _OWN: dict[str, str] = {
     "static": "policies.allocators.pairs.tables:static",  # ours: every link shared evenly, one quality
     "fluid": "policies.allocators.pairs.tables:fluid",  # ours: a linear program, no flow below its fair rate
     "qprimaldual": "policies.allocators.pairs.tables:qprimaldual",  # Panigrahy et al. 2025, second-hand
+    "local": "policies.allocators.pairs.networks:local",  # hand rules in Entanglement-v1
+    "dpem": "policies.allocators.pairs.networks:dpem",  # DPEM's agents in Entanglement-v1
 }
 PAIR_ALLOCATORS = Registry("qorch.pair_allocators", _OWN)
 """By name, as ``"module:function"``; each takes a network whose flows join QPUs, and a seed."""

@@ -8,19 +8,19 @@ python -m policies.allocators.pairs provision net.json --qpus 0,4 --qubits 4,4 -
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from policies.envs.commands import AsJson
 from policies.words import errors_in_words
 
 if TYPE_CHECKING:
-    from policies.allocators.pairs.table import PairTable
+    from policies.allocators.pairs.desk import Desk
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 File = Annotated[Path, typer.Argument(help="network as JSON, whose flows join QPUs")]
-Name = Annotated[str, typer.Option("--allocator", help="static, fluid or qprimaldual")]
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+Name = Annotated[str, typer.Option("--allocator", help="static, fluid, qprimaldual, local or dpem")]
 
 
 @app.command()
@@ -40,7 +40,7 @@ def quote(
         from orchestrator.records import to_json
 
         demand = PairDemand("quote", src, dst, pairs, min_fidelity=min_fidelity, deadline_s=deadline_s)
-        (found,) = _table(file, allocator).quote([demand])
+        (found,) = _desk(file, allocator).quote([demand])
     if as_json:
         typer.echo(to_json(found))
         return
@@ -70,17 +70,17 @@ def provision(
             numbers = [int(each) for each in qubits.split(",")]
         except ValueError as error:
             raise InvalidParameter(f"qubits: wanted numbers such as 4,4, got {qubits[:80]!r}") from error
-        network = provisioned(_table(file, allocator), numbers, qpus.split(",") if qpus else None)
+        network = provisioned(_desk(file, allocator), numbers, qpus.split(",") if qpus else None)
         out.write_text(to_json(network) + "\n")
     typer.echo(to_json(network) if as_json else f"{len(numbers)} QPUs, {len(network.links)} links: {out}")
 
 
-def _table(file: Path, allocator: str) -> PairTable:
+def _desk(file: Path, allocator: str) -> Desk[Any]:
     from policies.allocators.pairs import load
     from policies.envs.qnum.document import load as network_of
 
-    table: PairTable = load(allocator, network_of(file))  # type: ignore[assignment]  # all of ours are tables
-    return table
+    desk: Desk[Any] = load(allocator, network_of(file))  # type: ignore[assignment]  # all of ours are desks
+    return desk
 
 
 if __name__ == "__main__":

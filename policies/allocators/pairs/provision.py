@@ -7,23 +7,24 @@ each flow, is written down once, and the backend ``distributed`` announces it an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from backends.pairs import PairLink, QPUNetwork
 from circuits.errors import InvalidParameter
-from policies.allocators.pairs.table import PairTable
+from policies.allocators.pairs.desk import Desk
 from policies.envs.qnum.werner import latency_s
 
 
-def provision(table: PairTable, qubits: Sequence[int], qpus: Sequence[str] | None = None) -> QPUNetwork:
-    """The network of some QPUs whose pairs a table serves.
+def provision(desk: Desk[Any], qubits: Sequence[int], qpus: Sequence[str] | None = None) -> QPUNetwork:
+    """The network of some QPUs whose pairs an allocator serves.
 
     Args:
-        qubits: of each QPU.   qpus: their names; None takes all that the table knows, in order.
+        qubits: of each QPU.   qpus: their names; None takes all that it knows, in order.
 
     Raises:
-        InvalidParameter: as many QPUs as qubits are wanted, and one that the table knows.
+        InvalidParameter: as many QPUs as qubits are wanted, and each one that it knows.
     """
-    offers = table.provisioned()
+    offers = desk.provisioned()
     known = sorted({name for ends in offers for name in ends}, key=lambda name: (len(name), name))
     names = known if qpus is None else list(qpus)
     if len(names) != len(qubits) or not set(names) <= set(known):
@@ -40,8 +41,8 @@ def provision(table: PairTable, qubits: Sequence[int], qpus: Sequence[str] | Non
                     second,
                     rate_hz=offer.rate_hz,
                     fidelity=sum(offer.fidelities) / len(offer.fidelities),
-                    coherence_s=table.hardware.coherence_s,
-                    message_s=max(1e-6, latency_s(table.length_km((one, other)))),
+                    coherence_s=desk.coherence_s,
+                    message_s=max(1e-6, latency_s(desk.length_km((one, other)))),
                 )
             )
-    return QPUNetwork(tuple(qubits), tuple(links), table.source)
+    return QPUNetwork(tuple(qubits), tuple(links), desk.source)

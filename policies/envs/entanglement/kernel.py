@@ -25,6 +25,7 @@ from policies.envs.entanglement.state import (
     CHANGED,
     EXPIRE,
     EXPIRED,
+    FUTURE,
     LOST,
     MADE,
     NUM_DECISIONS,
@@ -109,6 +110,9 @@ def arrive(given, state, slot):  # type: ignore[no-untyped-def]
     """New requests take their places in the order of deadlines."""
     request = state.count[ARRIVED]
     while request < given.arrival.size and given.arrival[request] <= slot:
+        if state.status[request] != FUTURE:  # a guest, who is in already
+            request += 1
+            continue
         place = state.count[NUM_PENDING]
         while place > 0 and given.deadline[state.pending[place - 1]] > given.deadline[request]:
             state.pending[place] = state.pending[place - 1]

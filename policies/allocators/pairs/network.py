@@ -1,0 +1,218 @@
+"""Pairs from a network of ``Entanglement-v1``: a policy serves flows between QPUs beside whatever else is asked of it.
+
+What a flow misses is one request of the network at a time, of at most 16 pairs and with the world's own deadline; what
+has not come by then is asked anew. So the policy meets leases as it meets all requests, and its decisions are all that
+they depend on. Quotes are what came of trials in moments like the present one; feedback stretches them, so that 9 of 10
+waits stay within what was said (ours; the step is that of adaptive conformal inference, Gibbs and Candès 2021).
+
+An announcement stands in the place of a forecast: its pairs are added to what its links expect, from twice the time
+that they take until they are wanted. A lease without a deadline is as urgent as others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from orchestrator.entanglement import Delivered, PairDemand, PairQuote
+from policies.allocators.pairs.desk import Desk, Ends, Flow, Outlook, weighted
+from policies.allocators.pairs.line import Rehearsal
+from policies.allocators.pairs.trials import NOTHING, PART, Trials, asked_anew, seen, tried
+from policies.envs.entanglement import play
+from policies.envs.entanglement.episode import Episode
+from policies.envs.entanglement.guests import Guests
+from policies.envs.entanglement.state import Rule
+from policies.envs.entanglement.topology import Reals
+
+STEP, MISSES, MOST = 0.1, 0.1, 3.0
+"""Of the logarithm by which quoted times are stretched: a wait that was too long adds 0.09, another takes 0.01 away;
+part of waits that may be too long; and how far it goes."""
+LEVEL = 0.05
+"""Least fidelities are rounded up to multiples for trials, one set for each."""
+AHEAD = 2.0
+"""Of the time that announced pairs take: from so long before, links expect them (ours)."""
+
+
+@dataclass(eq=False)
+class _Asking(Flow):
+    """A flow of the network.
+
+    Attributes:
+        pair: of the episode's demand.   row: of its request there, -1 for none.   again: slot at which that is over.
+        asked: what it was asked for.   stretch: logarithm, of times quoted.   trials: by least fidelity.
+    """
+
+    pair: int
+    length_km: float
+    row: int = -1
+    again: int = NOTHING
+    asked: tuple[object, ...] = ()
+    stretch: float = 0.0
+    trials: dict[float, Trials] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """Pairs a second more on links, for a while; slots."""
+
+    begin: int
+    end: int
+    links: tuple[int, ...]
+    rate_hz: float
+
+
+class PairNetwork(Desk[_Asking]):
+    """Serves :class:`orchestrator.entanglement.EntanglementAllocator`."""
+
+    def __init__(
+        self,
+        source: str,
+        episode: Episode,
+        rule: Rule,
+        flows: Mapping[Ends, int],
+        *,
+        past: Episode | None = None,
+        second_s: float = 1.0,
+        length_km: Mapping[Ends, float] | None = None,
+    ) -> None:
+        """In front of a network that begins now.
+
+        Args:
+            source: its name.   episode: the network, and what others ask of it.   rule: who decides.
+            flows: pair of the episode's demand by the names of two QPUs, in order.
+            past: what others asked before, for trials; the episode itself if not given.
+            second_s: what a second of the world is for those who ask.   length_km: of routes; that of the first
+                candidate if not given.
+        """
+        paths, topology = episode.paths, episode.topology
+        lengths = {
+            ends: float(topology.length_km[paths.links[pair, 0, : paths.hops[pair, 0]]].sum())
+            for ends, pair in flows.items()
+        }
+        super().__init__(source, {ends: _Asking(pair, (length_km or lengths)[ends]) for ends, pair in flows.items()})
+        self._rule, self._past, self._second_s = rule, past or episode, second_s
+        self._slot_s = episode.setting.slot_s * second_s
+        self._guests = Guests(play.begin(episode, rule, trace=True))
+        self._announcements: list[_Expected] = []
+        for flow in self._flows.values():
+            self._trials(flow, 0.25)
+
+    @property
+    def coherence_s(self) -> float:
+        """As :class:`Desk` says."""
+        return self._past.setting.coherence_s * self._second_s
+
+    def advance(self, to_s: float) -> None:
+        """As :class:`Desk` says."""
+        run, until = self._guests.run, math.floor(to_s / self._slot_s + 1e-9)
+        while run.slot < until:
+            for flow in self._flows.values():
+                self._ask(flow)
+            run.rule = self._rule_now()
+            play.advance(run, min([until, *self._turns()]))
+            rows = {flow.row: flow for flow in self._flows.values()}
+            for slot, row, fidelity in self._guests.came():
+                self._hand_out(rows[row], (slot + 1) * self._slot_s, fidelity)
+        self.now_s = max(self.now_s, to_s)
+
+    def provisioned(self) -> dict[Ends, Rehearsal]:
+        """As :class:`Desk` says."""
+        return {ends: self._trials(flow, 0.25).rehearsal(self._slot_s) for ends, flow in self._flows.items()}
+
+    def length_km(self, ends: Ends) -> float:
+        """As :class:`Desk` says."""
+        return self._flows[ends].length_km
+
+    def _ask(self, flow: _Asking) -> None:
+        """Ask the network anew, if what the flow misses is no longer what was asked for."""
+        now_s, slot = self._guests.run.slot * self._slot_s, self._guests.run.slot
+        there = [held for held in flow.held if held.begins_s < now_s + self._slot_s and held.lease.expires_s > now_s]
+        missing = sum(held.missing for held in there)
+        first = next((held.lease.demand.min_fidelity for held in there if held.missing), 1.0)
+        asked = (first, *there)
+        if asked != flow.asked or slot >= flow.again:
+            flow.asked = asked
+            flow.row, flow.again = asked_anew(self._guests, flow.pair, flow.row, missing, first, flow.again)
+
+    def _turns(self) -> list[int]:
+        """Slots at which somebody begins or ceases to wait, asks anew, or expects something else."""
+        moments = [math.floor(held.begins_s / self._slot_s) for flow in self._flows.values() for held in flow.held]
+        moments += [
+            math.ceil(held.lease.expires_s / self._slot_s) for flow in self._flows.values() for held in flow.held
+        ]
+        moments += [flow.again for flow in self._flows.values()]
+        moments += [slot for one in self._announcements for slot in (one.begin, one.end)]
+        return [slot for slot in moments if slot > self._guests.run.slot]
+
+    @staticmethod
+    def _hand_out(flow: _Asking, moment_s: float, fidelity: float) -> None:
+        """A pair goes to the first that waits for one as good."""
+        for held in flow.held:
+            lease = held.lease
+            in_time = held.begins_s <= moment_s <= lease.expires_s
+            if held.missing and in_time and fidelity >= lease.demand.min_fidelity:
+                held.give(moment_s, fidelity)
+                break
+
+    def _rule_now(self) -> Rule:
+        """The policy, with what is announced in the place of what it expects."""
+        slot = self._guests.run.slot
+        self._announcements = [one for one in self._announcements if one.end > slot]
+        now = [one for one in self._announcements if one.begin <= slot]
+        if not now:
+            return self._rule
+        state, table, every = self._guests.run.state, self._rule.forecast, self._guests.run.plan.share_every
+        known: Reals = table[min(slot // every, table.shape[0] - 1)] if table.shape[0] else state.ewma
+        expected = known.copy()
+        for one in now:
+            expected[list(one.links)] += one.rate_hz
+        return self._rule._replace(forecast=expected[None])
+
+    def _expect(self, flow: _Asking, demand: PairDemand, from_s: float, p90_s: float) -> None:
+        plan, run = self._guests.run.plan, self._guests.run
+        begin = max(run.slot, math.floor((from_s - AHEAD * p90_s) / self._slot_s))
+        end = max(begin + 1, math.ceil(from_s / self._slot_s))
+        links = tuple(plan.links[flow.pair, 0, : plan.hops[flow.pair, 0]].tolist())
+        rate_hz = demand.num_pairs / ((end - begin) * plan.slot_s)
+        self._announcements.append(_Expected(begin, end, links, rate_hz))
+
+    def _learn(self, flow: _Asking, quote: PairQuote, outcome: Delivered) -> None:
+        late = outcome.waited_s > quote.ready_p90_s
+        if outcome.complete or late:
+            flow.stretch = min(MOST, max(-MOST, flow.stretch + STEP * (late - MISSES)))
+
+    def _trials(self, flow: _Asking, min_fidelity: float) -> Trials:
+        """Of a flow; those of a least fidelity that nobody has asked for yet take a moment."""
+        level = min(1.0, math.ceil(min_fidelity / LEVEL - 1e-9) * LEVEL)
+        if level not in flow.trials:
+            usual = self._rule._replace(forecast=np.zeros((0, 1)))  # what was forecast is of another time
+            flow.trials[level] = tried(self._past, usual, flow.pair, level)
+        return flow.trials[level]
+
+    def _outlook(self, flow: _Asking, demand: PairDemand, ahead: int) -> Outlook:
+        trials, pairs = self._trials(flow, demand.min_fidelity), max(1, demand.num_pairs + ahead)
+        waits, first = trials.like(seen(self._guests, flow.pair, flow.row), pairs)
+        waits_s = waits * self._slot_s * math.exp(flow.stretch)
+        p50_s, p90_s = np.quantile(waits_s, [0.5, 0.9])
+        before = 1.0 if demand.deadline_s is None else float(np.mean(waits_s <= demand.deadline_s))
+        own = first[:, max(0, min(ahead, first.shape[1])) :]
+        own = own[np.isfinite(own)]
+        steady = trials.steady if trials.steady.size else np.full(1, 0.25)
+        beyond = pairs - max(PART, ahead) if pairs > PART else 0
+        weights = np.concatenate(
+            (np.full(own.size, 1.0 / max(1, len(first))), np.full(steady.size, (beyond + 1e-9) / steady.size))
+        )
+        run = self._guests.run
+        links = run.plan.links[flow.pair, 0, : run.plan.hops[flow.pair, 0]]
+        return Outlook(
+            trials.rehearsal(self._slot_s).rate_hz,
+            float(p50_s),
+            float(p90_s),
+            before,
+            *weighted(np.concatenate((own, steady)) + flow.bias(), weights),
+            price=float(np.maximum(run.state.queue[links] - run.state.stock[links], 0).sum()),
+            info_age_s=float(run.plan.delay[links.size]) * self._slot_s,
+        )
