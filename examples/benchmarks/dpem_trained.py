@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from policies.allocators.dpem.deployment import deploy, link_forecasts
 from policies.allocators.dpem.episodes import rule_of
-from policies.allocators.dpem.evaluation import RULES
 from policies.allocators.dpem.learner import Agent, Run
 from policies.envs.entanglement import state as states
 from policies.envs.entanglement.metrics import Metrics, metrics
 from policies.envs.entanglement.play import play
+from policies.envs.entanglement.state import LOCALS
 
 
 def after(run: Run, rounds: int, episodes: int) -> tuple[Agent, dict[str, list[Metrics]]]:
@@ -32,7 +32,7 @@ def after(run: Run, rounds: int, episodes: int) -> tuple[Agent, dict[str, list[M
         case = later.episode(window, 10**6 + window)
         links = None if expected is None else link_forecasts(later, expected, run.forecaster.bin_s, window)
         for name, its in found.items():
-            rule = rule_of(agent, links) if name == "dpem" else states.rule(*RULES[name])
+            rule = rule_of(agent, links) if name == "dpem" else states.rule(*LOCALS[name])
             its.append(metrics(play(case, rule)))
     return agent, found
 

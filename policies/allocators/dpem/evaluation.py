@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
@@ -15,19 +13,11 @@ from policies.allocators.dpem.deployment import Deployment, deploy, link_forecas
 from policies.allocators.dpem.episodes import rule_of
 from policies.allocators.dpem.learner import Agent, Run
 from policies.envs.entanglement import play as played
-from policies.envs.entanglement import state as states
 from policies.envs.entanglement.episode import Episode
 from policies.envs.entanglement.metrics import Metrics, metrics
 from policies.envs.entanglement.setting import EntanglementSetting
-from policies.envs.entanglement.state import Rule
+from policies.envs.entanglement.state import LOCALS, Rule, local
 
-RULES = {
-    "local": (states.LOCAL, states.S_LOCAL),
-    "shortest": (states.SHORTEST, states.S_LOCAL),
-    "random": (states.RANDOM, states.S_LOCAL),
-    "static": (states.SHORTEST, states.S_UNIFORM),
-}
-"""Policies that an agent is compared with: path rule and share rule."""
 DPEM = "dpem"
 
 
@@ -38,15 +28,11 @@ class Keep:
     folder: Path
     checkpoint: str
 
-    def write(self, run: played.Run, topology: int, physics: int, links: Any) -> None:
-        """Log a run, and what was forecast of links at each share decision."""
-        from policies.envs.entanglement import logs, tables
+    def write(self, run: played.Run, topology: int, physics: int) -> None:
+        """Log a run, and what it expected of links."""
+        from policies.envs.entanglement.logs import write_run
 
-        out = logs.write_run(run, self.folder / f"{topology}-{physics}", {"name": DPEM, "checkpoint": self.checkpoint})
-        if links is not None:
-            decision, link = np.indices(links.shape)
-            columns = {"decision": decision.ravel(), "link": link.ravel(), "expected_hz": links.ravel()}
-            tables.write(out / "forecast.parquet", columns)
+        write_run(run, self.folder / f"{topology}-{physics}", {"name": DPEM, "checkpoint": self.checkpoint})
 
 
 @dataclass(frozen=True)
@@ -65,7 +51,7 @@ def check_policies(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         InvalidParameter: there is no such policy, or none is named.
     """
-    known = (DPEM, *RULES)
+    known = (DPEM, *LOCALS)
     for name in names:
         if name not in known:
             raise InvalidParameter(f"policies: wanted some of {', '.join(known)}, got {short(name)}")
@@ -91,17 +77,16 @@ def evaluate(
     *,
     setting: EntanglementSetting | None = None,
     physics: Sequence[int] = (0, 1),
-    policies: Sequence[str] = (DPEM, *RULES),
+    policies: Sequence[str] = (DPEM, *LOCALS),
     hold: int = 1,
     keep: Keep | None = None,
-    tell: Callable[[], object] | None = None,
 ) -> Iterator[Score]:
     """Every policy in every episode: one of each network and physics seed, after the network's history.
 
     Args:
         run: by which the agent was trained; its forecaster is fitted to each network's history.
         setting: of the episodes; that of the training if not given.   hold: back-off of all policies.
-        keep: where the agent's runs are logged.   tell: called after every episode of every policy.
+        keep: where the agent's runs are logged.
 
     Raises:
         InvalidParameter: a policy is unknown, or each node has weights of its own and the network is another one.
@@ -115,14 +100,12 @@ def evaluate(
         for luck in physics:
             episode = deployment.episode(0, luck)
             for name in names:
-                rule = rule_of(agent, links, hold=hold) if name == DPEM else states.rule(*RULES[name], hold=hold)
+                rule = rule_of(agent, links, hold=hold) if name == DPEM else local(name, hold=hold)
                 kept = keep if name == DPEM else None
                 run_of = played.play(episode, rule, record=int(kept is not None), trace=kept is not None)
                 if kept:
-                    kept.write(run_of, seed, luck, links)
+                    kept.write(run_of, seed, luck)
                 yield Score(seed, luck, name, metrics(run_of))
-                if tell:
-                    tell()
 
 
 def _check_shared(agent: Agent) -> None:

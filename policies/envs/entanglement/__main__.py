@@ -1,4 +1,8 @@
-"""``python -m policies.envs.entanglement generate|play|replay``: networks with their demand, runs, and runs again."""
+"""``python -m policies.envs.entanglement generate|play|replay|map``: networks, runs, runs again, and how they look.
+
+python -m policies.envs.entanglement play --policy local --seed 3 --out runs/local
+python -m policies.envs.entanglement map runs/local --picture local.png
+"""
 
 from __future__ import annotations
 
@@ -95,6 +99,20 @@ def replay_one(
     _say({"same": not different, "different": different, **metrics(run).document()}, as_json)
     if different:
         raise typer.Exit(1)
+
+
+@app.command("map")
+def map_one(
+    folder: Annotated[Path, typer.Argument(help="of a logged run")],
+    picture: Annotated[Path, typer.Option(help="file to draw, such as map.png")],
+    as_json: AsJson = False,
+) -> None:
+    """Draw the network over the time of a logged run: claims, pairs delivered, swaps spent; delivery and contention."""
+    with errors_in_words():
+        from policies.envs.entanglement.pictures import draw_run
+
+        found = draw_run(folder, picture)
+    _say(found, as_json)
 
 
 def _episode(nodes: int, seed: int, changes: list[str] | None, requests: Path | None) -> Any:

@@ -1,7 +1,8 @@
 """What an episode was and what happened in it, as files in a folder: enough to play it again without the policy.
 
 ``setting.json`` and ``nodes``, ``links``, ``pairs``, ``requests``, ``faults`` (parquet) are the episode; ``run.json``,
-``decisions``, ``shares`` and ``events`` what was done and what came of it. Column names are those of the classes.
+``decisions``, ``shares`` and ``events`` what was done and what came of it, ``forecast``, where there was one, what was
+expected of links. Column names are those of the classes.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ DECISIONS: Table = {
 }
 SHARES: Table = {"slot": int, "place": int, "share": float}
 EVENTS: Table = {**dict.fromkeys(("slot", "request", "kind", "link"), int), "value": float}
+FORECAST: Table = {"decision": int, "link": int, "expected_hz": float}
 EVENT_KINDS = ("arrive", "deliver", "block", "swap_fail", "purify_fail", "expire", "short")
+"""What the numbers of events say, in their order; as in :mod:`policies.envs.entanglement.state`."""
 PACKAGES = ("numpy", "numba", "scipy", "pyarrow")
 
 
@@ -132,10 +135,15 @@ def write_run(run: Run, folder: Path, policy: Mapping[str, Any]) -> Path:
         },
         "events": {**dict(zip(EVENTS, events[0].T, strict=False)), "value": events[1]},
     }
+    if run.rule.forecast.shape[0]:
+        decision, link = np.indices(run.rule.forecast.shape)
+        values = (decision.ravel(), link.ravel(), run.rule.forecast.ravel())
+        files["forecast"] = dict(zip(FORECAST, values, strict=True))
     digests |= {name: tables.write(folder / f"{name}.parquet", columns) for name, columns in files.items()}
     document = {
         "world": "Entanglement-v1",
         "slots": run.slot,
+        "event_kinds": EVENT_KINDS,
         "policy": dict(policy),
         "metrics": metrics(run).document(),
         "versions": {name: version(name) for name in ("qorch", *PACKAGES)},
