@@ -21,7 +21,7 @@ from circuits.distributed.ebits import Ebit, ebits
 PAULIS = (IGate, XGate, YGate, ZGate)
 """Errors of a pair, by number."""
 
-_LABEL = "pair "
+_LABEL = "qorch pair "
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ def _disentangle(far: QuantumCircuit, shared: Qubit, copy: Qubit, number: int) -
 
 def pair_of(label: str | None) -> int | None:
     """Number of the pair whose error stands at an instruction with that label; None elsewhere."""
-    return int(label.removeprefix(_LABEL)) if label and label.startswith(_LABEL) else None
+    found = label.removeprefix(_LABEL) if label and label.startswith(_LABEL) else ""
+    return int(found) if found.isdecimal() else None
 
 
 def with_errors(circuit: QuantumCircuit, paulis: Sequence[int]) -> QuantumCircuit:

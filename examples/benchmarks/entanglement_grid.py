@@ -18,7 +18,8 @@ from pathlib import Path
 
 from evidence import RESULTS, results
 
-from policies.allocators.dpem.grid import HOLDS, PARTS, chosen, jobs, learned, run, whole_numbers
+from policies.allocators.dpem.commands import seeds_of
+from policies.allocators.dpem.grid import HOLDS, PARTS, chosen, jobs, learned, run
 from policies.allocators.dpem.grid_report import write
 
 PACKAGES = ("numpy", "scipy", "numba")
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path(tempfile.gettempdir()) / "entanglement_grid")
     said = parser.parse_args()
     policies, folder = chosen(said.policies) | learned(said.checkpoint), said.runs / said.part
-    seeds, physics = whole_numbers("seeds", said.seeds), whole_numbers("physics", said.physics)
+    seeds, physics = seeds_of(said.seeds, "seeds"), seeds_of(said.physics, "physics")
     wanted = jobs(PARTS[said.part](), policies, seeds, physics, HOLDS.get(said.part, (1,)))
     try:
         run(

@@ -55,8 +55,8 @@ def by_rule(rule_of: Callable[[Episode, int], state.Rule], *, knows_delay: bool 
     return Contender(plays, knows_delay)
 
 
-def _rule(path: int, share: int, *, knows_delay: bool) -> Contender:
-    return by_rule(lambda _, hold: state.rule(path, share, hold=hold), knows_delay=knows_delay)
+def _local(name: str) -> Contender:
+    return by_rule(lambda _, hold: state.local(name, hold=hold), knows_delay=name == "local")
 
 
 def _central(style: str) -> Contender:
@@ -69,10 +69,7 @@ def _central(style: str) -> Contender:
 
 
 CONTENDERS: dict[str, Contender] = {
-    "static": _rule(state.SHORTEST, state.S_UNIFORM, knows_delay=False),
-    "shortest": _rule(state.SHORTEST, state.S_LOCAL, knows_delay=False),
-    "random": _rule(state.RANDOM, state.S_LOCAL, knows_delay=False),
-    "local": _rule(state.LOCAL, state.S_LOCAL, knows_delay=True),
+    **{name: _local(name) for name in state.LOCALS},
     **{style: _central(style) for style in STYLES},
 }
 """By name."""

@@ -1,7 +1,7 @@
 """The compiled part of a central controller: paths for all requests that it knows of, one after the other.
 
 Ours: requests in order of deadline; each takes the candidate that the local hand rule would take
-(:func:`policies.envs.entanglement.rules.quickest`, with its constants), but against what those before it have been
+(:func:`policies.envs.entanglement.rules.survey`, with its constants), but against what those before it have been
 promised, not against queues. With news of this very slot, and requests that wait for what is not there now, it is the
 perfect-information greedy policy.
 """

@@ -16,8 +16,9 @@ from typing import Annotated, Any
 import typer
 
 from circuits.errors import InvalidParameter
-from policies.allocators.dpem.commands import AsJson, evaluate, train
+from policies.allocators.dpem.commands import evaluate, train
 from policies.allocators.dpem.grid import grid
+from policies.envs.commands import AsJson
 from policies.envs.entanglement.__main__ import replay_one
 from policies.words import errors_in_words
 

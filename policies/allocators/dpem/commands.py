@@ -13,14 +13,13 @@ import typer
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import construct, short
+from policies.envs.commands import AsJson
 from policies.words import errors_in_words, fitting, named
 
 if TYPE_CHECKING:
     from policies.allocators.dpem.learner import Run
     from policies.learners.kit.checkpoint import Checkpoint
     from policies.learners.learner import Progress
-
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 
 def train(

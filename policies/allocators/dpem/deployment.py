@@ -17,7 +17,7 @@ from circuits.parameters import short
 from policies.allocators.dpem import forecast as forecasts
 from policies.allocators.dpem.federation import Federation
 from policies.envs.entanglement import demand as demands
-from policies.envs.entanglement.demand import Demand, Requests
+from policies.envs.entanglement.demand import Demand, Jobs, Requests
 from policies.envs.entanglement.episode import Episode
 from policies.envs.entanglement.faults import Faults
 from policies.envs.entanglement.paths import Paths, candidates
@@ -58,8 +58,20 @@ class Deployment:
         known["arrival_slot"] = known["arrival_slot"] - begin
         known["deadline_slot"] = known["deadline_slot"] - begin
         setting = self.setting.but(physics_seed=physics_seed)
-        demand = replace(self.demand, setting=setting, bursts=self.demand.bursts[begin : begin + length])
+        demand = replace(
+            self.demand,
+            setting=setting,
+            bursts=self.demand.bursts[begin : begin + length],
+            jobs=self._jobs(rows, begin),
+        )
         return Episode(setting, self.topology, demand, Requests(**known), self.paths, Faults())
+
+    def _jobs(self, rows: slice, begin: int) -> Jobs:
+        """Those of an episode whose requests are these rows of the whole time's."""
+        jobs = self.demand.jobs
+        mine = (jobs.request >= rows.start) & (jobs.request < rows.stop)
+        known, due = (np.maximum(0, each[mine] - begin) for each in (jobs.known_slot, jobs.due_slot))
+        return Jobs(known, due, jobs.pair[mine], jobs.num_pairs[mine], jobs.request[mine] - rows.start)
 
     def counts(self, bin_s: float) -> Reals:
         """Requests of each pair in each bin of the whole time, float64 (P, T)."""

@@ -23,7 +23,9 @@ import typer
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import construct, integer, real, short, validate
-from policies.words import errors_in_words, named, number
+from policies.allocators.dpem.commands import seeds_of
+from policies.envs.commands import AsJson
+from policies.words import errors_in_words, named
 
 if TYPE_CHECKING:
     from policies.allocators.contenders import Contender
@@ -274,20 +276,6 @@ def _check_duration(path: Path, duration_s: float) -> None:
     path.write_text(json.dumps({"duration_s": duration_s}) + "\n")
 
 
-def whole_numbers(name: str, word: str) -> range:
-    """``300:320`` as 300 … 319, ``7`` as that.
-
-    Raises:
-        InvalidParameter: it is neither, or empty.
-    """
-    first, colon, last = word.partition(":")
-    begin = number(name, first, int, "FIRST:END or an integer")
-    found = range(begin, number(name, last, int, "FIRST:END or an integer") if colon else begin + 1)
-    if not found or found[0] < 0:
-        raise InvalidParameter(f"{name}: wanted FIRST:END with 0 <= FIRST < END, got {short(word)}")
-    return found
-
-
 def chosen(words: str) -> dict[str, Contender]:
     """Contenders by a comma-separated list, or all.
 
@@ -332,7 +320,7 @@ def grid(
     duration_s: Annotated[float, typer.Option("--duration", help="of an episode in seconds")] = 600.0,
     against: Annotated[str, typer.Option(help="whose gain over the others is told")] = "local",
     report_only: Annotated[bool, typer.Option("--report", help="only tell of the runs that are there")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Every policy in every cell of a part of the protocol; resumable, each cell published."""
     with errors_in_words():
@@ -344,8 +332,8 @@ def grid(
         wanted = jobs(
             PARTS[part](),
             found,
-            whole_numbers("seeds", seeds),
-            whole_numbers("physics", physics),
+            seeds_of(seeds, "seeds"),
+            seeds_of(physics, "physics"),
             HOLDS.get(part, (1,)),
         )
         num = 0

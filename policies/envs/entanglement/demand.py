@@ -7,7 +7,7 @@ popular nodes 2 to 5 hops apart, Pareto weights, a slow wave whose phase is a re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -233,4 +233,4 @@ def _requests(setting: EntanglementSetting, demand: Demand, chance: np.random.Ge
     fidelity = np.array(FIDELITIES)[chance.integers(len(FIDELITIES), size=order.size)]
     arrival = arrival[order]
     requests = Requests(arrival, pair[order], wanted[order], fidelity, arrival + setting.slots(setting.deadline_s))
-    return Demand(**{**vars(demand), "jobs": known}), requests
+    return replace(demand, jobs=known), requests

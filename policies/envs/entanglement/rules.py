@@ -22,6 +22,7 @@ from policies.envs.entanglement.state import (
     LOCAL,
     NUM_DECISIONS,
     NUM_PENDING,
+    NUM_SHARE_FEATURES,
     NUM_SHARES,
     RANDOM,
     READ,
@@ -345,7 +346,7 @@ def share_of_node(plan, state, rule, slot, node):  # type: ignore[no-untyped-def
         weight = state.weight[plan.incident[place]]
         if rule.share == S_LEARNED and weight > 0.0:
             row = state.count[NUM_SHARES] if plan.record == FEATURES else 0
-            seen = state.share_features[row, place] if plan.record == FEATURES else state.seen[0, :9]
+            seen = state.share_features[row, place] if plan.record == FEATURES else state.seen[0, :NUM_SHARE_FEATURES]
             added = correction(plan, state, rule, slot, node, place, seen)
             if rule.noise > 0.0:
                 normal = explore(plan, slot, place)

@@ -15,7 +15,8 @@ pytest.importorskip("numba", reason='pip install "qorch[sparse]"')
 from circuits.errors import InvalidParameter
 from policies.allocators.contenders import contender
 from policies.allocators.dpem import grid
-from policies.allocators.dpem.grid import BOUND, COLUMNS, PARTS, Cell, job_of, jobs, read, run, whole_numbers
+from policies.allocators.dpem.commands import seeds_of
+from policies.allocators.dpem.grid import BOUND, COLUMNS, PARTS, Cell, job_of, jobs, read, run
 from policies.allocators.dpem.grid_report import gathered, table, write
 
 APP = typer.Typer()
@@ -122,7 +123,7 @@ def test_what_is_no_table_of_the_grid_is_refused(tmp_path: Path, out: Path) -> N
     with pytest.raises(InvalidParameter, match=r"^duration_s:"):
         run([], {}, out, duration_s=30.0)
     with pytest.raises(InvalidParameter, match=r"^seeds:"):
-        whole_numbers("seeds", "3:")
+        seeds_of("3:", "seeds")
 
 
 def test_the_command_answers_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
