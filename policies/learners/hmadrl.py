@@ -200,7 +200,7 @@ class HMADRL:
         setting = self.setting
         slots = setting.drawn(self._chance, self.config.steps + 1)
         drawn = self._drawn(setting.seen(slots).flat())
-        acted = Acted(*(each[:, :-1] for each in drawn[:4]), drawn.log_prob[..., :-1], drawn.values)
+        acted = Acted._make([*(each[:, :-1] for each in drawn[:4]), drawn.log_prob[..., :-1], drawn.values])
         played, action = slots.at(slice(-1)), acted.action()
         outcome = settle(setting.model, played, action)
         reward = rewards(setting, played, action, outcome).T.to(acted.seen.dtype)
@@ -229,7 +229,7 @@ class HMADRL:
         advantage, target = (each.transpose(-1, -2).flatten(2) for each in judged)  # by time, as what is joined below
         *seen_and_done, log_prob = zip(*(each[:5] for each in acted), strict=True)
         joined = (torch.cat(each, dim=1) for each in seen_and_done)
-        rollout = Rollout(*joined, torch.cat(log_prob, dim=2), normalised(advantage), target)
+        rollout = Rollout._make([*joined, torch.cat(log_prob, dim=2), normalised(advantage), target])
         return rollout, float(torch.stack(costs).mean())
 
     def _drawn(self, flat: Tensor) -> Acted:
