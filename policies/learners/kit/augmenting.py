@@ -1,6 +1,6 @@
 """What tops up a replay buffer: transitions that were never made, drawn by a model of those that were.
 
-Source: Lu, Ball, Teh and Parker-Holder, "Synthetic experience replay", NeurIPS 2023
+Source: Lu et al., "Synthetic experience replay", NeurIPS 2023
 (:mod:`policies.learners.kit.synthesiser`). Ours: a transition is of one agent, as if it were alone in its slot, since
 that is what agents who act by their own observations learn from.
 """
