@@ -89,7 +89,7 @@ def among_others(name: str) -> Callable[[int], PairNetwork]:
 
         world = deploy(EntanglementSetting(duration_s=3000.0, offered_hz=4.0), 300 + seed, history_s=0.0, windows=2)
         past, now = world.episode(0, seed), world.episode(1, seed)
-        ends = [(str(min(each)), str(max(each))) for each in zip(now.demand.source, now.demand.target, strict=True)]
+        ends = [tuple(sorted(map(str, each))) for each in zip(now.demand.source, now.demand.target, strict=True)]
         flows = {each: pair for pair, each in reversed(list(enumerate(ends)))}  # the first of each two QPUs
         first = dict(sorted(flows.items(), key=lambda item: item[1])[:6])
         rule = local(name) if name in LOCALS else dpem_rule(now)

@@ -42,7 +42,7 @@ class _Asking(Flow):
 
     Attributes:
         pair: of the episode's demand.   row: of its request there, -1 for none.   again: slot at which that is over.
-        asked: what it was asked for.   stretch: logarithm, of times quoted.   trials: by least fidelity.
+        asked: what it was asked for.   trials: by least fidelity.
     """
 
     pair: int
@@ -50,7 +50,6 @@ class _Asking(Flow):
     row: int = -1
     again: int = NOTHING
     asked: tuple[object, ...] = ()
-    stretch: float = 0.0
     trials: dict[float, Trials] = field(default_factory=dict)
 
 
@@ -97,6 +96,7 @@ class PairNetwork(Desk[_Asking]):
         self._slot_s = episode.setting.slot_s * second_s
         self._guests = Guests(play.begin(episode, rule, trace=True))
         self._announcements: list[_Expected] = []
+        self._stretch = 0.0  # of all flows: how busy a network is, all of them meet
         for flow in self._flows.values():
             self._trials(flow, 0.25)
 
@@ -182,20 +182,21 @@ class PairNetwork(Desk[_Asking]):
     def _learn(self, flow: _Asking, quote: PairQuote, outcome: Delivered) -> None:
         late = outcome.waited_s > quote.ready_p90_s
         if outcome.complete or late:
-            flow.stretch = min(MOST, max(-MOST, flow.stretch + STEP * (late - MISSES)))
+            self._stretch = min(MOST, max(-MOST, self._stretch + STEP * (late - MISSES)))
 
     def _trials(self, flow: _Asking, min_fidelity: float) -> Trials:
         """Of a flow; those of a least fidelity that nobody has asked for yet take a moment."""
         level = min(1.0, math.ceil(min_fidelity / LEVEL - 1e-9) * LEVEL)
         if level not in flow.trials:
             usual = self._rule._replace(forecast=np.zeros((0, 1)))  # what was forecast is of another time
-            flow.trials[level] = tried(self._past, usual, flow.pair, level)
+            others = [each.pair for each in self._flows.values() if each is not flow]
+            flow.trials[level] = tried(self._past, usual, flow.pair, level, others)
         return flow.trials[level]
 
     def _outlook(self, flow: _Asking, demand: PairDemand, ahead: int) -> Outlook:
         trials, pairs = self._trials(flow, demand.min_fidelity), max(1, demand.num_pairs + ahead)
         waits, first = trials.like(seen(self._guests, flow.pair, flow.row), pairs)
-        waits_s = waits * self._slot_s * math.exp(flow.stretch)
+        waits_s = waits * self._slot_s * math.exp(self._stretch)
         p50_s, p90_s = np.quantile(waits_s, [0.5, 0.9])
         before = 1.0 if demand.deadline_s is None else float(np.mean(waits_s <= demand.deadline_s))
         own = first[:, max(0, min(ahead, first.shape[1])) :]

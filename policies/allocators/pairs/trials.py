@@ -7,6 +7,7 @@ quote is what came of the moments that were most like the present one (ours; nea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +27,8 @@ MOMENTS, NEAREST = 80, 40
 """Trials of each size, and those of them that a quote looks at."""
 PACE = 300
 """Pairs of trials without end."""
+BUSY = 0.5
+"""Part of the time in which another flow asks, too."""
 MOST_ACTS = 40
 """Episodes that trials may take."""
 LUCK = 104_729
@@ -106,11 +109,13 @@ def seen(guests: Guests, pair: int, row: int = -1) -> Array:
     return np.array([state.stock[best].min(), np.log(state.rate[best].min() + 0.05), queue[best].max()], np.float64)
 
 
-def tried(past: Episode, rule: Rule, pair: int, min_fidelity: float) -> Trials:
+def tried(past: Episode, rule: Rule, pair: int, min_fidelity: float, others: Sequence[int] = ()) -> Trials:
     """Trials of a flow in an episode, over and over with other luck until there are enough.
 
     Args:
         pair: of the episode's demand.   min_fidelity: that is asked for.
+        others: pairs of the other flows. Each asks for as many pairs, or none, in half of the trials' windows, and in
+            all of them where there is no end: what a flow has in the long run is what it has when all want all.
     """
     chance = np.random.default_rng((75, pair))
     sizes = list(SIZES) * MOMENTS
@@ -130,11 +135,11 @@ def tried(past: Episode, rule: Rule, pair: int, min_fidelity: float) -> Trials:
                 advance(guests.run, guests.run.slot + 1 + int(chance.exponential(window)))
             size = sizes.pop()
             now, begun = seen(guests, pair), guests.run.slot
-            came = _asked(guests, pair, size, min_fidelity, begun + 20 * window)
+            came = _asked(guests, pair, size, min_fidelity, begun + 20 * window, _Rivals(guests, others, BUSY, chance))
             there = np.array(came + [(NEVER, np.nan)] * (size - len(came)))
             rows[size].append((now, there[:, 0] + 1.0 - begun, there[:, 1]))
         while guests.run.slot < end and len(gaps) < PACE:
-            came = _asked(guests, pair, 10 * PART, min_fidelity, end)
+            came = _asked(guests, pair, 10 * PART, min_fidelity, end, _Rivals(guests, others, 1.0, chance))
             gaps += np.diff([slot for slot, _ in came]).tolist()
             steady += [each for _, each in came]
     looks, waits, fidelities = (
@@ -143,14 +148,34 @@ def tried(past: Episode, rule: Rule, pair: int, min_fidelity: float) -> Trials:
     return Trials(looks, waits, fidelities, np.array(gaps), np.array(steady))
 
 
-def _asked(guests: Guests, pair: int, size: int, min_fidelity: float, until: int) -> list[tuple[float, float]]:
+@dataclass(frozen=True)
+class _Rivals:
+    """Other flows, which ask for a random number of pairs, or for as many as there may be."""
+
+    guests: Guests
+    pairs: Sequence[int]
+    busy: float
+    chance: np.random.Generator
+
+    def ask(self, until: int) -> None:
+        """In this window, whatever they had before is over."""
+        for pair in self.pairs:
+            if self.chance.random() < self.busy:
+                size = PART if self.busy == 1.0 else int(self.chance.choice(SIZES))
+                self.guests.ask(pair, size, 0.25, until)
+
+
+def _asked(
+    guests: Guests, pair: int, size: int, min_fidelity: float, until: int, rivals: _Rivals
+) -> list[tuple[float, float]]:
     """Slots and fidelities of pairs that are asked for until they are there, or until a slot."""
     found: list[tuple[float, float]] = []
     row, again = -1, 0
     while len(found) < size and guests.run.slot < until:
         row, again = asked_anew(guests, pair, row, size - len(found), min_fidelity, again)
+        rivals.ask(again)
         advance(guests.run, again)
-        found += [(float(slot), fidelity) for slot, _, fidelity in guests.came()]
+        found += [(float(slot), fidelity) for slot, whose, fidelity in guests.came() if whose == row]
     if row >= 0:
         guests.leave(row)
     return found
