@@ -84,6 +84,7 @@ def _map(*loads: float) -> list[Cell]:
 
 PARTS: dict[str, Callable[[], list[Cell]]] = {
     "headline": lambda: [Cell()],
+    "fresh": lambda: [Cell(load=load, period_s=0.2) for load in (0.5, 0.8, 1.1)],
     "plane": lambda: _map(0.8),
     "map": lambda: _map(0.5, 0.8, 1.1),
     "deadline": lambda: _diagonal(deadline_s=(2.0, 15.0)),
