@@ -79,6 +79,8 @@ _ONE_MESSAGE: tuple[type[Exception], ...] = (
     backends.UnsupportedCircuit,
     errors.BudgetExceeded,
     errors.ConfigurationError,
+    errors.EntanglementError,
+    errors.InvalidDemand,
     errors.InvalidJob,
     errors.NotAuthorised,
     errors.OrchestratorError,
@@ -87,7 +89,9 @@ _ONE_MESSAGE: tuple[type[Exception], ...] = (
     errors.ServerUnreachable,
     errors.StoreUnavailable,
     errors.TransportError,
+    errors.UnknownLease,
     errors.UnknownPolicy,
+    errors.UnknownQuote,
     errors.UnknownWorker,
 )
 

@@ -66,11 +66,14 @@ def composed_mu(mus: Sequence[float]) -> float:
 
 
 def gaussian_delta(mu: float, epsilon: float) -> float:
-    """Of an epsilon: Phi(-eps/mu + mu/2) - e^eps Phi(-eps/mu - mu/2)        [Dong et al. 2022, Cor. 2.13]."""
+    """Of an epsilon: Phi(-eps/mu + mu/2) - e^eps Phi(-eps/mu - mu/2)        [Dong et al. 2022, Cor. 2.13].
+
+    Never below 0, where rounding would put the difference of two numbers that are nothing.
+    """
     from scipy.stats import norm
 
     second = math.exp(epsilon + float(norm.logcdf(-epsilon / mu - mu / 2.0)))
-    return float(norm.cdf(-epsilon / mu + mu / 2.0)) - second
+    return max(0.0, float(norm.cdf(-epsilon / mu + mu / 2.0)) - second)
 
 
 def gaussian_epsilon(mu: float, delta: float) -> float:
