@@ -89,9 +89,7 @@ _ONE_MESSAGE: tuple[type[Exception], ...] = (
     errors.ServerUnreachable,
     errors.StoreUnavailable,
     errors.TransportError,
-    errors.UnknownLease,
     errors.UnknownPolicy,
-    errors.UnknownQuote,
     errors.UnknownWorker,
 )
 
