@@ -3,7 +3,7 @@
 ``python examples/demo.py`` starts a private Redis and Celery workers, submits the same jobs at the same times under
 each policy, and afterwards runs a sample of them on every backend, without queues, to see what the best placement
 would have been. Raw data, configuration and plots go to ``runs/<id>/``. Each policy starts with an empty store, so
-that none learns from another.
+that none learns from another, and with one shot on each backend and one job of its own, so that none waits for imports.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from orchestrator.placement import cost
 from orchestrator.records import to_plain
 from orchestrator.settings import Settings
 from policies.shelf import entries, shelves
+from workers.compare.live import warm_up
 from workers.compare.workload import Arrival, mixed
 from workers.launch import running
 
@@ -129,6 +130,7 @@ def _under(policy: str, batch: Sequence[Arrival], folder: Path, progress: Progre
     bar = progress.add_task(policy, total=len(batch), note="starting Redis and workers")
     settings = Settings(data_dir=folder / policy.replace(":", "-"))
     with running(settings, FLEET, logs=settings.data_dir / "logs") as url, Client(url, settings=settings) as client:
+        warm_up(client, [name for names in FLEET.values() for name in names], policy)
         progress.reset(bar)
         progress.update(bar, note="")
         handles: list[JobHandle] = []

@@ -12,14 +12,14 @@ is shown them in the twin's order, those that are not there as places where the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from circuits.errors import InvalidParameter
+from circuits.torch_threads import one_thread
 from orchestrator.placement import Backlog, Choice
 from policies.envs.contract import Observation
 from policies.envs.measured.observation import LEFT, NUM_PAIR, NUM_USER, WAIT, Sight, coded, observed
@@ -65,7 +65,7 @@ class Placed:
 
     def decide(self, table: Table, backlog: Backlog) -> list[Choice]:
         """See :class:`policies.guarded.Learned`."""
-        with _one_thread():
+        with one_thread():
             seen = observed(sight_of(table, backlog))
             costs = getattr(self._actor, "costs", None)
             if costs is None:
@@ -91,17 +91,6 @@ class Placed:
             booking.add(column, service_s.item(row, column))
             choices[row] = {table.backends[column]: 1.0}
         return choices
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch's others would spin for a while after each small product: four times the processor time, and no faster."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _refused(actor: Actor, num_places: int) -> Exception | None:

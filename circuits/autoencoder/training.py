@@ -14,8 +14,7 @@ with the very angles of one that was never interrupted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +25,7 @@ from circuits.autoencoder.ansatz import ANGLES_PER_BLOCK, apply_blocks, brickwor
 from circuits.autoencoder.records import Encoder, figures
 from circuits.autoencoder.states import Ensemble, spectrum
 from circuits.errors import DependencyNotInstalled, InvalidParameter
+from circuits.torch_threads import one_thread
 
 try:
     import torch
@@ -188,7 +188,7 @@ def train(
     if resume is not None and not _fits(resume):
         raise InvalidParameter("resume: wanted angles that fit the encoder's shape; the checkpoint is damaged")
     now = resume or Checkpoint(config)
-    with _one_thread():
+    with one_thread():
         problem = Problem(ensemble, config)
         while not now.finished:
             now = advance(problem, now, tell)
@@ -331,14 +331,3 @@ def _fits(checkpoint: Checkpoint) -> bool:
         not checkpoint.waiting
     )
     return whole and begun and (not checkpoint.finished or len(checkpoint.waiting) == 1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch on one thread: these matrices are small, and sums must not depend on how they are divided."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -19,6 +19,7 @@ import typer
 
 from circuits.errors import InvalidParameter
 from policies.allocators.qprimaldual.packet import packet
+from policies.envs.commands import AsJson
 from policies.words import errors_in_words
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 File = Annotated[Path, typer.Argument(help="network as JSON")]
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 Picture = Annotated[Path | None, typer.Option(help="file for a picture; its suffix says in which format")]
 GainsName = Annotated[str, typer.Option(help="scale_free (ours), plain (without PI), transcribed (second-hand)")]
 

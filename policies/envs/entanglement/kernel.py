@@ -40,7 +40,7 @@ from policies.envs.entanglement.streams import GENERATION
 
 
 @part
-def fall(state, link, change):  # type: ignore[no-untyped-def]
+def fall(state, link, change):
     """One more, or one fewer, reason why a link is down; what it holds is lost."""
     state.down[link] += change
     if change > 0:
@@ -49,7 +49,7 @@ def fall(state, link, change):  # type: ignore[no-untyped-def]
 
 
 @part
-def break_down(given, state, slot):  # type: ignore[no-untyped-def]
+def break_down(given, state, slot):
     """Faults of a slot; a node's take its links along."""
     changed = state.count[CHANGED]
     while state.count[CHANGED] < given.events.shape[0] and given.events[state.count[CHANGED], 0] <= slot:
@@ -66,7 +66,7 @@ def break_down(given, state, slot):  # type: ignore[no-untyped-def]
 
 
 @part
-def set_rates(given, state):  # type: ignore[no-untyped-def]
+def set_rates(given, state):
     """What links make with the present shares."""
     for link in range(given.eta.size):
         one, other = given.ends[link, 0], given.ends[link, 1]
@@ -76,7 +76,7 @@ def set_rates(given, state):  # type: ignore[no-untyped-def]
 
 
 @part
-def age(given, state, slot):  # type: ignore[no-untyped-def]
+def age(given, state, slot):
     """Pairs that are older than the cutoff are dropped."""
     for link in range(state.stock.size):
         old, num = 0, state.stock[link]
@@ -90,7 +90,7 @@ def age(given, state, slot):  # type: ignore[no-untyped-def]
 
 
 @part
-def expire(given, state, slot):  # type: ignore[no-untyped-def]
+def expire(given, state, slot):
     """Requests whose time is over, and those that are served, leave."""
     kept = 0
     for place in range(state.count[NUM_PENDING]):
@@ -106,7 +106,7 @@ def expire(given, state, slot):  # type: ignore[no-untyped-def]
 
 
 @part
-def arrive(given, state, slot):  # type: ignore[no-untyped-def]
+def arrive(given, state, slot):
     """New requests take their places in the order of deadlines."""
     request = state.count[ARRIVED]
     while request < given.arrival.size and given.arrival[request] <= slot:
@@ -126,7 +126,7 @@ def arrive(given, state, slot):  # type: ignore[no-untyped-def]
 
 
 @part
-def refill(given, state):  # type: ignore[no-untyped-def]
+def refill(given, state):
     """Swap tokens: a bucket that holds what comes in a second, at least one."""
     for node in range(state.tokens.size):
         if state.node_down[node] == 0:
@@ -137,7 +137,7 @@ def refill(given, state):  # type: ignore[no-untyped-def]
 
 
 @part
-def generate(given, state, slot):  # type: ignore[no-untyped-def]
+def generate(given, state, slot):
     """Poisson pairs on every link, by inversion: more of them at a higher rate, with the same luck."""
     bits = begun(given, GENERATION, slot)
     for link in range(state.stock.size):
@@ -156,7 +156,7 @@ def generate(given, state, slot):  # type: ignore[no-untyped-def]
 
 
 @part
-def keep(given, state, slot, link, made):  # type: ignore[no-untyped-def]
+def keep(given, state, slot, link, made):
     """New pairs replace the oldest where there is no room."""
     num = state.stock[link]
     over = max(0, min(num, num + made - given.memories))
@@ -170,7 +170,7 @@ def keep(given, state, slot, link, made):  # type: ignore[no-untyped-def]
 
 
 @part
-def remember(state, slot):  # type: ignore[no-untyped-def]
+def remember(state, slot):
     """What the present looks like, for those who hear of it later."""
     depth = state.stocks.shape[0]
     if depth == 1:
@@ -185,7 +185,7 @@ def remember(state, slot):  # type: ignore[no-untyped-def]
 
 
 @part
-def has_room(given, state, slot):  # type: ignore[no-untyped-def]
+def has_room(given, state, slot):
     """Whether all records have the rows that a slot may need."""
     pending, coming = state.count[NUM_PENDING], state.count[ARRIVED]
     if given.record > 0 and (
@@ -201,7 +201,7 @@ def has_room(given, state, slot):  # type: ignore[no-untyped-def]
 
 
 @part
-def turn(given, state, slot):  # type: ignore[no-untyped-def]
+def turn(given, state, slot):
     """What happens between two slots."""
     break_down(given, state, slot)
     age(given, state, slot)
@@ -210,7 +210,7 @@ def turn(given, state, slot):  # type: ignore[no-untyped-def]
 
 
 @part
-def loop(given, state, rule, until):  # type: ignore[no-untyped-def]
+def loop(given, state, rule, until):
     """Slots until one of them; false if records are full."""
     slot = state.count[SLOT]
     if slot < 0:
@@ -236,7 +236,7 @@ def _compiled(sources: int) -> Any:
     """The loop, kept on disk under a digest of all that it is made of: numba itself looks at this file alone."""
 
     @njit(cache=True, error_model="numpy", _nrt=False)
-    def advance(given, state, rule, until):  # type: ignore[no-untyped-def]
+    def advance(given, state, rule, until):
         return loop(given, state, rule, until) and sources != 0
 
     return advance

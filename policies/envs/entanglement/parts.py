@@ -20,7 +20,7 @@ _30, _27, _31, _11 = (np.uint64(each) for each in (30, 27, 31, 11))
 
 
 @part
-def mixed(bits):  # type: ignore[no-untyped-def]
+def mixed(bits):
     """64 bits that depend on all of these."""
     bits = (bits ^ (bits >> _30)) * FIRST
     bits = (bits ^ (bits >> _27)) * SECOND
@@ -28,19 +28,19 @@ def mixed(bits):  # type: ignore[no-untyped-def]
 
 
 @part
-def begun(plan, purpose, slot):  # type: ignore[no-untyped-def]
+def begun(plan, purpose, slot):
     """A stream's bits of a slot."""
     return mixed(plan.keys[purpose] + np.uint64(slot) * STEP)
 
 
 @part
-def drawn(bits, item):  # type: ignore[no-untyped-def]
+def drawn(bits, item):
     """A number in [0, 1) for an item."""
     return float(mixed(bits + np.uint64(item) * ITEM) >> _11) * UNIT
 
 
 @part
-def note(state, slot, request, kind, link, value):  # type: ignore[no-untyped-def]
+def note(state, slot, request, kind, link, value):
     """An event, if events are kept."""
     if state.trace_value.size > 0:
         row = state.count[TRACED]
@@ -50,7 +50,7 @@ def note(state, slot, request, kind, link, value):  # type: ignore[no-untyped-de
 
 
 @part
-def write_down(plan, state, slot, request, action, log_prob, usable):  # type: ignore[no-untyped-def]
+def write_down(plan, state, slot, request, action, log_prob, usable):
     """A decision, if decisions are kept."""
     row = state.count[NUM_DECISIONS]
     wrote = state.decisions[row]
@@ -62,7 +62,7 @@ def write_down(plan, state, slot, request, action, log_prob, usable):  # type: i
 
 
 @part
-def want(plan, state, request, sign):  # type: ignore[no-untyped-def]
+def want(plan, state, request, sign):
     """Add what a request wants of the links of its path to their queues, or take it away."""
     action = state.choice[request]
     if action >= 0:
@@ -73,7 +73,7 @@ def want(plan, state, request, sign):  # type: ignore[no-untyped-def]
 
 
 @part
-def turn_to(plan, state, slot, request, action):  # type: ignore[no-untyped-def]
+def turn_to(plan, state, slot, request, action):
     """A request's action from now on."""
     for sign in (-1, 1):
         if sign > 0:
@@ -86,7 +86,7 @@ def turn_to(plan, state, slot, request, action):  # type: ignore[no-untyped-def]
 
 
 @part
-def power(base, times):  # type: ignore[no-untyped-def]
+def power(base, times):
     """By multiplication, so that it is the same number everywhere."""
     found = 1.0
     for _ in range(times):

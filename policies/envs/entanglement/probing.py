@@ -31,7 +31,7 @@ from policies.envs.entanglement.streams import HOLD, PURIFICATION, SWAP
 
 
 @part
-def pumped(plan, state, slot, link, rounds, skip):  # type: ignore[no-untyped-def]
+def pumped(plan, state, slot, link, rounds, skip):
     """Logarithm of w, and probability, of a link's pair: the freshest but ``skip``, purified in rounds."""
     at = state.stock[link] - 1 - skip
     kept = plan.log_w[link] - plan.decay * (slot - state.births[link, at])
@@ -48,7 +48,7 @@ def pumped(plan, state, slot, link, rounds, skip):  # type: ignore[no-untyped-de
 
 
 @part
-def alone(plan, state, slot, request):  # type: ignore[no-untyped-def]
+def alone(plan, state, slot, request):
     """Whether a probe would succeed if nobody else probed."""
     pair, path = plan.pair[request], state.choice[request] % plan.num_paths
     rounds, hops = state.choice[request] // plan.num_paths, plan.hops[pair, path]
@@ -62,7 +62,7 @@ def alone(plan, state, slot, request):  # type: ignore[no-untyped-def]
 
 
 @part
-def claim(plan, state, request):  # type: ignore[no-untyped-def]
+def claim(plan, state, request):
     """Say to all links of the path that one of their pairs is wanted."""
     pair, path = plan.pair[request], state.choice[request] % plan.num_paths
     for hop in range(plan.hops[pair, path]):
@@ -70,7 +70,7 @@ def claim(plan, state, request):  # type: ignore[no-untyped-def]
 
 
 @part
-def block(state, slot, request, rival, link):  # type: ignore[no-untyped-def]
+def block(state, slot, request, rival, link):
     """Nothing this slot, because of others; ``rival`` came last before it at what it could not have, -1 if unknown."""
     state.tally[BLOCKED] += 1
     state.blocked[request] += 1
@@ -80,7 +80,7 @@ def block(state, slot, request, rival, link):  # type: ignore[no-untyped-def]
 
 
 @part
-def probe(plan, state, slot, request):  # type: ignore[no-untyped-def]
+def probe(plan, state, slot, request):
     """Lock hop by hop; with everything locked, purify and swap."""
     pair, path = plan.pair[request], state.choice[request] % plan.num_paths
     rounds, hops = state.choice[request] // plan.num_paths, plan.hops[pair, path]
@@ -113,7 +113,7 @@ def probe(plan, state, slot, request):  # type: ignore[no-untyped-def]
 
 
 @part
-def take(plan, state, pair, path, rounds, hops):  # type: ignore[no-untyped-def]
+def take(plan, state, pair, path, rounds, hops):
     """Locked pairs and tokens are used up; what others have locked stays."""
     for hop in range(hops):
         link = plan.links[pair, path, hop]
@@ -130,7 +130,7 @@ def take(plan, state, pair, path, rounds, hops):  # type: ignore[no-untyped-def]
 
 
 @part
-def join(plan, state, slot, request, hops, rounds, total, chance):  # type: ignore[no-untyped-def]
+def join(plan, state, slot, request, hops, rounds, total, chance):
     """Purify and swap: a pair, or nothing."""
     if rounds > 0 and drawn(begun(plan, PURIFICATION, slot), request) >= chance:
         state.tally[BURNT] += hops
@@ -154,7 +154,7 @@ def join(plan, state, slot, request, hops, rounds, total, chance):  # type: igno
 
 
 @part
-def wipe(plan, state, request):  # type: ignore[no-untyped-def]
+def wipe(plan, state, request):
     """Count the claims on a path's links, once each, and forget the slot's locks."""
     pair, path = plan.pair[request], state.choice[request] % plan.num_paths
     for hop in range(plan.hops[pair, path]):
@@ -167,7 +167,7 @@ def wipe(plan, state, request):  # type: ignore[no-untyped-def]
 
 
 @part
-def execute(plan, state, rule, slot):  # type: ignore[no-untyped-def]
+def execute(plan, state, rule, slot):
     """All probes of a slot."""
     num, bits = state.count[NUM_PENDING], begun(plan, HOLD, slot)
     for place in range(num):

@@ -41,7 +41,7 @@ from policies.envs.entanglement.streams import EXPLORE, TIE
 
 
 @part
-def mark(plan, state, request, flag):  # type: ignore[no-untyped-def]
+def mark(plan, state, request, flag):
     """Which links a request is now queued at: it does not stand in its own way."""
     action = state.choice[request]
     if action >= 0:
@@ -51,7 +51,7 @@ def mark(plan, state, request, flag):  # type: ignore[no-untyped-def]
 
 
 @part
-def news(plan, state, slot, link, hop):  # type: ignore[no-untyped-def]
+def news(plan, state, slot, link, hop):
     """Stock, queue and rate of a link as the source knows them, from so many hops away; its own pairs not queued."""
     old = plan.delay[hop]
     own = state.own[link]
@@ -62,7 +62,7 @@ def news(plan, state, slot, link, hop):  # type: ignore[no-untyped-def]
 
 
 @part
-def token_news(plan, state, slot, node, hop):  # type: ignore[no-untyped-def]
+def token_news(plan, state, slot, node, hop):
     """Swap tokens of a node so many hops away."""
     old = plan.delay[hop]
     if old == 0:
@@ -71,7 +71,7 @@ def token_news(plan, state, slot, node, hop):  # type: ignore[no-untyped-def]
 
 
 @part
-def expected(plan, state, rule, slot, link):  # type: ignore[no-untyped-def]
+def expected(plan, state, rule, slot, link):
     """Demand for a link in pairs/s: forecast, or its running mean."""
     if rule.forecast.shape[0] > 0:
         return rule.forecast[min(slot // plan.share_every, rule.forecast.shape[0] - 1), link]
@@ -79,7 +79,7 @@ def expected(plan, state, rule, slot, link):  # type: ignore[no-untyped-def]
 
 
 @part
-def survey(plan, state, rule, slot, request, action, seen):  # type: ignore[no-untyped-def]
+def survey(plan, state, rule, slot, request, action, seen):
     """Features of an action into ``seen`` (14,); the hand rule's cost of it, in seconds."""
     pair, path, rounds = plan.pair[request], action % plan.num_paths, action // plan.num_paths
     hops, need = plan.hops[pair, path], rounds + 1
@@ -111,14 +111,14 @@ def survey(plan, state, rule, slot, request, action, seen):  # type: ignore[no-u
 
 
 @part
-def usable(plan, request, action):  # type: ignore[no-untyped-def]
+def usable(plan, request, action):
     """Whether fresh pairs on the path would be good enough."""
     fresh = plan.log_fresh[plan.pair[request], action % plan.num_paths, action // plan.num_paths]
     return fresh >= plan.log_min[request]
 
 
 @part
-def least_rounds(plan, request, path):  # type: ignore[no-untyped-def]
+def least_rounds(plan, request, path):
     """The action with the fewest rounds that is good enough on a path; WAIT if there is none."""
     for rounds in range(plan.most_rounds + 1):
         if usable(plan, request, path + rounds * plan.num_paths):
@@ -127,7 +127,7 @@ def least_rounds(plan, request, path):  # type: ignore[no-untyped-def]
 
 
 @part
-def shortest(plan, request):  # type: ignore[no-untyped-def]
+def shortest(plan, request):
     """The first path that is good enough."""
     for path in range(plan.num_paths):
         action = least_rounds(plan, request, path)
@@ -137,7 +137,7 @@ def shortest(plan, request):  # type: ignore[no-untyped-def]
 
 
 @part
-def anywhere(plan, slot, request):  # type: ignore[no-untyped-def]
+def anywhere(plan, slot, request):
     """Any path that is good enough."""
     num = 0
     for path in range(plan.num_paths):
@@ -153,7 +153,7 @@ def anywhere(plan, slot, request):  # type: ignore[no-untyped-def]
 
 
 @part
-def layer(weights, biases, given, found):  # type: ignore[no-untyped-def]
+def layer(weights, biases, given, found):
     """relu(x w + b), input by input, so that sums have the same order everywhere."""
     for unit in range(found.size):
         found[unit] = biases[unit]
@@ -166,7 +166,7 @@ def layer(weights, biases, given, found):  # type: ignore[no-untyped-def]
 
 
 @part
-def score(head, agent, given):  # type: ignore[no-untyped-def]
+def score(head, agent, given):
     """What a net says of features, as an agent has it."""
     who = agent if head.b3.size > 1 else 0
     layer(head.w1[who], head.b1[who], given, head.one)
@@ -182,7 +182,7 @@ def score(head, agent, given):  # type: ignore[no-untyped-def]
 
 
 @part
-def scored(plan, state, rule, slot, request):  # type: ignore[no-untyped-def]
+def scored(plan, state, rule, slot, request):
     """Scores of all actions into ``state.scores``, the last is WAIT's; a bit for each action that there is.
 
     The hand rule scores paths by minus their cost, each with as few rounds as will do, and does not wait.
@@ -210,7 +210,7 @@ def scored(plan, state, rule, slot, request):  # type: ignore[no-untyped-def]
 
 
 @part
-def picked(plan, state, slot, request, greedy):  # type: ignore[no-untyped-def]
+def picked(plan, state, slot, request, greedy):
     """Place of the action that is taken by its score, and the logarithm of its probability (softmax)."""
     best, last = 0, state.scores.size - 1
     for place in range(1, last + 1):
@@ -233,7 +233,7 @@ def picked(plan, state, slot, request, greedy):  # type: ignore[no-untyped-def]
 
 
 @part
-def keep_features(state):  # type: ignore[no-untyped-def]
+def keep_features(state):
     """Of a decision that is about to be written down."""
     row = state.count[NUM_DECISIONS]
     for place in range(state.scores.size):
@@ -242,7 +242,7 @@ def keep_features(state):  # type: ignore[no-untyped-def]
 
 
 @part
-def decide(plan, state, rule, slot, request):  # type: ignore[no-untyped-def]
+def decide(plan, state, rule, slot, request):
     """A request's action by a local rule, the logarithm of its probability, and what it was chosen from."""
     if rule.path == SHORTEST:
         return shortest(plan, request), 0.0, 0
@@ -258,7 +258,7 @@ def decide(plan, state, rule, slot, request):  # type: ignore[no-untyped-def]
 
 
 @part
-def next_of(state, rule, slot, place):  # type: ignore[no-untyped-def]
+def next_of(state, rule, slot, place):
     """Whose turn it is in a slot: a pending request, or a recorded decision; -1: nobody's any more."""
     if rule.path != REPLAYED:
         return state.pending[place] if place < state.count[NUM_PENDING] else -1
@@ -268,7 +268,7 @@ def next_of(state, rule, slot, place):  # type: ignore[no-untyped-def]
 
 
 @part
-def decide_paths(plan, state, rule, slot):  # type: ignore[no-untyped-def]
+def decide_paths(plan, state, rule, slot):
     """Actions of a slot, in order of deadlines."""
     place = 0
     while True:
@@ -296,7 +296,7 @@ def decide_paths(plan, state, rule, slot):  # type: ignore[no-untyped-def]
 
 
 @part
-def hand_weight(plan, state, rule, slot, link):  # type: ignore[no-untyped-def]
+def hand_weight(plan, state, rule, slot, link):
     """How much a link is wanted: what it is short of, and mean demand, over what comes through."""
     if state.down[link] > 0:
         return 0.0
@@ -306,14 +306,14 @@ def hand_weight(plan, state, rule, slot, link):  # type: ignore[no-untyped-def]
 
 
 @part
-def weigh(plan, state, rule, slot):  # type: ignore[no-untyped-def]
+def weigh(plan, state, rule, slot):
     """Every link by the hand rule."""
     for link in range(state.weight.size):
         state.weight[link] = hand_weight(plan, state, rule, slot, link)
 
 
 @part
-def look_at_link(plan, state, rule, slot, node, link, seen):  # type: ignore[no-untyped-def]
+def look_at_link(plan, state, rule, slot, node, link, seen):
     """Features of a node's link into ``seen`` (9,)."""
     stock, queue = state.stock[link], state.queue[link]
     seen[0], seen[1], seen[2] = stock / plan.memories, queue / 8.0, max(0, queue - stock) / 8.0
@@ -325,21 +325,21 @@ def look_at_link(plan, state, rule, slot, node, link, seen):  # type: ignore[no-
 
 
 @part
-def correction(plan, state, rule, slot, node, place, seen):  # type: ignore[no-untyped-def]
+def correction(plan, state, rule, slot, node, place, seen):
     """What a learned head adds to the logarithm of a share."""
     look_at_link(plan, state, rule, slot, node, plan.incident[place], seen)
     return score(rule.share_head, node, seen)
 
 
 @part
-def explore(plan, slot, place):  # type: ignore[no-untyped-def]
+def explore(plan, slot, place):
     """A normal number for a share's logit (Box and Muller)."""
     bits = begun(plan, EXPLORE, slot)
     return sqrt(-2.0 * log(1.0 - drawn(bits, 2 * place))) * cos(2.0 * pi * drawn(bits, 2 * place + 1))
 
 
 @part
-def share_of_node(plan, state, rule, slot, node):  # type: ignore[no-untyped-def]
+def share_of_node(plan, state, rule, slot, node):
     """A node's shares by hand rule or learned correction of it; uniform if no link of it is wanted."""
     first, last, total = plan.first[node], plan.first[node + 1], 0.0
     for place in range(first, last):
@@ -361,7 +361,7 @@ def share_of_node(plan, state, rule, slot, node):  # type: ignore[no-untyped-def
 
 
 @part
-def decide_shares(plan, state, rule, slot):  # type: ignore[no-untyped-def]
+def decide_shares(plan, state, rule, slot):
     """New shares; whether there are any."""
     due, changed = slot % plan.share_every == 0, state.count[TOLD] == 1
     state.count[TOLD] = 0
@@ -386,7 +386,7 @@ def decide_shares(plan, state, rule, slot):  # type: ignore[no-untyped-def]
 
 
 @part
-def repeat_shares(state, slot):  # type: ignore[no-untyped-def]
+def repeat_shares(state, slot):
     """Shares as they were recorded."""
     row = state.count[READ_SHARES]
     if row >= state.share_slot.size or state.share_slot[row] != slot:

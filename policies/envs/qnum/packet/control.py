@@ -67,7 +67,7 @@ ASKING = plain.ASKING
 
 
 @part
-def forget(of, soft):  # type: ignore[no-untyped-def]
+def forget(of, soft):
     """A flow is gone, or nothing comes through for it."""
     if soft[KNOWN] == 1.0:
         of[L_PRICE] = released(of[L_PRICE], of[L_WEIGHT], soft[H_WEIGHT])
@@ -76,7 +76,7 @@ def forget(of, soft):  # type: ignore[no-untyped-def]
 
 
 @part
-def declare(plan, state, now, row, link):  # type: ignore[no-untyped-def]
+def declare(plan, state, now, row, link):
     """A header passes a link's controller."""
     of, header = state.link[link], state.real[row]
     state.link_whole[link, ARRIVALS] += 1
@@ -95,7 +95,7 @@ def declare(plan, state, now, row, link):  # type: ignore[no-untyped-def]
 
 
 @part
-def say(plan, state, flow):  # type: ignore[no-untyped-def]
+def say(plan, state, flow):
     """What a source's next headers declare."""
     source, law = state.source[flow], plan.law
     source[STATED] = source[S_RATE] if state.source_whole[flow, SILENT] < ASKING else 0.0
@@ -107,7 +107,7 @@ def say(plan, state, flow):  # type: ignore[no-untyped-def]
 
 
 @part
-def adapt(source, number, seq, congested):  # type: ignore[no-untyped-def]
+def adapt(source, number, seq, congested):
     """AIMD's window."""
     if congested:
         if seq > number[CALM]:
@@ -120,7 +120,7 @@ def adapt(source, number, seq, congested):  # type: ignore[no-untyped-def]
 
 
 @part
-def hear(plan, state, now, row, flow):  # type: ignore[no-untyped-def]
+def hear(plan, state, now, row, flow):
     """An ACK at an active source."""
     law, header, source, number = plan.law, state.real[row], state.source[flow], state.source_whole[flow]
     seq, gap = state.whole[row, SEQ], 0
@@ -149,7 +149,7 @@ def hear(plan, state, now, row, flow):  # type: ignore[no-untyped-def]
 
 
 @part
-def add_up(plan, state, now, link):  # type: ignore[no-untyped-def]
+def add_up(plan, state, now, link):
     """What headers declare, over flows; it holds until another header comes or a flow is silent for long."""
     law, of = plan.law, state.link[link]
     load = weight = slopes = marginal = later = 0.0
@@ -178,7 +178,7 @@ def add_up(plan, state, now, link):  # type: ignore[no-untyped-def]
 
 
 @part
-def move_link(plan, state, now, link):  # type: ignore[no-untyped-def]
+def move_link(plan, state, now, link):
     """One step of a link's price and Werner parameter."""
     law, of, queue = plan.law, state.link[link], state.link_whole[link]
     if law.local == 1 or queue[ARRIVALS] > 0 or now > of[SURE_UNTIL]:
@@ -196,7 +196,7 @@ def move_link(plan, state, now, link):  # type: ignore[no-untyped-def]
 
 
 @part
-def move_source(plan, state, now, flow):  # type: ignore[no-untyped-def]
+def move_source(plan, state, now, flow):
     """A source's multiplier, and its answer to silence."""
     law, source, number = plan.law, state.source[flow], state.source_whole[flow]
     if source[S_QUALITY] < 0.0 and plan.log_w_min[flow] > -inf:

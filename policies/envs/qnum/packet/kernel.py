@@ -103,7 +103,7 @@ START_WINDOW, START_THRESHOLD = plain.START_WINDOW, plain.START_THRESHOLD
 
 
 @part
-def attempt(plan, state, now, link):  # type: ignore[no-untyped-def]
+def attempt(plan, state, now, link):
     """Begin to make a pair."""
     of = state.link[link]
     of[SERVED] = of[L_W]
@@ -112,7 +112,7 @@ def attempt(plan, state, now, link):  # type: ignore[no-untyped-def]
 
 
 @part
-def join(plan, state, now, row, link):  # type: ignore[no-untyped-def]
+def join(plan, state, now, row, link):
     """A request for a pair of a link."""
     queue, of = state.link_whole[link], state.link[link]
     if queue[UP] == 0:
@@ -137,7 +137,7 @@ def join(plan, state, now, row, link):  # type: ignore[no-untyped-def]
 
 
 @part
-def send(plan, state, now, flow):  # type: ignore[no-untyped-def]
+def send(plan, state, now, flow):
     """A q-datagram joins the first queue of its route."""
     count, source = state.count, state.source[flow]
     state.source_whole[flow, SENT] += 1
@@ -154,7 +154,7 @@ def send(plan, state, now, flow):  # type: ignore[no-untyped-def]
 
 
 @part
-def fill_window(plan, state, now, flow):  # type: ignore[no-untyped-def]
+def fill_window(plan, state, now, flow):
     """As many q-datagrams as the window allows."""
     source = state.source_whole[flow]
     while source[ACTIVE] == 1 and source[SENT] - source[ACKED] < int(state.source[flow, WINDOW]):
@@ -162,7 +162,7 @@ def fill_window(plan, state, now, flow):  # type: ignore[no-untyped-def]
 
 
 @part
-def emit(plan, state, now, flow):  # type: ignore[no-untyped-def]
+def emit(plan, state, now, flow):
     """A q-datagram, and the time of the next one."""
     rate = state.source[flow, S_RATE]
     state.source_whole[flow, S_PENDING] = push(state, now + draw(state) / rate, EMIT, flow)
@@ -171,7 +171,7 @@ def emit(plan, state, now, flow):  # type: ignore[no-untyped-def]
 
 
 @part
-def ready(plan, state, now, link):  # type: ignore[no-untyped-def]
+def ready(plan, state, now, link):
     """A pair for the oldest request."""
     of, queue = state.link[link], state.link_whole[link]
     row = behead(state, link)
@@ -200,7 +200,7 @@ def ready(plan, state, now, link):  # type: ignore[no-untyped-def]
 
 
 @part
-def arrive(plan, state, now, row):  # type: ignore[no-untyped-def]
+def arrive(plan, state, now, row):
     """At the next node: ask for a pair of the next link, or deliver."""
     header, number = state.real[row], state.whole[row]
     flow = number[OF_FLOW]
@@ -221,7 +221,7 @@ def arrive(plan, state, now, row):  # type: ignore[no-untyped-def]
 
 
 @part
-def ack(plan, state, now, row):  # type: ignore[no-untyped-def]
+def ack(plan, state, now, row):
     """News of the route for the source."""
     flow = state.whole[row, OF_FLOW]
     state.count[ACKS] += 1
@@ -235,7 +235,7 @@ def ack(plan, state, now, row):  # type: ignore[no-untyped-def]
 
 
 @part
-def update_link(plan, state, now, link):  # type: ignore[no-untyped-def]
+def update_link(plan, state, now, link):
     """A link's clock."""
     law, of, waiting = plan.law, state.link[link], state.link_whole[link, LENGTH]
     if law.window == 1:
@@ -254,7 +254,7 @@ def update_link(plan, state, now, link):  # type: ignore[no-untyped-def]
 
 
 @part
-def update_flow(plan, state, now, flow):  # type: ignore[no-untyped-def]
+def update_flow(plan, state, now, flow):
     """A source's clock."""
     active = state.source_whole[flow, ACTIVE] == 1
     if active:
@@ -267,7 +267,7 @@ def update_flow(plan, state, now, flow):  # type: ignore[no-untyped-def]
 
 
 @part
-def start(plan, state, now, flow):  # type: ignore[no-untyped-def]
+def start(plan, state, now, flow):
     """A flow joins, knowing nothing."""
     source, number = state.source[flow], state.source_whole[flow]
     number[ACTIVE] = 1
@@ -284,7 +284,7 @@ def start(plan, state, now, flow):  # type: ignore[no-untyped-def]
 
 
 @part
-def change(plan, state, now, event):  # type: ignore[no-untyped-def]
+def change(plan, state, now, event):
     """A link fails or comes back, a flow joins or leaves."""
     what, who = plan.changes[event]
     seen(state, now, CHANGE, who, what)
@@ -302,7 +302,7 @@ def change(plan, state, now, event):  # type: ignore[no-untyped-def]
 
 
 @part
-def happen(plan, state, now, kind, who):  # type: ignore[no-untyped-def]
+def happen(plan, state, now, kind, who):
     """One event."""
     if kind == READY:
         ready(plan, state, now, who)
@@ -321,7 +321,7 @@ def happen(plan, state, now, kind, who):  # type: ignore[no-untyped-def]
 
 
 @part
-def loop(plan, state, until):  # type: ignore[no-untyped-def]
+def loop(plan, state, until):
     """Events before a time, while there is room for what one of them may need."""
     time, count = state.time, state.count
     most_drawn, most_events = state.draws.size - 2 * MARGIN, time.size - MARGIN
@@ -359,7 +359,7 @@ def _compiled(sources: int) -> Any:
     """The loop, kept on disk under a digest of all that it is made of: numba itself looks at this file alone."""
 
     @njit(cache=True, error_model="numpy", _nrt=False)
-    def advance(plan, state, until):  # type: ignore[no-untyped-def]
+    def advance(plan, state, until):
         return loop(plan, state, until) + 0 * sources
 
     return advance

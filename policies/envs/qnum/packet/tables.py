@@ -98,7 +98,7 @@ class State(NamedTuple):
 
 
 @part
-def push(state, at, kind, who):  # type: ignore[no-untyped-def]
+def push(state, at, kind, who):
     """An event into the heap; its number."""
     time, serial, code, count = state.time, state.serial, state.code, state.count
     count[SERIAL] += 1
@@ -116,7 +116,7 @@ def push(state, at, kind, who):  # type: ignore[no-untyped-def]
 
 
 @part
-def pop(state):  # type: ignore[no-untyped-def]
+def pop(state):
     """Take the first event off the heap, whose time, number and code have been read."""
     time, serial, code, count = state.time, state.serial, state.code, state.count
     count[EVENTS] -= 1
@@ -139,7 +139,7 @@ def pop(state):  # type: ignore[no-untyped-def]
 
 
 @part
-def again(state, at):  # type: ignore[no-untyped-def]
+def again(state, at):
     """A controller's next update, into the place of this one: all wait equally long, so that a ring is in order."""
     count = state.count
     count[SERIAL] += 1
@@ -149,7 +149,7 @@ def again(state, at):  # type: ignore[no-untyped-def]
 
 
 @part
-def draw(state):  # type: ignore[no-untyped-def]
+def draw(state):
     """The next number of chance."""
     count = state.count
     number = state.draws[count[DRAWN]]
@@ -158,7 +158,7 @@ def draw(state):  # type: ignore[no-untyped-def]
 
 
 @part
-def seen(state, now, kind, number, value):  # type: ignore[no-untyped-def]
+def seen(state, now, kind, number, value):
     """An event, for the trace."""
     trace = state.trace
     if trace.shape[0] > 0:
@@ -168,7 +168,7 @@ def seen(state, now, kind, number, value):  # type: ignore[no-untyped-def]
 
 
 @part
-def end(state, row):  # type: ignore[no-untyped-def]
+def end(state, row):
     """A row of the table is free."""
     count = state.count
     state.whole[row, NEXT] = count[FREE]
@@ -177,7 +177,7 @@ def end(state, row):  # type: ignore[no-untyped-def]
 
 
 @part
-def lose(state, row, cause):  # type: ignore[no-untyped-def]
+def lose(state, row, cause):
     """A pair is gone."""
     state.count[UNDER_WAY] -= 1
     state.flows[state.count[BIN], state.whole[row, OF_FLOW], cause] += 1
@@ -185,7 +185,7 @@ def lose(state, row, cause):  # type: ignore[no-untyped-def]
 
 
 @part
-def behead(state, link):  # type: ignore[no-untyped-def]
+def behead(state, link):
     """Take the oldest request off a queue."""
     queue = state.link_whole[link]
     row = queue[HEAD]
