@@ -85,6 +85,7 @@ def test_gains_are_of_the_same_topologies_and_corrected(out: Path) -> None:
 def test_the_protocols_parts_are_there() -> None:
     assert {name: len(cells()) for name, cells in PARTS.items()} == {
         "headline": 1,
+        "fresh": 3,
         "plane": 15,
         "map": 45,
         "deadline": 8,
@@ -95,6 +96,7 @@ def test_the_protocols_parts_are_there() -> None:
     }
     assert PARTS["headline"]() == [Cell()]
     assert {*PARTS["headline"](), *PARTS["front"]()} <= set(PARTS["plane"]()) <= set(PARTS["map"]())
+    assert set(PARTS["fresh"]()) <= set(PARTS["map"]())
 
 
 @pytest.mark.parametrize(
