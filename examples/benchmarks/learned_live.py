@@ -20,6 +20,9 @@ the store and a second worker on the same cores take. The best schedule in hinds
 what a program really took on a backend, under any policy, and every job pays the median of what was neither service nor
 waiting; where nobody ever went it believes the recording.
 
+``--workload larger`` is the same day with programs that keep a simulator busy for 0.05 to 2 s instead of 1 to 150 ms,
+so that placement decides what they wait for, and not the trip. Its sizes were chosen before any policy played it.
+
 What was run is kept in runs/learned_live/jobs.jsonl: an interrupted benchmark goes on. Seeds 11 to 15, by which nothing
 was chosen; on seeds 1 and 2 it was found that torch's threads took a core from the workers. The order of policies turns
 from seed to seed, so that no one always meets a warm machine.
@@ -67,7 +70,7 @@ from policies.train import train
 from workers.compare.contest import fleet_of, world_of
 from workers.compare.live import through, warm_up
 from workers.compare.recording import Recorded, work_key
-from workers.compare.workload import Arrival, mixed
+from workers.compare.workload import Arrival, larger, mixed
 from workers.decision_log import of_store
 from workers.equipment import equipped
 from workers.launch import running
@@ -92,6 +95,9 @@ WARM_UP = sum(map(len, FLEET.values())) + 1
 EPOCHS = 4
 """Of fine-tuning: a sixth of what the shipped checkpoint had (ours)."""
 
+TIMEOUT_S = {"mixed": 60.0, "larger": 20.0}
+"""Of a job, by workload; where a program takes longer it is taken not to run."""
+
 Worlds = Mapping[str, World]
 """By phase."""
 
@@ -105,26 +111,31 @@ def main(
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions with other jobs and arrivals.")] = 5,
     first_seed: Annotated[int, typer.Option(min=1, help="Of the first repetition.")] = 11,
     policy: Annotated[list[str] | None, typer.Option(help="Peers; default: all.")] = None,
-    work: Annotated[Path, typer.Option(help="Folder of stores and of what was measured.")] = Path("runs/learned_live"),
+    workload: Annotated[str, typer.Option(help=", ".join(TIMEOUT_S))] = "mixed",
+    work: Annotated[Path | None, typer.Option(help="Folder of stores and of what was measured.")] = None,
     results_folder: Annotated[Path, typer.Option("--results", help="Where tables and picture go.")] = RESULTS,
 ) -> None:
     """Run what was not yet run, and report."""
+    if workload not in TIMEOUT_S:
+        raise typer.BadParameter(f"wanted {' or '.join(TIMEOUT_S)}, got {workload}", param_hint="--workload")
+    name = "learned_live" if workload == "mixed" else f"learned_live_{workload}"
+    work = Path("runs") / name if work is None else work
     work.mkdir(parents=True, exist_ok=True)
     os.environ["QORCH_CHECKPOINTS"] = str((work / "shelf").resolve())  # workers look there, too
     (shipped, *_) = [one for one in entries() if one.folder.parent == shelves()[1]]
     names = (*(policy or PEERS), LEARNED)
     devices = equipped(devices_here(sorted(name for mine in FLEET.values() for name in mine)), Settings())
-    arrivals = {seed: _arrivals(jobs, seed) for seed in range(first_seed, first_seed + seeds)}
+    arrivals = {seed: _arrivals(workload, jobs, seed) for seed in range(first_seed, first_seed + seeds)}
     known = placement._recorded([one for mine in arrivals.values() for one in mine.values()], devices, work)
     worlds = {seed: _worlds(mine, known, devices, seed) for seed, mine in arrivals.items()}
     template = _prepared(worlds, work)
     cells = [(seed, name) for seed in worlds for name in _turned(names, seed)]
     have = {(row.seed, row.policy) for row in _read(Row, work / "jobs.jsonl")}
-    for seed, name in track([cell for cell in cells if cell not in have], description="runs", console=console):
-        if name == LEARNED:
+    for seed, by in track([cell for cell in cells if cell not in have], description="runs", console=console):
+        if by == LEARNED:
             found, off = _learned(shipped, worlds[seed], seed, template, work)
         else:
-            found, off = _run(name, name, worlds[seed], seed, _copied(template, work / "stores" / f"{name}-{seed}")), []
+            found, off = _run(by, by, worlds[seed], seed, _copied(template, work / "stores" / f"{by}-{seed}")), []
         for file, lines in (("twins.jsonl", off), ("jobs.jsonl", found)):
             with (work / file).open("a") as out:
                 out.writelines(to_json(line) + "\n" for line in lines)
@@ -136,6 +147,7 @@ def main(
         _best(worlds, rows),
         f"{first_seed} to {first_seed + seeds - 1}; {jobs} jobs a phase; {shipped.name}",
         results_folder,
+        name,
     )
 
 
@@ -149,10 +161,16 @@ def _read(kind: type[T], path: Path) -> list[T]:
 
 
 # ── worlds ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _arrivals(num_jobs: int, seed: int) -> dict[str, list[Arrival]]:
+def _arrivals(workload: str, num_jobs: int, seed: int) -> dict[str, list[Arrival]]:
     """Jobs of the three families alone, of all phases."""
-    drawn = [one for one in mixed(2 * len(PHASES) * num_jobs, seed, horizon_s=1.0) if one.kind != "openqasm"]
-    return {phase: drawn[number * num_jobs :][:num_jobs] for number, phase in enumerate(PHASES)}  # 7 of 12 are of them
+    make, num_drawn = {"mixed": mixed, "larger": larger}[workload], 2 * len(PHASES) * num_jobs
+    drawn = [one for one in make(num_drawn, seed, horizon_s=1.0) if one.kind != "openqasm"]  # which 5 of 12 are
+    limited = [_limited(one, TIMEOUT_S[workload]) for one in drawn]
+    return {phase: limited[number * num_jobs :][:num_jobs] for number, phase in enumerate(PHASES)}
+
+
+def _limited(one: Arrival, timeout_s: float) -> Arrival:
+    return replace(one, spec=replace(one.spec, limits=replace(one.spec.limits, timeout_s=timeout_s)))
 
 
 def _worlds(

@@ -57,7 +57,13 @@ Best = Mapping[tuple[int, str], float]
 
 
 def report(
-    rows: Sequence[Row], twins: Sequence[Twinned], names: Sequence[str], best: Best, seeds: str, folder: Path
+    rows: Sequence[Row],
+    twins: Sequence[Twinned],
+    names: Sequence[str],
+    best: Best,
+    seeds: str,
+    folder: Path,
+    name: str,
 ) -> None:
     """One row a phase and policy: means over seeds, ratios paired by seed, 95 % intervals."""
     others = [name for name in names if name != LEARNED]
@@ -67,7 +73,7 @@ def report(
     shown = ("cost", "latency_s", "fidelity", "energy_j", "cost_over_eft", "cost_over_best")
     lines = ["| phase | policy | cost | latency, s | fidelity | energy, J | cost / eft | cost / best | below a floor |"]
     lines.append("|---|---|" + "---:|" * 7)
-    with results("learned_live", [*columns, "below_floor", "failed", "fell_back"], seeds=seeds, folder=folder) as table:
+    with results(name, [*columns, "below_floor", "failed", "fell_back"], seeds=seeds, folder=folder) as table:
         for phase, label in ((phase, label) for phase in PHASES for label in (*names, TUNED)):
             mine = [row for row in rows if (row.phase, row.policy) == (phase, label)]
             if not mine:
@@ -85,13 +91,13 @@ def report(
             table.writerow([phase, label, len(_seeds(mine)), *words, *counts])
             cells = [phase, label, *(_said(told.get(one)) for one in shown), str(counts[0])]
             lines.append("| " + " | ".join(cells) + " |")
-    with results("learned_live_twin", list(Twinned.__annotations__), seeds=seeds, folder=folder) as table:
+    with results(f"{name}_twin", list(Twinned.__annotations__), seeds=seeds, folder=folder) as table:
         table.writerows(
             [one.seed, *(f"{value:.4g}" for value in (one.ratio, one.off, one.coverage, one.estimates_off))]
             for one in twins
         )
-    (folder / "learned_live.md").write_text("\n".join([f"Seeds {seeds}; 95 % intervals over seeds.", "", *lines, ""]))
-    _draw(rows, (*names, TUNED), folder / "learned_live.png")
+    (folder / f"{name}.md").write_text("\n".join([f"Seeds {seeds}; 95 % intervals over seeds.", "", *lines, ""]))
+    _draw(rows, (*names, TUNED), folder / f"{name}.png")
 
 
 def _seeds(rows: Sequence[Row]) -> list[int]:

@@ -79,6 +79,12 @@ def mixed(num_jobs: int, seed: int, *, horizon_s: float, noisy: tuple[str, ...] 
     return _drawn([makers[number % len(makers)] for number in range(num_jobs)], seed, horizon_s)
 
 
+def larger(num_jobs: int, seed: int, *, horizon_s: float) -> list[Arrival]:
+    """A third each of the three families, at sizes that keep a simulator busy for 0.05 to 2 s; arguments as `mixed`."""
+    makers: list[Maker] = [_large_autoencoder, _large_ray_tracing, _large_steane]
+    return _drawn([makers[number % len(makers)] for number in range(num_jobs)], seed, horizon_s)
+
+
 def of_folder(folder: Path, num_jobs: int, seed: int, *, horizon_s: float) -> list[Arrival]:
     """Jobs of the OpenQASM files of a folder, in equal parts; ``num_jobs``, ``seed`` and ``horizon_s`` as in `mixed`.
 
@@ -128,6 +134,27 @@ def _ray_tracing(generator: np.random.Generator) -> Draft:
 
 def _steane(generator: np.random.Generator) -> Draft:
     return "steane", Steane(basis=str(generator.choice(["z", "x"]))), 200, ()
+
+
+LARGE = ((9, 3, "swap"), (8, 3, "swap"), (9, 5, "direct"))
+"""Qubits, qubits that are left, and estimator."""
+
+
+def _large_autoencoder(generator: np.random.Generator) -> Draft:
+    num_qubits, num_latent, estimator = LARGE[int(generator.integers(len(LARGE)))]
+    field = float(generator.choice([0.8, 1.2]))
+    program = Autoencoder(num_qubits=num_qubits, num_latent=num_latent, field=field, estimator=estimator)
+    return "autoencoder", program, 2000, ()
+
+
+def _large_ray_tracing(generator: np.random.Generator) -> Draft:
+    x0, y0 = (int(generator.choice([4, 9])) for _ in range(2))
+    size = int(generator.integers(2, 4))
+    return "ray tracing", RayTracing(x0=x0, y0=y0, width=size, height=size), 16, ()
+
+
+def _large_steane(generator: np.random.Generator) -> Draft:
+    return "steane", Steane(rounds=int(generator.choice([5, 8])), basis=str(generator.choice(["z", "x"]))), 2000, ()
 
 
 def _one_of(files: Sequence[Path], noisy: tuple[str, ...], kind: str, generator: np.random.Generator) -> Draft:

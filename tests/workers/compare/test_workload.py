@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import InvalidJob
-from workers.compare.workload import FILES, mixed, of_folder
+from workers.compare.workload import FILES, larger, mixed, of_folder
 
 FLIP = 'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[1];\ncreg c[1];\nx q[0];\nmeasure q -> c;\n'
 
@@ -22,6 +22,13 @@ def test_the_mixture_follows_from_its_seed() -> None:
     assert first[0].at_s == 0.0
     assert [one.at_s for one in first] == sorted(one.at_s for one in first)
     assert first[-1].at_s <= 5.0
+
+
+def test_the_larger_ones_are_of_the_three_families_in_equal_parts() -> None:
+    first, again = (larger(12, 7, horizon_s=5.0) for _ in range(2))
+    assert first == again
+    assert Counter(one.kind for one in first) == {"autoencoder": 4, "ray tracing": 4, "steane": 4}
+    assert not {one.spec.program for one in first} & {one.spec.program for one in mixed(60, 7, horizon_s=5.0)}
 
 
 def test_some_users_insist_on_a_device_where_there_is_one() -> None:
