@@ -6,7 +6,9 @@ nothing of an episode is in the history that a forecaster was trained on (ours).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +19,8 @@ from circuits.parameters import short
 from policies.allocators.dpem import forecast as forecasts
 from policies.allocators.dpem.federation import Federation
 from policies.envs.entanglement import demand as demands
+from policies.envs.entanglement import traces
+from policies.envs.entanglement.announced import AHEAD_S, of_jobs, table
 from policies.envs.entanglement.demand import Demand, Jobs, Requests
 from policies.envs.entanglement.episode import Episode
 from policies.envs.entanglement.faults import Faults
@@ -25,8 +29,11 @@ from policies.envs.entanglement.setting import EntanglementSetting
 from policies.envs.entanglement.topology import Topology
 
 Reals = NDArray[np.float64]
-FORECASTS = ("none", "gru", *forecasts.SIMPLE, "truth")
+ANNOUNCED = "announced"
+ALONE = ("none", "gru", *forecasts.SIMPLE, "truth")
 """What can stand in the place of a link's running mean; "truth" is what no forecast can beat."""
+FORECASTS = (*ALONE, ANNOUNCED, *(f"{ANNOUNCED}+{name}" for name in ALONE[1:]))
+"""The same, and beside each what batch jobs announce; these forecast what is not announced."""
 BLOCK = 4096
 
 
@@ -62,6 +69,7 @@ class Deployment:
             self.demand,
             setting=setting,
             bursts=self.demand.bursts[begin : begin + length],
+            begin_slot=begin,
             jobs=self._jobs(rows, begin),
         )
         return Episode(setting, self.topology, demand, Requests(**known), self.paths, Faults())
@@ -73,15 +81,22 @@ class Deployment:
         known, due = (np.maximum(0, each[mine] - begin) for each in (jobs.known_slot, jobs.due_slot))
         return Jobs(known, due, jobs.pair[mine], jobs.num_pairs[mine], jobs.request[mine] - rows.start)
 
-    def counts(self, bin_s: float) -> Reals:
-        """Requests of each pair in each bin of the whole time, float64 (P, T)."""
-        slots = round(bin_s / self.setting.slot_s)
+    def counts(self, bin_s: float, *, announced: bool = True) -> Reals:
+        """Pairs that each pair of nodes asks for in each bin of the whole time, float64 (P, T).
+
+        Args:
+            announced: whether those of announced batch jobs are among them.
+        """
+        slots, asked = round(bin_s / self.setting.slot_s), self.requests
         found = np.zeros((self.demand.num_pairs, self.demand.setting.num_slots // slots + 1))
-        np.add.at(found, (self.requests.pair, self.requests.arrival_slot // slots), self.requests.num_pairs)
+        np.add.at(found, (asked.pair, asked.arrival_slot // slots), asked.num_pairs)
+        jobs = self.demand.jobs
+        if not announced:
+            np.subtract.at(found, (jobs.pair, asked.arrival_slot[jobs.request] // slots), jobs.num_pairs)
         return np.asarray(found[:, : self.demand.setting.num_slots // slots])
 
     def rates_hz(self, bin_s: float) -> Reals:
-        """The true rate of each pair, mean of each bin, float64 (P, T)."""
+        """The true rate of each pair without batch jobs, mean of each bin, float64 (P, T)."""
         slots, num_slots = round(bin_s / self.setting.slot_s), self.demand.setting.num_slots
         whole = num_slots // slots * slots
         parts = [self.demand.rates_hz(np.arange(begin, min(begin + BLOCK, whole))) for begin in range(0, whole, BLOCK)]
@@ -89,22 +104,29 @@ class Deployment:
 
 
 def deploy(
-    setting: EntanglementSetting, topology_seed: int, *, history_s: float = 1200.0, windows: int = 1
+    setting: EntanglementSetting,
+    topology_seed: int,
+    *,
+    history_s: float = 1200.0,
+    windows: int = 1,
+    own: Path | None = None,
 ) -> Deployment:
     """A network of the setting's kind with this seed, and its demand.
 
     Args:
-        history_s: whole periods of the demand's clock, so that an episode's clock begins at 0.
+        history_s: before the first episode, rounded to slots.   own: a file of requests or traffic in place of the
+            drawn ones, see :func:`policies.envs.entanglement.traces.read`; its time begins with the history.
 
     Raises:
-        InvalidParameter: the history is no whole number of slow periods.
+        InvalidParameter: the history is below 0, or the file holds what it may not.
     """
-    if history_s < 0.0 or history_s % demands.WAVE_S:
-        raise InvalidParameter(f"history_s: wanted a multiple of {demands.WAVE_S:g}, got {short(history_s)}")
+    if not 0.0 <= history_s < math.inf:
+        raise InvalidParameter(f"history_s: wanted at least 0, got {short(history_s)}")
     here = setting.but(topology_seed=topology_seed, demand_seed=topology_seed)
     topology = Topology.generate(here.kind, here.num_nodes, topology_seed)
-    whole = here.but(duration_s=history_s + windows * here.duration_s)
-    demand, requests = demands.draw(whole, topology)
+    num_slots = round(history_s / here.slot_s) + windows * here.num_slots
+    whole = here.but(duration_s=num_slots * here.slot_s)
+    demand, requests = traces.read(own, whole, topology) if own else demands.draw(whole, topology)
     paths = candidates(topology, demand.source, demand.target, here.num_paths, here.most_hops)
     return Deployment(here, history_s, windows, topology, demand, requests, paths)
 
@@ -116,14 +138,16 @@ def trained_forecaster(
     *,
     start: forecasts.Forecaster | None = None,
     federation: Federation | None = None,
+    announced: bool = True,
 ) -> forecasts.Forecaster:
     """A network fitted to the history alone.
 
     Args:
         start: one of another deployment, whose shared weights it begins with and keeps: pairs learn their own numbers.
         federation: how nodes average their updates; without one they train together.
+        announced: whether it is to forecast announced batch jobs, too.
     """
-    history = deployment.counts(config.bin_s)[:, : round(deployment.history_s / config.bin_s)]
+    history = deployment.counts(config.bin_s, announced=announced)[:, : round(deployment.history_s / config.bin_s)]
     model = forecasts.new_forecaster(config, history, seed)
     if start is not None:
         with torch.no_grad():
@@ -139,28 +163,50 @@ def trained_forecaster(
     return model
 
 
+def base_of(name: str) -> str:
+    """A forecast without what is announced beside it; "none" if that is all."""
+    return "none" if name == ANNOUNCED else name.removeprefix(f"{ANNOUNCED}+")
+
+
+def with_announced(name: str) -> bool:
+    """Whether announcements stand beside a forecast."""
+    return name.startswith(ANNOUNCED)
+
+
+def announcements(episode: Episode, name: str, ahead_s: float = AHEAD_S) -> Reals | None:
+    """Pairs a second announced of each link, float64 (decisions, E); None where a forecast leaves them out."""
+    return table(episode, of_jobs(episode, ahead_s)) if with_announced(name) else None
+
+
 def pair_forecasts(
     deployment: Deployment, name: str, config: forecasts.Config, model: forecasts.Forecaster | None = None
 ) -> Reals:
     """What is expected of each pair at the end of every bin of the whole time, mean over the horizon, (P, T), 1/s.
 
+    Args:
+        name: of :data:`FORECASTS` but none; with what is announced beside it, announced jobs are left out.
+
     Raises:
         InvalidParameter: no forecast has that name.
     """
-    if name not in FORECASTS or name == "none":
+    beside, base = with_announced(name), base_of(name)
+    if name not in FORECASTS or base == "none":
         raise InvalidParameter(f"forecast: wanted one of {', '.join(FORECASTS[1:])}, got {short(name)}")
-    if name == "truth":
+    if base == "truth":
         rates = deployment.rates_hz(config.bin_s)
+        if not beside:
+            setting, demand = deployment.setting, deployment.demand
+            rates = rates + (setting.job_hz * setting.job_pairs * demand.weight)[:, None]
         ahead = np.pad(rates, ((0, 0), (0, config.horizon)), mode="edge")
         sums = np.cumsum(np.pad(ahead, ((0, 0), (1, 0))), axis=1)
         length = rates.shape[1]
         return np.asarray((sums[:, 1 + config.horizon :][:, :length] - sums[:, 1 : 1 + length]) / config.horizon)
-    counts = deployment.counts(config.bin_s)
-    if name == "gru":
+    counts = deployment.counts(config.bin_s, announced=not beside)
+    if base == "gru":
         if model is None:
             raise InvalidParameter("forecast: wanted a trained network for gru, got none")
         return np.asarray(model.rates_hz(counts).mean(2))
-    return np.asarray(forecasts.SIMPLE[name](counts, config.bin_s, config.horizon).mean(2))
+    return np.asarray(forecasts.SIMPLE[base](counts, config.bin_s, config.horizon).mean(2))
 
 
 def link_forecasts(deployment: Deployment, of_pairs: Reals, bin_s: float, window: int) -> Reals:

@@ -36,12 +36,18 @@ class Lessons(NamedTuple):
 
 
 def rule_of(
-    agent: Any, forecast: Reals | None, rows: slice = slice(None), *, hold: int = 1, explore: bool = False
+    agent: Any,
+    forecast: Reals | None,
+    rows: slice = slice(None),
+    *,
+    announced: Reals | None = None,
+    hold: int = 1,
+    explore: bool = False,
 ) -> Rule:
     """What the compiled loop decides by.
 
     Args:
-        agent: a :class:`~policies.allocators.dpem.learner.Agent`.   forecast: of links, (decisions, E).
+        agent: a :class:`~policies.allocators.dpem.learner.Agent`.   forecast, announced: of links, (decisions, E).
         rows: of its weights, where each node has its own.   explore: whether actions are drawn.
         hold: back-off, see :class:`~policies.envs.entanglement.state.Rule`.
     """
@@ -54,6 +60,7 @@ def rule_of(
         greedy=not explore,
         noise=agent.config.deviation if explore else 0.0,
         forecast=forecast,
+        announced=announced,
         path_head=head(agent.path_shape, path),
         share_head=head(agent.share_shape, share),
     )

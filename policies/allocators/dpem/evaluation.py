@@ -9,7 +9,7 @@ from typing import Any
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
-from policies.allocators.dpem.deployment import Deployment, deploy, link_forecasts
+from policies.allocators.dpem.deployment import Deployment, announcements, deploy, link_forecasts
 from policies.allocators.dpem.episodes import rule_of
 from policies.allocators.dpem.learner import Agent, Run
 from policies.envs.entanglement import play as played
@@ -80,13 +80,14 @@ def evaluate(
     policies: Sequence[str] = (DPEM, *LOCALS),
     hold: int = 1,
     keep: Keep | None = None,
+    own: Path | None = None,
 ) -> Iterator[Score]:
     """Every policy in every episode: one of each network and physics seed, after the network's history.
 
     Args:
         run: by which the agent was trained; its forecaster is fitted to each network's history.
         setting: of the episodes; that of the training if not given.   hold: back-off of all policies.
-        keep: where the agent's runs are logged.
+        keep: where the agent's runs are logged.   own: a file of requests or traffic, history first.
 
     Raises:
         InvalidParameter: a policy is unknown, or each node has weights of its own and the network is another one.
@@ -95,12 +96,13 @@ def evaluate(
     if DPEM in names and tuple(topologies) != run.topologies:
         _check_shared(agent)
     for seed in topologies:
-        deployment = deploy(setting or run.setting, seed, history_s=run.config.history_s)
+        deployment = deploy(setting or run.setting, seed, history_s=run.config.history_s, own=own)
         links = _links(run, agent, deployment) if DPEM in names else None
         for luck in physics:
             episode = deployment.episode(0, luck)
+            more = announcements(episode, agent.config.forecast) if DPEM in names else None
             for name in names:
-                rule = rule_of(agent, links, hold=hold) if name == DPEM else local(name, hold=hold)
+                rule = rule_of(agent, links, announced=more, hold=hold) if name == DPEM else local(name, hold=hold)
                 kept = keep if name == DPEM else None
                 run_of = played.play(episode, rule, record=int(kept is not None), trace=kept is not None)
                 if kept:

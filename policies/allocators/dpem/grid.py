@@ -149,7 +149,8 @@ def known(cell: Cell, policy: Contender | None) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=512)
-def _unit_hz(num_nodes: int, seed: int) -> float:
+def load_unit_hz(num_nodes: int, seed: int) -> float:
+    """Requests a second that are a load of 1 on a network, see the protocol."""
     from policies.allocators.fluid_lp import load_unit_of
     from policies.envs.entanglement.setting import EntanglementSetting
     from policies.envs.entanglement.topology import Topology
@@ -172,7 +173,7 @@ def world(cell: Cell, seed: int, physics: int, duration_s: float) -> Episode:
         demand_seed=seed,
         physics_seed=physics,
         duration_s=duration_s,
-        offered_hz=cell.load * _unit_hz(cell.num_nodes, seed),
+        offered_hz=cell.load * load_unit_hz(cell.num_nodes, seed),
         deadline_s=cell.deadline_s,
         coherence_s=cell.coherence_s,
         predictability=cell.predictability,

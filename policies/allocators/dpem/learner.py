@@ -26,10 +26,13 @@ from policies.allocators.dpem import forecast as forecasts
 from policies.allocators.dpem.deployment import (
     FORECASTS,
     Deployment,
+    announcements,
+    base_of,
     deploy,
     link_forecasts,
     pair_forecasts,
     trained_forecaster,
+    with_announced,
 )
 from policies.allocators.dpem.episodes import Lessons, delivery, lessons, rule_of
 from policies.allocators.dpem.federation import Federation, Served, begin, federated, local_updates, poison, round_bytes
@@ -85,7 +88,7 @@ class Config:
 
     def __post_init__(self) -> None:
         validate(self)
-        if self.forecast != "none" and self.history_s == 0.0:
+        if base_of(self.forecast) != "none" and self.history_s == 0.0:
             refuse(self, "history_s", "more than 0 with a forecast", self.history_s)
 
 
@@ -189,7 +192,7 @@ class Agent(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
         heads = (first(self.path_shape, chance), begun(self.share_shape, chance))
         own = (num_nodes, 1) if config.training == "alone" else (1,)
         self.path, self.share = (nn.Parameter(each.repeat(*own)) for each in heads)
-        known = config.forecast == "gru"
+        known = base_of(config.forecast) == "gru"
         self.forecaster = seeded(seed, lambda: forecasts.Forecaster(forecaster, 0)) if known else None
 
     @property
@@ -206,10 +209,11 @@ class Agent(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
     def act_on(self, deployment: Deployment, forecaster: forecasts.Config, seed: int) -> Any:
         """What pairs of a network are expected to ask, (P, T); None without a forecast."""
         name = self.config.forecast
-        if name == "none":
+        if base_of(name) == "none":
             return None
-        known = self.forecaster
-        model = None if known is None else trained_forecaster(deployment, forecaster, seed, start=known)
+        known, others, model = self.forecaster, not with_announced(name), None
+        if known is not None:
+            model = trained_forecaster(deployment, forecaster, seed, start=known, announced=others)
         return pair_forecasts(deployment, name, forecaster, model)
 
 
@@ -266,8 +270,11 @@ class Dpem:
                 if expected[number] is None
                 else link_forecasts(deployment, expected[number], self.run.forecaster.bin_s, window)
             )
-            rule = rule_of(self._agent, links, nodes, explore=True)
-            run = play(deployment.episode(window, seed % 2**31), rule, record=states.FEATURES)
+            episode = deployment.episode(window, seed % 2**31)
+            more = announcements(episode, self.config.forecast)
+            run = play(
+                episode, rule_of(self._agent, links, nodes, announced=more, explore=True), record=states.FEATURES
+            )
             taught.append(lessons(run, self._agent, nodes.start))
             delivered.append(delivery(run))
             tally += run.state.tally
@@ -286,7 +293,8 @@ class Dpem:
         if self._expected is None:
             run, agent = self.run, self._agent
             if agent.forecaster is not None and self._epoch == 0:
-                model = trained_forecaster(self._deployments[0], run.forecaster, run.seed)
+                others = not with_announced(self.config.forecast)
+                model = trained_forecaster(self._deployments[0], run.forecaster, run.seed, announced=others)
                 shared = {name: each for name, each in model.state_dict().items() if name not in forecasts.PRIVATE}
                 agent.forecaster.load_state_dict(shared, strict=False)
             self._expected = [agent.act_on(each, run.forecaster, run.seed) for each in self._deployments]

@@ -5,8 +5,8 @@ has not come by then is asked anew. So the policy meets leases as it meets all r
 they depend on. Quotes are what came of trials in moments like the present one; feedback stretches them, so that 9 of 10
 waits stay within what was said (ours; the step is that of adaptive conformal inference, Gibbs and Candès 2021).
 
-An announcement stands in the place of a forecast: its pairs are added to what its links expect, from twice the time
-that they take until they are wanted. A lease without a deadline is as urgent as others.
+An announcement stands beside a forecast: its pairs are added to what its links expect, from twice the time that they
+take until they are wanted. A lease without a deadline is as urgent as others.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from policies.allocators.pairs.desk import Desk, Ends, Flow, Outlook, weighted
 from policies.allocators.pairs.line import Rehearsal
 from policies.allocators.pairs.trials import NOTHING, PART, Trials, asked_anew, seen, tried
 from policies.envs.entanglement import play
+from policies.envs.entanglement.announced import Announced
 from policies.envs.entanglement.episode import Episode
 from policies.envs.entanglement.guests import Guests
 from policies.envs.entanglement.state import Rule
-from policies.envs.entanglement.topology import Reals
 
 STEP, MISSES, MOST = 0.1, 0.1, 3.0
 """Of the logarithm by which quoted times are stretched: a wait that was too long adds 0.09, another takes 0.01 away;
@@ -51,16 +51,6 @@ class _Asking(Flow):
     again: int = NOTHING
     asked: tuple[object, ...] = ()
     trials: dict[float, Trials] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Expected:
-    """Pairs a second more on links, for a while; slots."""
-
-    begin: int
-    end: int
-    links: tuple[int, ...]
-    rate_hz: float
 
 
 class PairNetwork(Desk[_Asking]):
@@ -95,7 +85,7 @@ class PairNetwork(Desk[_Asking]):
         self._rule, self._past, self._second_s = rule, past or episode, second_s
         self._slot_s = episode.setting.slot_s * second_s
         self._guests = Guests(play.begin(episode, rule, trace=True))
-        self._announcements: list[_Expected] = []
+        self._announcements: list[Announced] = []
         self._stretch = 0.0  # of all flows: how busy a network is, all of them meet
         for flow in self._flows.values():
             self._trials(flow, 0.25)
@@ -158,26 +148,23 @@ class PairNetwork(Desk[_Asking]):
                 break
 
     def _rule_now(self) -> Rule:
-        """The policy, with what is announced in the place of what it expects."""
+        """The policy, with what is announced beside what it expects."""
         slot = self._guests.run.slot
         self._announcements = [one for one in self._announcements if one.end > slot]
         now = [one for one in self._announcements if one.begin <= slot]
         if not now:
             return self._rule
-        state, table, every = self._guests.run.state, self._rule.forecast, self._guests.run.plan.share_every
-        known: Reals = table[min(slot // every, table.shape[0] - 1)] if table.shape[0] else state.ewma
-        expected = known.copy()
+        more, slot_s = np.zeros((1, self._guests.run.state.ewma.size)), self._guests.run.plan.slot_s
         for one in now:
-            expected[list(one.links)] += one.rate_hz
-        return self._rule._replace(forecast=expected[None])
+            more[0, list(one.links)] += one.rate_hz(slot_s)
+        return self._rule._replace(announced=more)
 
     def _expect(self, flow: _Asking, demand: PairDemand, from_s: float, p90_s: float) -> None:
         plan, run = self._guests.run.plan, self._guests.run
         begin = max(run.slot, math.floor((from_s - AHEAD * p90_s) / self._slot_s))
         end = max(begin + 1, math.ceil(from_s / self._slot_s))
         links = tuple(plan.links[flow.pair, 0, : plan.hops[flow.pair, 0]].tolist())
-        rate_hz = demand.num_pairs / ((end - begin) * plan.slot_s)
-        self._announcements.append(_Expected(begin, end, links, rate_hz))
+        self._announcements.append(Announced(begin, end, links, demand.num_pairs))
 
     def _learn(self, flow: _Asking, quote: PairQuote, outcome: Delivered) -> None:
         late = outcome.waited_s > quote.ready_p90_s

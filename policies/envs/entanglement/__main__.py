@@ -1,6 +1,7 @@
 """``python -m policies.envs.entanglement generate|play|replay|map``: networks, runs, runs again, and how they look.
 
 python -m policies.envs.entanglement play --policy local --seed 3 --out runs/local
+python -m policies.envs.entanglement generate --demand abilene.xml --set offered_hz=4 --out networks/abilene
 python -m policies.envs.entanglement map runs/local --picture local.png
 """
 
@@ -25,7 +26,9 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 Out = Annotated[Path, typer.Option("--out", help="folder that is written to")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the setting, as in SPEC.md; repeatable")]
-Requests = Annotated[Path | None, typer.Option("--requests", help="CSV of your own requests instead of drawn ones")]
+Own = Annotated[
+    Path | None, typer.Option("--demand", help="your own: CSV of requests, or SNDlib's XML of traffic; see traces.py")
+]
 
 
 @app.command("generate")
@@ -34,14 +37,14 @@ def generate(
     nodes: Annotated[int, typer.Option(help="number of nodes")] = 100,
     seed: Annotated[int, typer.Option(help="of topology, demand and physics")] = 0,
     changes: Set = None,
-    requests: Requests = None,
+    demand: Own = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a network and what is asked of it: setting.json, and nodes, links, pairs, requests, faults as parquet."""
     with errors_in_words():
         from policies.envs.entanglement.logs import write_episode
 
-        episode = _episode(nodes, seed, changes, requests)
+        episode = _episode(nodes, seed, changes, demand)
         digests = write_episode(episode, out)
         topology = episode.topology
         found = {
@@ -65,7 +68,7 @@ def play_one(
     nodes: Annotated[int, typer.Option(help="number of nodes")] = 100,
     seed: Annotated[int, typer.Option(help="of topology, demand and physics")] = 0,
     changes: Set = None,
-    requests: Requests = None,
+    demand: Own = None,
     as_json: AsJson = False,
 ) -> None:
     """Play an episode by a hand rule, and log it so that it can be played again."""
@@ -76,7 +79,7 @@ def play_one(
         from policies.envs.entanglement.state import local
 
         rule = local(policy)
-        episode = _episode(nodes, seed, changes, requests)
+        episode = _episode(nodes, seed, changes, demand)
         with Progress(console=Console(stderr=True), disable=as_json, transient=True) as bar:
             task = bar.add_task("slots", total=episode.setting.num_slots)
             run = play(episode, rule, record=1, trace=True, tell=lambda slot: bar.update(task, completed=slot))
@@ -115,10 +118,10 @@ def map_one(
     _say(found, as_json)
 
 
-def _episode(nodes: int, seed: int, changes: list[str] | None, requests: Path | None) -> Any:
+def _episode(nodes: int, seed: int, changes: list[str] | None, own: Path | None) -> Any:
     from policies.envs.entanglement.episode import build
     from policies.envs.entanglement.topology import Topology
-    from policies.envs.entanglement.traces import read_csv
+    from policies.envs.entanglement.traces import read
 
     seeds = dict.fromkeys(("topology_seed", "demand_seed", "physics_seed"), seed)
     told = fitting(EntanglementSetting, named("set", changes))
@@ -126,11 +129,11 @@ def _episode(nodes: int, seed: int, changes: list[str] | None, requests: Path | 
         if name in told:
             raise InvalidParameter(f"--set {name}: wanted --nodes or --seed for it, got it twice")
     setting = construct(EntanglementSetting, {"num_nodes": nodes, **seeds, **told})
-    if requests is None:
+    if own is None:
         return build(setting)
     topology = Topology.generate(setting.kind, setting.num_nodes, setting.topology_seed)
-    demand, asked = read_csv(requests, setting, topology)
-    return build(setting, topology=topology, demand=demand, requests=asked)
+    asking, asked = read(own, setting, topology)
+    return build(setting, topology=topology, demand=asking, requests=asked)
 
 
 def _say(found: dict[str, Any], as_json: bool) -> None:

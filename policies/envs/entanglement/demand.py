@@ -41,7 +41,7 @@ class Jobs:
 
     Attributes:
         known_slot: when it is announced.   due_slot: when it is said to come.   pair, num_pairs: what it wants.
-        request: its row among the requests.
+        request: its row among the requests, the first of them where it has one for each pair.
     """
 
     known_slot: Wholes
@@ -59,6 +59,8 @@ class Demand:
         source, target: int64 (P,).   weight: part of all requests that are the pair's, float64 (P,), sum 1.
         region: quadrant of the source, int64 (P,).   duty, offset_s: of the recurring window, float64 (P,).
         bursts: whether a burst is on, bool (S, P).   jobs: announced ones.   setting: rate, slots, predictability.
+        begin_slot: what the clock of waves and windows says in the first slot.   steady: whether rates stay as they are
+            in the mean, since nothing else is known of them.
     """
 
     setting: EntanglementSetting
@@ -70,6 +72,8 @@ class Demand:
     offset_s: Reals
     bursts: NDArray[np.bool_]
     jobs: Jobs
+    begin_slot: int = 0
+    steady: bool = False
 
     @property
     def num_pairs(self) -> int:
@@ -81,12 +85,14 @@ class Demand:
 
         lambda = R w wave [(1 - k) + k recurring] [(1 - b) + b burst], each factor of mean one.
         """
-        setting = self.setting
-        time_s = (np.asarray(slots)[:, None] + 0.5) * setting.slot_s
+        setting, slots = self.setting, np.asarray(slots)
+        if self.steady:
+            return np.tile(setting.offered_hz * self.weight, (slots.size, 1))
+        time_s = (self.begin_slot + slots[:, None] + 0.5) * setting.slot_s
         wave = 1.0 + WAVE * np.sin(2.0 * np.pi * (time_s / WAVE_S + self.region / 4.0))
         inside = ((time_s + self.offset_s) % RECUR_S) / RECUR_S < self.duty
         recurring = 1.0 - setting.predictability + setting.predictability * inside / self.duty
-        burst = 1.0 - BURST_PART + BURST_PART * BURST * self.bursts[np.asarray(slots)]
+        burst = 1.0 - BURST_PART + BURST_PART * BURST * self.bursts[slots]
         return np.asarray(setting.offered_hz * self.weight * wave * recurring * burst)
 
 
@@ -134,7 +140,7 @@ def draw(setting: EntanglementSetting, topology: Topology) -> tuple[Demand, Requ
         _bursts(num_slots, size, setting.slot_s, chances[2]),
         _jobs(setting, heavy / heavy.sum(), chances[4]),
     )
-    return _requests(setting, demand, chances[3])
+    return arrivals(setting, demand, chances[3])
 
 
 def asking(
@@ -152,10 +158,8 @@ def asking(
         raise InvalidParameter(f"pairs.target: wanted another node than the source, got {target[source == target][0]}")
     size, none = source.size, np.zeros(0, dtype=np.int64)
     weight = np.full(size, 1.0 / size) if weight is None else weight
-    bursts = np.full((setting.num_slots, 1), False).repeat(size, axis=1)
-    quiet = setting.but(predictability=0.0)
-    region, offset_s = np.zeros(size, dtype=np.int64), np.zeros(size)
-    return Demand(quiet, source, target, weight, region, np.ones(size), offset_s, bursts, Jobs(*[none] * 5))
+    region, zeros, bursts = np.zeros(size, dtype=np.int64), np.zeros(size), np.zeros((0, size), dtype=bool)
+    return Demand(setting, source, target, weight, region, zeros, zeros, bursts, Jobs(*[none] * 5), steady=True)
 
 
 def _who(topology: Topology, wanted: int, chance: np.random.Generator) -> tuple[Wholes, Wholes]:
@@ -209,8 +213,8 @@ def _jobs(setting: EntanglementSetting, weight: Reals, chance: np.random.Generat
     return Jobs(known, due, chance.choice(weight.size, num, p=weight), wanted, np.full(num, -1, dtype=np.int64))
 
 
-def _requests(setting: EntanglementSetting, demand: Demand, chance: np.random.Generator) -> tuple[Demand, Requests]:
-    """Poisson requests and batch jobs, in order of arrival."""
+def arrivals(setting: EntanglementSetting, demand: Demand, chance: np.random.Generator) -> tuple[Demand, Requests]:
+    """Poisson requests at the demand's rates, and its batch jobs, in order of arrival."""
     slots, pairs = [], []
     for begin in range(0, setting.num_slots, BLOCK):
         block = np.arange(begin, min(begin + BLOCK, setting.num_slots))
@@ -221,16 +225,19 @@ def _requests(setting: EntanglementSetting, demand: Demand, chance: np.random.Ge
         pairs.append(np.repeat(who, times))
     jobs = demand.jobs
     late = np.rint(chance.uniform(-JITTER_S, JITTER_S, jobs.pair.size) / setting.slot_s).astype(np.int64)
-    slots.append(np.clip(jobs.due_slot + late, jobs.known_slot, setting.num_slots - 1))
-    pairs.append(jobs.pair)
+    parts = jobs.num_pairs if setting.job_form == "each" else np.ones_like(jobs.num_pairs)
+    slots.append(np.repeat(np.clip(jobs.due_slot + late, jobs.known_slot, setting.num_slots - 1), parts))
+    pairs.append(np.repeat(jobs.pair, parts))
     arrival, pair = np.concatenate(slots), np.concatenate(pairs)
+    first = arrival.size - int(parts.sum())
     wanted = np.ones(arrival.size, dtype=np.int64)
-    wanted[arrival.size - jobs.pair.size :] = jobs.num_pairs
+    wanted[first:] = np.repeat(jobs.num_pairs // parts, parts)
     order = np.argsort(arrival, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(order.size)
-    known = Jobs(jobs.known_slot, jobs.due_slot, jobs.pair, jobs.num_pairs, rank[order.size - jobs.pair.size :])
+    rows = rank[first + np.cumsum(parts) - parts]
     fidelity = np.array(FIDELITIES)[chance.integers(len(FIDELITIES), size=order.size)]
+    fidelity[rank[first:]] = np.repeat(fidelity[rows], parts)  # a job's pairs are as good as each other
     arrival = arrival[order]
     requests = Requests(arrival, pair[order], wanted[order], fidelity, arrival + setting.slots(setting.deadline_s))
-    return replace(demand, jobs=known), requests
+    return replace(demand, jobs=replace(jobs, request=rows)), requests

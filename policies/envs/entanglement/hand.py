@@ -122,11 +122,13 @@ class Decider:
         return stocks[link], max(0, queues[link] - own), rates[link]
 
     def expected(self, link: int) -> float:
-        """Demand for a link: forecast, or its running mean."""
-        table = self.rule.forecast
-        if table.shape[0] > 0:
-            return float(table[min(self.world.slot // self.plan.share_every, table.shape[0] - 1), link])
-        return self.ewma[link]
+        """Demand for a link: forecast, or its running mean, and what is announced."""
+        now = self.world.slot // self.plan.share_every
+        usual, more = (
+            float(table[min(now, table.shape[0] - 1), link]) if table.shape[0] else nothing
+            for table, nothing in ((self.rule.forecast, self.ewma[link]), (self.rule.announced, 0.0))
+        )
+        return usual + more
 
     def survey(self, one: Asked, action: int) -> tuple[list[float], float]:
         """Features of an action (14 of them), and what it costs by the hand rule."""

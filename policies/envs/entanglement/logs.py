@@ -1,15 +1,15 @@
 """What an episode was and what happened in it, as files in a folder: enough to play it again without the policy.
 
-``setting.json`` and ``nodes``, ``links``, ``pairs``, ``requests``, ``faults`` (parquet) are the episode; ``run.json``,
-``decisions``, ``shares`` and ``events`` what was done and what came of it, ``forecast``, where there was one, what was
-expected of links. Column names are those of the classes.
+``setting.json`` and ``nodes``, ``links``, ``pairs``, ``requests``, ``jobs``, ``faults`` (parquet) are the episode;
+``run.json``, ``decisions``, ``shares`` and ``events`` what was done and what came of it, ``forecast`` and ``announced``,
+where there were such, what was expected of links. Column names are those of the classes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from circuits.errors import InvalidParameter
 from circuits.parameters import short
 from policies.envs.entanglement import state as states
 from policies.envs.entanglement import tables
-from policies.envs.entanglement.demand import Requests, asking
+from policies.envs.entanglement.demand import Jobs, Requests, asking
 from policies.envs.entanglement.episode import Episode, build
 from policies.envs.entanglement.faults import KINDS, Fault, Faults
 from policies.envs.entanglement.metrics import metrics
@@ -33,6 +33,7 @@ NODES: Table = dict.fromkeys(("x_km", "y_km", "generation_hz", "swap_hz"), float
 LINKS: Table = {"one": int, "other": int, "length_km": float, "fidelity": float}
 PAIRS: Table = {"source": int, "target": int, "weight": float}
 REQUESTS: Table = {item.name: float if item.name == "min_fidelity" else int for item in fields(Requests)}
+JOBS: Table = {item.name: int for item in fields(Jobs)}
 FAULTS: Table = dict.fromkeys(("begin", "end", "kind", "number"), int)
 DECISIONS: Table = {
     **dict.fromkeys(("slot", "request", "node", "action", "blocked", "harmed", "usable"), int),
@@ -66,6 +67,7 @@ def write_episode(episode: Episode, folder: Path) -> dict[str, str]:
         },
         "pairs": {name: getattr(demand, name) for name in PAIRS},
         "requests": {name: getattr(episode.requests, name) for name in REQUESTS},
+        "jobs": {name: getattr(demand.jobs, name) for name in JOBS},
         "faults": dict(zip(FAULTS, np.array(out, dtype=np.int64).reshape(-1, 4).T, strict=True)),
     }
     found = {name: tables.write(folder / f"{name}.parquet", columns) for name, columns in files.items()}
@@ -83,25 +85,31 @@ def read_episode(folder: Path, digests: Mapping[str, str] | None = None) -> Epis
     """
     known = digests or {}
     setting = EntanglementSetting.read(_document(folder / "setting.json", known.get("setting")))
-    nodes, links, pairs, requests, faults = (
+    nodes, links, pairs, requests, jobs, faults = (
         tables.read(folder / f"{name}.parquet", wanted, known.get(name))
         for name, wanted in (
             ("nodes", NODES),
             ("links", LINKS),
             ("pairs", PAIRS),
             ("requests", REQUESTS),
+            ("jobs", JOBS),
             ("faults", FAULTS),
         )
     )
     ends = np.stack((links.pop("one"), links.pop("other")), axis=1)
     topology = Topology(**nodes, ends=ends, **links)
     demand = asking(setting, topology, pairs["source"], pairs["target"], pairs["weight"])
+    for name, below in (("pair", demand.num_pairs), ("request", requests["pair"].size)):
+        if not ((jobs[name] >= 0) & (jobs[name] < below)).all():
+            raise InvalidParameter(f"jobs.parquet.{name}: wanted integers in [0, {below}), got others")
     kinds = faults["kind"].tolist()
     if any(not 0 <= kind < len(KINDS) for kind in kinds):
         raise InvalidParameter(f"faults.parquet.kind: wanted integers in [0, {len(KINDS)}), got another")
     rows = zip(faults["begin"].tolist(), faults["end"].tolist(), kinds, faults["number"].tolist(), strict=True)
     out = Faults(tuple(Fault(begin, end, KINDS[kind], number) for begin, end, kind, number in rows))
-    return build(setting, topology=topology, demand=demand, requests=Requests(**requests), faults=out)
+    return build(
+        setting, topology=topology, demand=replace(demand, jobs=Jobs(**jobs)), requests=Requests(**requests), faults=out
+    )
 
 
 def write_run(run: Run, folder: Path, policy: Mapping[str, Any]) -> Path:
@@ -135,10 +143,11 @@ def write_run(run: Run, folder: Path, policy: Mapping[str, Any]) -> Path:
         },
         "events": {**dict(zip(EVENTS, events[0].T, strict=False)), "value": events[1]},
     }
-    if run.rule.forecast.shape[0]:
-        decision, link = np.indices(run.rule.forecast.shape)
-        values = (decision.ravel(), link.ravel(), run.rule.forecast.ravel())
-        files["forecast"] = dict(zip(FORECAST, values, strict=True))
+    for name, expected in (("forecast", run.rule.forecast), ("announced", run.rule.announced)):
+        if expected.shape[0]:
+            decision, link = np.indices(expected.shape)
+            values = (decision.ravel(), link.ravel(), expected.ravel())
+            files[name] = dict(zip(FORECAST, values, strict=True))
     digests |= {name: tables.write(folder / f"{name}.parquet", columns) for name, columns in files.items()}
     document = {
         "world": "Entanglement-v1",

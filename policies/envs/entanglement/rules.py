@@ -72,10 +72,13 @@ def token_news(plan, state, slot, node, hop):
 
 @part
 def expected(plan, state, rule, slot, link):
-    """Demand for a link in pairs/s: forecast, or its running mean."""
+    """Demand for a link in pairs/s: forecast, or its running mean, and what is announced."""
+    now, usual = slot // plan.share_every, state.ewma[link]
     if rule.forecast.shape[0] > 0:
-        return rule.forecast[min(slot // plan.share_every, rule.forecast.shape[0] - 1), link]
-    return state.ewma[link]
+        usual = rule.forecast[min(now, rule.forecast.shape[0] - 1), link]
+    if rule.announced.shape[0] > 0:
+        usual += rule.announced[min(now, rule.announced.shape[0] - 1), link]
+    return usual
 
 
 @part

@@ -46,6 +46,7 @@ class EntanglementSetting:
     predictability: float = real(0.6, low=0.0, high=1.0, doc="k, part of the demand that recurs every 120 s")
     job_hz: float = real(0.0, low=0.0, high=1e4, doc="announced batch jobs a second in all")
     job_pairs: int = integer(8, low=1, high=1000, doc="pairs that a batch job wants")
+    job_form: str = choice("one", "one", "each", doc="a batch job is one request for all of its pairs, or one for each")
     job_lead_s: float = real(10.0, low=0.0, high=1e4, doc="how long ahead a batch job is announced")
 
     num_paths: int = integer(4, low=1, high=12, doc="K, candidate paths of a pair")

@@ -177,7 +177,8 @@ class Rule(NamedTuple):
         path, share: which rules.   hold: a pending request probes in a slot with probability 1/hold (back-off).
         greedy: whether the best action is taken and not a drawn one.   noise: standard deviation of a learned share's
             logit.   forecast: pairs/s expected of each link at each share decision, float64 (decisions, E), instead of
-            the running mean; none if it has no rows.   path_head, share_head: nets.
+            the running mean; none if it has no rows.   announced: pairs/s beside these, float64 (decisions, E), or no
+            rows.   path_head, share_head: nets.
     """
 
     path: int
@@ -186,6 +187,7 @@ class Rule(NamedTuple):
     greedy: bool
     noise: float
     forecast: Any
+    announced: Any
     path_head: Head
     share_head: Head
 
@@ -211,6 +213,7 @@ def rule(
     greedy: bool = True,
     noise: float = 0.0,
     forecast: Reals | None = None,
+    announced: Reals | None = None,
     path_head: Head | None = None,
     share_head: Head | None = None,
 ) -> Rule:
@@ -221,7 +224,10 @@ def rule(
         hold,
         greedy,
         noise,
-        np.zeros((0, 1)) if forecast is None else np.ascontiguousarray(forecast, dtype=np.float64),
+        *(
+            np.zeros((0, 1)) if each is None else np.ascontiguousarray(each, dtype=np.float64)
+            for each in (forecast, announced)
+        ),
         path_head or head(NUM_PATH_FEATURES),
         share_head or head(NUM_SHARE_FEATURES),
     )

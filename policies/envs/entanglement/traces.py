@@ -2,7 +2,7 @@
 
 CSV: a header, then ``time_s,source,target`` and, if wanted, ``num_pairs``, ``min_fidelity``, ``deadline_s``; nodes are
 numbers of the topology. SNDlib gives demands between places of a classical network: its values become relative rates of
-requests. No public record of quantum requests is known.
+requests, its places, in order of their names, the first nodes. No public record of quantum requests is known.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import numpy as np
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
-from policies.envs.entanglement.demand import Demand, Requests, asking
+from policies.envs.entanglement.demand import Demand, Requests, arrivals, asking
 from policies.envs.entanglement.setting import EntanglementSetting
 from policies.envs.entanglement.topology import Topology
 
 MOST_BYTES = 64 * 2**20
+SNDLIB = 73
+"""First part of the seed by which requests are drawn from traffic."""
 NEEDED, KNOWN = ("time_s", "source", "target"), ("num_pairs", "min_fidelity", "deadline_s")
 LIMITS: dict[str, tuple[float, float, bool]] = {
     "time_s": (0.0, 1e9, False),
@@ -32,6 +34,15 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
     "deadline_s": (1e-3, 1e6, False),
 }
 """Lowest and highest value of a column, and whether it holds whole numbers."""
+
+
+def read(file: Path, setting: EntanglementSetting, topology: Topology) -> tuple[Demand, Requests]:
+    """Who asks for what, from a user's file: SNDlib if its name ends in ``.xml``, otherwise CSV.
+
+    Raises:
+        InvalidParameter: the file holds what it may not; the message names the field.
+    """
+    return (from_sndlib if file.suffix.lower() == ".xml" else read_csv)(file, setting, topology)
 
 
 def read_csv(file: Path, setting: EntanglementSetting, topology: Topology) -> tuple[Demand, Requests]:
@@ -88,6 +99,25 @@ def read_sndlib(file: Path) -> dict[tuple[str, str], float]:
     if not found:
         raise InvalidParameter(f"{file.name}.demands: wanted at least one demand, got none")
     return found
+
+
+def from_sndlib(file: Path, setting: EntanglementSetting, topology: Topology) -> tuple[Demand, Requests]:
+    """Poisson requests of one pair each, ``offered_hz`` in all, as traffic is divided in an SNDlib document.
+
+    Raises:
+        InvalidParameter: see :func:`read_sndlib`; there are more places than nodes, or no traffic between two places.
+    """
+    traffic = {ends: value for ends, value in read_sndlib(file).items() if value > 0.0 and ends[0] != ends[1]}
+    places = sorted({name for ends in traffic for name in ends})
+    if not traffic or len(places) > topology.num_nodes:
+        raise InvalidParameter(
+            f"{file.name}.demands: wanted traffic between 2 to {topology.num_nodes} places, as there are nodes, "
+            f"got {len(places)}"
+        )
+    ends = np.array([[places.index(name) for name in each] for each in traffic], dtype=np.int64)
+    value = np.array(list(traffic.values()))
+    demand = asking(setting, topology, ends[:, 0].copy(), ends[:, 1].copy(), value / value.sum())
+    return arrivals(setting, demand, np.random.default_rng((SNDLIB, setting.demand_seed)))
 
 
 def _text(file: Path) -> str:

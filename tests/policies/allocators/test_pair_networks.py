@@ -156,7 +156,7 @@ def test_what_is_announced_is_expected_of_links_and_then_asked_for() -> None:
     desk.advance(begun)
     run, paths = desk._guests.run, desk._guests.run.plan
     links = paths.links[0, 0, : paths.hops[0, 0]]
-    expected = run.rule.forecast[0] - run.state.ewma
+    expected = run.rule.announced[0]
     assert (expected[links] > 0.0).all()
     desk.advance(from_s)
     assert len(desk._flows["a", "b"].held[0].pairs) > 0
