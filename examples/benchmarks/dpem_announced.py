@@ -2,8 +2,8 @@
 
     python examples/benchmarks/dpem_announced.py [--seeds 100:120] [--physics 0:2] [--checkpoint dpem=runs/dpem/0]
 
-A part of all pairs is asked for by batch jobs of 8 at once, announced 10 s ahead and up to 0.5 s early or late; the load
-is 0.8. The hand rule for paths and shares, with its links expecting: their running mean of 20 s ("none"), other
+A part of all pairs is asked for by batch jobs of 8 at once, announced 10 s ahead and up to 0.5 s early or late; the
+load is 0.8. The hand rule for paths and shares, with its links expecting: their running mean of 20 s ("none"), other
 forecasts after a history of 1200 s, the true rates, and any of these with announcements. Gains are over "none" in the
 same episodes; blocks are topologies, p is Holm's over all rows of the table. Trained agents, if named, are played with
 and without announcements. It may be interrupted and run again. Writes ``results/dpem_announced.csv``, ``.md`` and

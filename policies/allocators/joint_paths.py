@@ -12,6 +12,7 @@ from typing import Any
 
 from numba import njit
 
+from policies.envs.entanglement.rules import least_rounds
 from policies.envs.entanglement.state import HOP_S, LEAST_HZ, WAIT
 
 
@@ -40,15 +41,6 @@ def good_enough(plan: Any, known: Any, request: int, action: int, claimed: Any) 
         newest = known.births[link, known.stock[link] - 1 - int(claimed[link])]
         total += plan.log_w[link] - plan.decay * (known.slot - newest)
     return bool(total >= plan.log_min[request] or action >= plan.num_paths)
-
-
-@njit(cache=True)
-def least_rounds(plan: Any, request: int, path: int) -> int:
-    """The action with the fewest rounds whose fresh pairs are good enough; WAIT if there is none."""
-    for rounds in range(plan.most_rounds + 1):
-        if plan.log_fresh[plan.pair[request], path, rounds] >= plan.log_min[request]:
-            return int(path + rounds * plan.num_paths)
-    return WAIT
 
 
 @njit(cache=True)

@@ -25,6 +25,8 @@ ITERATIONS = 50
 """Of QPrimalDual between two decisions; it goes on where it was (ours)."""
 FLOOR = 0.02
 """Of a node's generation, spread evenly, so that prices can call a link back (ours)."""
+GRAIN, FIRST_GRAIN = 0.1, 0.5
+"""What each pair counts for beside what it has asked, in means of all; before anybody has asked anything (ours)."""
 LEAST_SWAPS_HZ, LEAST_RATE_HZ = 0.1, 1e-3
 """Below which a repeater carries no flow, and the least that a link is taken to make (ours): QNUM has no repeaters."""
 
@@ -43,7 +45,7 @@ def usual_hz(run: Run, slot: int) -> Reals:
     asked = np.bincount(plan.pair[:before], plan.num_pairs[:before] * np.exp(-age_s / MEMORY_S), size)
     span_s = MEMORY_S * -np.expm1(-max(slot, 1) * plan.slot_s / MEMORY_S)
     grain = max(float(asked.sum()), 1.0) / size
-    return np.asarray(0.5 * (asked + grain) / span_s if before == 0 else (asked + 0.1 * grain) / span_s)
+    return np.asarray((asked + (GRAIN if before else FIRST_GRAIN) * grain) / span_s)
 
 
 def engineered(run: Run) -> Decide:

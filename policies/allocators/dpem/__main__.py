@@ -1,6 +1,8 @@
 """``python -m policies.allocators.dpem train|evaluate|grid|privacy|replay``: learn, judge, compare, account, replay.
 
 python -m policies.allocators.dpem train --topologies 0:6 --epochs 40 --out runs/dpem
+python -m policies.allocators.dpem train --forecaster federated --federate-forecast sigma=20 --out runs/private
+python -m policies.allocators.dpem evaluate runs/dpem --demand abilene.xml --world offered_hz=4
 python -m policies.allocators.dpem evaluate runs/dpem --topologies 200:205 --logs logs/dpem
 python -m policies.allocators.dpem grid --help
 python -m policies.allocators.dpem replay logs/dpem/200-0
@@ -55,11 +57,9 @@ def privacy(
         found = accounts.account(sigma, rounds, delta, sampled)
         answer: dict[str, Any] = {**vars(found), "not_covered": list(accounts.NOT_COVERED)}
         if forecast_sigma is not None:
-            if sampled != 1.0:
-                raise InvalidParameter(f"sampled: wanted 1 with a forecaster's budget beside it, got {sampled}")
             its = accounts.account(forecast_sigma, forecast_rounds, delta)
-            mus = [accounts.gaussian_mu(each.sigma, each.rounds) for each in (found, its)]
-            answer |= {"forecast": its.exact, "together": accounts.gaussian_epsilon(accounts.composed_mu(mus), delta)}
+            both = [(each.sigma, each.rounds, each.sampled) for each in (found, its)]
+            answer |= {"forecast": its.exact, "together": accounts.together(both, delta)}
     if as_json:
         typer.echo(json.dumps({name: None if value != value else value for name, value in answer.items()}))
         return
@@ -75,7 +75,7 @@ def _show(answer: dict[str, Any]) -> None:
         "pld": "privacy loss distribution",
         "renyi": "Rényi",
         "forecast": "the forecaster's, exact",
-        "together": "both together, exact",
+        "together": "both together",
     }
     table = Table("accountant", f"epsilon at delta = {answer['delta']:g}")
     for name, words in names.items():

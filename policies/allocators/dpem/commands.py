@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,12 @@ def train(
     ] = None,
     forecaster: Annotated[
         list[str] | None, typer.Option("--forecast", metavar="NAME=VALUE", help="of the forecaster, such as steps=100")
+    ] = None,
+    forecaster_training: Annotated[
+        str, typer.Option("--forecaster", help="whose data it learns from: central, or federated with its own budget")
+    ] = "central",
+    forecaster_federation: Annotated[
+        list[str] | None, typer.Option("--federate-forecast", metavar="NAME=VALUE", help="of that, such as sigma=20")
     ] = None,
     world: Annotated[
         list[str] | None, typer.Option("--world", metavar="NAME=VALUE", help="of the world, such as num_nodes=50")
@@ -67,6 +74,7 @@ def train(
             seeds_of(topologies),
             seed,
             begun.name if begun else "",
+            _forecast_federation(forecaster_training, forecaster_federation),
         )
         before = _before(out, run, epochs, resume=resume)
         with bar(epochs, len(before.curve) if before else 0) as tell:
@@ -99,11 +107,18 @@ def evaluate(
     world: Annotated[
         list[str] | None, typer.Option("--world", metavar="NAME=VALUE", help="of the world, in place of the training's")
     ] = None,
+    demand: Annotated[
+        Path | None, typer.Option(help="your own, history first: CSV of requests, or SNDlib's XML of traffic")
+    ] = None,
     hold: Annotated[int, typer.Option(help="back-off: a request probes in 1 of so many slots", min=1, max=1000)] = 1,
     logs: Annotated[Path | None, typer.Option(help="folder for runs of dpem that can be played again")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delivery and contention of an agent on other networks, beside rules in the same episodes."""
+    """Delivery and contention of an agent on other networks, beside rules in the same episodes.
+
+    With --demand mine.csv (time_s,source,target; see policies/envs/entanglement/traces.py) or --demand abilene.xml
+    --world offered_hz=4 your own requests or traffic are asked of each network.
+    """
     with errors_in_words():
         import torch
 
@@ -123,7 +138,7 @@ def evaluate(
         with bar(len(where) * len(luck) * len(names), 0) as tell:
             done = []
             for score in evaluated(
-                run, agent, where, setting=setting, physics=luck, policies=names, hold=hold, keep=keep
+                run, agent, where, setting=setting, physics=luck, policies=names, hold=hold, keep=keep, own=demand
             ):
                 done.append(score)
                 tell(len(done), f"{score.policy} {score.metrics.delivery:.3f}")
@@ -184,21 +199,45 @@ def _before(root: Path, run: Run, epochs: int, *, resume: bool) -> Checkpoint | 
     return found
 
 
-def _privacy(run: Run, rounds: int) -> dict[str, Any]:
-    """Epsilon of so many rounds, exact; null where there is none."""
-    from policies.allocators.dpem.privacy import account, gaussian_epsilon, gaussian_mu
+def _forecast_federation(training: str, words: Sequence[str] | None) -> Any:
+    """How the forecaster's weights are averaged; None if it learns from all data."""
+    from policies.allocators.dpem.federation import Federation
+    from policies.allocators.dpem.forecast import FEDERATED
 
-    federation, delta = run.federation, 1e-5
-    if run.config.training == "alone":
+    if training not in ("central", "federated"):
+        raise InvalidParameter(f"forecaster: wanted central or federated, got {short(training)}")
+    if training == "central":
+        if words:
+            raise InvalidParameter(f"--federate-forecast: wanted --forecaster federated with it, got {training}")
+        return None
+    return construct(Federation, FEDERATED | fitting(Federation, named("federate-forecast", words)))
+
+
+def _privacy(run: Run, rounds: int) -> dict[str, Any]:
+    """Epsilon of what has left the nodes, by part and together, at one delta; null where there is none."""
+    from policies.allocators.dpem.deployment import base_of
+    from policies.allocators.dpem.privacy import together
+
+    delta = 1e-5
+    parts: dict[str, tuple[float, int, float]] = {}
+    if run.config.training != "alone" and "learned" in (run.config.paths, run.config.shares):
+        federation = run.federation
+        parts["heads"] = (federation.sigma, rounds, federation.sampled)
+    if base_of(run.config.forecast) == "gru":
+        federated = run.forecast_federation
+        noise = (federated.sigma, federated.sampled) if federated else (0.0, 1.0)
+        parts["forecaster"] = (noise[0], run.forecaster.steps, noise[1])
+    if not parts:
         return {"epsilon": None, "words": "nothing leaves a node"}
-    if federation.sigma == 0.0:
-        return {"epsilon": None, "words": "no privacy: updates are not noised, epsilon is infinite"}
-    if federation.sampled < 1.0:
-        epsilon = account(federation.sigma, rounds, delta, federation.sampled).pld
+    each = {name: together([one], delta) for name, one in parts.items()}
+    every = together(list(parts.values()), delta)
+    said = ", ".join(f"{name} {'infinite' if math.isinf(one) else f'{one:.3g}'}" for name, one in each.items())
+    figures = {name: None if math.isinf(one) else one for name, one in {**each, "epsilon": every}.items()}
+    if math.isinf(every):
+        words = f"no privacy: epsilon is infinite, as not all of what is learned is noised ({said})"
     else:
-        epsilon = gaussian_epsilon(gaussian_mu(federation.sigma, rounds), delta)
-    words = f"epsilon {epsilon:.3g} at delta {delta:g} of the heads; what it leaves out: the command privacy"
-    return {"epsilon": epsilon, "delta": delta, "words": words}
+        words = f"epsilon {every:.3g} at delta {delta:g} ({said}); what it leaves out: the command privacy"
+    return {**figures, "delta": delta, "words": words}
 
 
 @contextmanager

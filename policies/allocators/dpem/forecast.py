@@ -30,6 +30,8 @@ PERIODS_S = ((120.0, 5), (600.0, 2))
 NUM_CLOCK = 2 * sum(harmonics for _, harmonics in PERIODS_S)
 PRIVATE = ("level", "own")
 """Parameters that never leave a node."""
+FEDERATED = {"clip": 1.0, "local_rate": 5.0}
+"""Of a federation, where it trains the shared weights and nothing else is said (ours)."""
 LEAST_HZ = 1e-3
 """Mean rate of a pair that has not asked yet, and floor of forecasts."""
 
@@ -303,3 +305,18 @@ def r_squared(forecast_hz: Reals, rates_hz: Reals, begin: int) -> float:
     truth = rates_hz[:, made[:, None] + 1 + np.arange(horizon)]
     error = forecast_hz[:, made] - truth
     return float(1.0 - (error**2).sum() / ((truth - truth.mean()) ** 2).sum())
+
+
+def poisson_nll(forecast_hz: Reals, counts: Reals, bin_s: float, begin: int) -> float:
+    """Negative log-likelihood of what came, less what no forecast changes; mean over pairs, bins and horizons.
+
+    rate - y log rate, with the rate of a bin and at least :data:`LEAST_HZ`; arguments as of :func:`r_squared`.
+
+    Args:
+        counts: requests of each bin, (P, T).
+    """
+    length, horizon = forecast_hz.shape[1:]
+    made = np.arange(begin, length - horizon)
+    came = counts[:, made[:, None] + 1 + np.arange(horizon)]
+    rate = np.maximum(forecast_hz[:, made], LEAST_HZ) * bin_s
+    return float((rate - came * np.log(rate)).mean())

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from functools import lru_cache, partial
 from itertools import product
@@ -23,7 +21,7 @@ import typer
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import construct, integer, real, short, validate
-from policies.allocators.dpem.commands import seeds_of
+from policies.allocators.dpem.commands import bar, seeds_of
 from policies.envs.commands import AsJson
 from policies.words import errors_in_words, named
 
@@ -235,7 +233,7 @@ def run(
     out: Path,
     *,
     duration_s: float = 600.0,
-    tell: Callable[[int, str], None] | None = None,
+    tell: Callable[[int, str], object] | None = None,
 ) -> int:
     """Do what is not there yet; how many that were."""
     out.mkdir(parents=True, exist_ok=True)
@@ -340,21 +338,7 @@ def grid(
         )
         num = 0
         if not report_only:
-            with _told(len(wanted)) as told:
+            with bar(len(wanted), 0) as told:
                 num = run(wanted, found, out, duration_s=duration_s, tell=told)
         answer = {"out": str(out), "runs": num, **write(out, against)}
     typer.echo(json.dumps(answer) if as_json else f"{num} runs; {answer['cells']} rows of cells in {out}/grid.md")
-
-
-@contextmanager
-def _told(most: int) -> Iterator[Callable[[int, str], None] | None]:
-    """A bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=most)
-        yield lambda count, words: bar.update(task, completed=count, description=words)

@@ -99,6 +99,7 @@ class Run:
     Attributes:
         topologies: seeds of the networks.   federation: of the agent.   forecaster: of its network.
         start: name of the checkpoint with whose heads it begins, such as one pretrained in simulation.
+        forecast_federation: how nodes average what they learn of the forecaster; None where it learns from all data.
     """
 
     config: Config
@@ -108,8 +109,14 @@ class Run:
     topologies: tuple[int, ...]
     seed: int
     start: str = ""
+    forecast_federation: Federation | None = None
 
     def __post_init__(self) -> None:
+        if self.forecast_federation is not None and base_of(self.config.forecast) != "gru":
+            raise InvalidParameter(
+                f"forecaster: wanted federated with forecast gru alone, as nothing else is trained, got forecast "
+                f"{self.config.forecast}"
+            )
         if not self.topologies:
             raise InvalidParameter("topologies: wanted at least one seed, got none")
         for seed in self.topologies:
@@ -126,6 +133,8 @@ class Run:
         """As JSON, in the form of every learner's checkpoint."""
         parts = {name: asdict(getattr(self, name)) for name in PARTS}
         config = {**parts, "topologies": list(self.topologies)}
+        if self.forecast_federation is not None:
+            config[FORECAST_FEDERATION] = asdict(self.forecast_federation)
         begun_with = {"start": self.start} if self.start else {}
         named = {"learner": "dpem", "env": ENV, "seed": self.seed, **begun_with}
         return {**named, "config": config, "setting": self.setting.document()}
@@ -143,6 +152,8 @@ class Run:
 
 
 PARTS: dict[str, type] = {"config": Config, "federation": Federation, "forecaster": forecasts.Config}
+FORECAST_FEDERATION = "forecast_federation"
+"""A part that need not be there."""
 
 
 def read_run(document: Mapping[str, Any]) -> Run:
@@ -154,9 +165,11 @@ def read_run(document: Mapping[str, Any]) -> Run:
     if document["learner"] != "dpem" or document["env"] != ENV:
         raise InvalidParameter(f"learner: wanted dpem in {ENV}, got {short(document['learner'])}")
     config = document["config"]
-    names = {*PARTS, "topologies"}
-    check_keys("config.json: config", config, required=names, known=names)
-    for name, kind in PARTS.items():
+    names, kinds = {*PARTS, "topologies"}, dict(PARTS)
+    check_keys("config.json: config", config, required=names, known={*names, FORECAST_FEDERATION})
+    if FORECAST_FEDERATION in config:
+        kinds[FORECAST_FEDERATION] = Federation
+    for name, kind in kinds.items():
         known = {item.name for item in fields(kind)}
         if not isinstance(config[name], Mapping):
             raise InvalidParameter(f"config.json: config.{name}: wanted an object, got {short(config[name])}")
@@ -164,7 +177,7 @@ def read_run(document: Mapping[str, Any]) -> Run:
     seeds = config["topologies"]
     if not isinstance(seeds, list) or any(not isinstance(each, int) or isinstance(each, bool) for each in seeds):
         raise InvalidParameter(f"config.json: config.topologies: wanted integers, got {short(seeds)}")
-    parts = {name: construct(kind, config[name]) for name, kind in PARTS.items()}
+    parts = {name: construct(kind, config[name]) for name, kind in kinds.items()}
     return Run(
         **parts,
         setting=EntanglementSetting.read(dict(document["setting"])),
@@ -293,8 +306,13 @@ class Dpem:
         if self._expected is None:
             run, agent = self.run, self._agent
             if agent.forecaster is not None and self._epoch == 0:
-                others = not with_announced(self.config.forecast)
-                model = trained_forecaster(self._deployments[0], run.forecaster, run.seed, announced=others)
+                model = trained_forecaster(
+                    self._deployments[0],
+                    run.forecaster,
+                    run.seed,
+                    federation=run.forecast_federation,
+                    announced=not with_announced(self.config.forecast),
+                )
                 shared = {name: each for name, each in model.state_dict().items() if name not in forecasts.PRIVATE}
                 agent.forecaster.load_state_dict(shared, strict=False)
             self._expected = [agent.act_on(each, run.forecaster, run.seed) for each in self._deployments]

@@ -140,14 +140,36 @@ def account(sigma: float, rounds: int, delta: float, sampled: float = 1.0) -> Ac
     return Account(sigma, rounds, sampled, delta, exact, float(renyi), float(pld))
 
 
-def _composed(kind: str, sigma: float, rounds: int, sampled: float) -> Any:
-    """An accountant that has seen the training."""
+def together(trainings: Sequence[tuple[float, int, float]], delta: float) -> float:
+    """Epsilon of several trainings on the same nodes, such as agent and forecaster; infinite if one has no noise.
+
+    Exact where all nodes take part in every round, by privacy loss distributions elsewhere.
+
+    Args:
+        trainings: noise over sensitivity, rounds, and chance of a node to take part, of each.
+
+    Raises:
+        InvalidParameter: delta is out of range.
+        DependencyNotInstalled: nodes are sampled, and ``dp-accounting`` is missing.
+    """
+    if all(sampled == 1.0 for *_, sampled in trainings):
+        return gaussian_epsilon(composed_mu([gaussian_mu(sigma, rounds) for sigma, rounds, _ in trainings]), delta)
+    if any(sigma == 0.0 for sigma, *_ in trainings):
+        return math.inf
+    accountant = None
+    for sigma, rounds, sampled in trainings:
+        accountant = _composed("pld", sigma, rounds, sampled, accountant)
+    return float(accountant.get_epsilon(delta)) if accountant else 0.0
+
+
+def _composed(kind: str, sigma: float, rounds: int, sampled: float, before: Any = None) -> Any:
+    """An accountant that has seen the training, and what it had seen before."""
     try:
         import dp_accounting
         from dp_accounting import pld, rdp
     except ModuleNotFoundError as error:
         raise DependencyNotInstalled("epsilon by Rényi and privacy loss", "dp_accounting", "privacy") from error
-    accountant = rdp.RdpAccountant() if kind == "rdp" else pld.PLDAccountant()
+    accountant = before or (rdp.RdpAccountant() if kind == "rdp" else pld.PLDAccountant())
     noised = dp_accounting.GaussianDpEvent(sigma)
     event = noised if sampled == 1.0 else dp_accounting.PoissonSampledDpEvent(sampled, noised)
     return accountant.compose(dp_accounting.SelfComposedDpEvent(event, rounds))

@@ -175,7 +175,8 @@ class PairNetwork(Desk[_Asking]):
         """Of a flow; those of a least fidelity that nobody has asked for yet take a moment."""
         level = min(1.0, math.ceil(min_fidelity / LEVEL - 1e-9) * LEVEL)
         if level not in flow.trials:
-            usual = self._rule._replace(forecast=np.zeros((0, 1)))  # what was forecast is of another time
+            nothing = np.zeros((0, 1))
+            usual = self._rule._replace(forecast=nothing, announced=nothing)  # what was expected is of another time
             others = [each.pair for each in self._flows.values() if each is not flow]
             flow.trials[level] = tried(self._past, usual, flow.pair, level, others)
         return flow.trials[level]

@@ -1,8 +1,8 @@
 """What an episode was and what happened in it, as files in a folder: enough to play it again without the policy.
 
 ``setting.json`` and ``nodes``, ``links``, ``pairs``, ``requests``, ``jobs``, ``faults`` (parquet) are the episode;
-``run.json``, ``decisions``, ``shares`` and ``events`` what was done and what came of it, ``forecast`` and ``announced``,
-where there were such, what was expected of links. Column names are those of the classes.
+``run.json``, ``decisions``, ``shares`` and ``events`` what was done and what came of it, ``forecast`` and
+``announced``, where there were such, what was expected of links. Column names are those of the classes.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from policies.allocators.dpem.forecast import (
     fit_federated,
     mean_rate,
     new_forecaster,
+    poisson_nll,
     r_squared,
     seasonal_naive,
 )
@@ -74,6 +75,14 @@ def test_the_truth_has_an_r_squared_of_one() -> None:
     rates, _ = windows(length=100)
     ahead = np.stack([np.roll(rates, -step, axis=1) for step in range(1, 5)], axis=2)
     assert r_squared(ahead, rates, 0) == pytest.approx(1.0)
+
+
+def test_the_truth_is_the_likeliest() -> None:
+    rates, counts = windows(length=300)
+    ahead = np.stack([np.roll(rates, -step, axis=1) for step in range(1, 5)], axis=2)
+    best = poisson_nll(ahead, counts, 1.0, 0)
+    assert all(best < poisson_nll(ahead * factor, counts, 1.0, 0) for factor in (0.7, 1.4))
+    assert best < poisson_nll(mean_rate(counts, 1.0, 4), counts, 1.0, 0)
 
 
 def test_the_first_season_is_the_mean_so_far() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from policies.allocators.dpem.evaluation import evaluate, rule_on
 from policies.allocators.dpem.federation import Federation
 from policies.allocators.dpem.learner import Config, Run, read_run
 from policies.allocators.dpem.learning import BARRED
+from policies.allocators.dpem.privacy import gaussian_epsilon
 from policies.envs.entanglement import state as states
 from policies.envs.entanglement.play import play
 from policies.envs.entanglement.setting import EntanglementSetting
@@ -122,6 +124,19 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     assert torch.equal(again.actor().path, learner.actor().path)
 
 
+def test_a_forecaster_may_be_federated_with_a_budget_of_its_own(tmp_path: Path) -> None:
+    of: dict[str, Any] = {"forecast": "gru", "history_s": 100.0}
+    run = replace(run_of(**of), forecast_federation=Federation(**forecasts.FEDERATED, sigma=20.0))
+    learner, central = run.begin(), run_of(**of).begin()
+    checkpoint.save(tmp_path, run, learner, [learner.epoch()], [1.0])
+    assert checkpoint.load(tmp_path, read_run).run == run
+    central.epoch()
+    one, other = (each.actor().state_dict()["forecaster.leave.weight"] for each in (learner, central))
+    assert not torch.equal(one, other)
+    with pytest.raises(InvalidParameter, match="forecaster: wanted federated with forecast gru alone"):
+        replace(run_of(), forecast_federation=Federation())
+
+
 def test_everybody_plays_the_same_episodes() -> None:
     run = run_of()
     scores = list(evaluate(run, run.begin().actor(), (200, 201), physics=(0,)))
@@ -144,8 +159,16 @@ def test_an_episode_is_a_piece_of_the_whole_time() -> None:
     asked = [deployment.episode(window, 0).requests for window in (0, 1)]
     assert sum(each.num for each in asked) == int((deployment.requests.arrival_slot >= 3000).sum())
     assert all(0 <= each.arrival_slot.min() <= each.arrival_slot.max() < 200 for each in asked)
-    with pytest.raises(InvalidParameter, match="history_s: wanted a multiple of 600"):
-        deploy(WORLD, 1, history_s=100.0)
+    with pytest.raises(InvalidParameter, match="history_s: wanted at least 0"):
+        deploy(WORLD, 1, history_s=-1.0)
+
+
+@pytest.mark.parametrize("history_s", [0.0, 100.0, 130.4])
+def test_the_clock_of_an_episode_is_that_of_the_whole_time(history_s: float) -> None:
+    deployment, slots = deploy(WORLD, 1, history_s=history_s, windows=3), np.arange(WORLD.num_slots)
+    for window in range(3):
+        mine = deployment.episode(window, 0).demand.rates_hz(slots)
+        np.testing.assert_array_equal(mine, deployment.demand.rates_hz(deployment.begin_slot(window) + slots))
 
 
 TINY = [
@@ -172,6 +195,37 @@ def test_train_resume_and_evaluate_on_the_command_line(tmp_path: Path) -> None:
     assert json.loads(again.stdout)["same"], again.output
 
 
+def test_what_parts_cost_in_privacy_is_told_by_part_and_together(tmp_path: Path) -> None:
+    words = ["train", *TINY, "--epochs", "1", "--json", "--set", "training=federated", "--federate", "sigma=3"]
+    words += ["--set", "forecast=gru", "--set", "history_s=30", "--forecast", "steps=2", "--forecast", "window=5"]
+    for more, infinite in (
+        ([], True),
+        (["--forecaster", "federated"], True),
+        (["--forecaster", "federated", "--federate-forecast", "sigma=4"], False),
+    ):
+        told = CliRunner().invoke(app, [*words, *more, "--out", str(tmp_path / str(len(more)))])
+        assert told.exit_code == 0, told.output
+        cost = json.loads(told.stdout)["privacy"]
+        assert cost["heads"] == pytest.approx(gaussian_epsilon(1 / 3, 1e-5))
+        assert (cost["forecaster"] is None) == (cost["epsilon"] is None) == infinite
+        assert ("infinite" in cost["words"]) == infinite
+    assert cost["epsilon"] == pytest.approx(gaussian_epsilon((1 / 9 + 2 / 16) ** 0.5, 1e-5))
+    assert cost["epsilon"] > max(cost["heads"], cost["forecaster"])
+
+
+def test_evaluate_asks_what_a_file_says(tmp_path: Path) -> None:
+    words, mine = ["--out", str(tmp_path / "run"), "--epochs", "1"], tmp_path / "mine.csv"
+    assert CliRunner().invoke(app, ["train", *TINY, *words]).exit_code == 0
+    mine.write_text("time_s,source,target\n1,2,3\n2.5,4,9\n70,1,2\n")
+    asked = ["evaluate", str(tmp_path / "run"), "--topologies", "200", "--demand", str(mine), "--json"]
+    runs = json.loads(CliRunner().invoke(app, asked).stdout)["runs"]
+    assert {row["num_requests"] for row in runs} == {2}
+    mine.write_text("time_s,source,target\n1,2,33\n")
+    told = CliRunner().invoke(app, asked)
+    assert told.exit_code == 2
+    assert "target" in told.output
+
+
 @pytest.mark.parametrize(
     ("words", "field"),
     [
@@ -185,6 +239,8 @@ def test_train_resume_and_evaluate_on_the_command_line(tmp_path: Path) -> None:
         (["train", "--topologies", "200"], "topologies"),
         (["train", "--topologies", "x"], "topologies"),
         (["train", "--world", "offered_hz=-1"], "offered_hz"),
+        (["train", "--forecaster", "shared"], "forecaster"),
+        (["train", "--federate-forecast", "sigma=2"], "federate-forecast"),
         (["train", "--forecast", "horizon=0"], "Config.horizon"),
         (["evaluate", "nowhere", "--policies", "dpem,best"], "policies"),
         (["evaluate", "nowhere"], "nowhere"),

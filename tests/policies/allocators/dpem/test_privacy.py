@@ -16,6 +16,7 @@ from policies.allocators.dpem.privacy import (
     gaussian_epsilon,
     gaussian_mu,
     sigma_for,
+    together,
     update_sigma,
 )
 
@@ -97,6 +98,15 @@ def test_bad_numbers_are_named(name: str, arguments: tuple[float, int, float]) -
 def test_a_count_that_costs_all_is_refused() -> None:
     with pytest.raises(InvalidParameter, match="count_sigma"):
         update_sigma(10.0, 5.0)
+
+
+def test_trainings_cost_more_together_than_each() -> None:
+    trainings = [(10.0, 40, 1.0), (20.0, 100, 1.0)]
+    exact = together(trainings, 1e-5)
+    assert exact == pytest.approx(gaussian_epsilon(composed_mu([gaussian_mu(10.0, 40), gaussian_mu(20.0, 100)]), 1e-5))
+    assert exact > max(together([each], 1e-5) for each in trainings)
+    assert math.isinf(together([(0.0, 5, 1.0), (1.0, 5, 0.5)], 1e-5))
+    assert together([(10.0, 40, 0.5), (20.0, 100, 1.0)], 1e-5) < exact
 
 
 def test_no_noise_is_no_privacy() -> None:

@@ -225,6 +225,26 @@ def test_traffic_of_sndlib_is_read(tmp_path: Path) -> None:
             traces.read_sndlib(file)
 
 
+def test_own_traffic_is_asked_in_its_parts(tmp_path: Path) -> None:
+    file, called = tmp_path / "abilene.xml", CliRunner()
+    one = "<demand><source>{}</source><target>{}</target><demandValue>{}</demandValue></demand>"
+    body = "<network><demands>{}</demands></network>"
+    file.write_text(body.format(one.format("B", "A", 3) + one.format("A", "C", 1) + one.format("A", "A", 9)))
+    setting = SMALL.but(offered_hz=20.0, duration_s=200.0)
+    demand, requests = traces.read(file, setting, Topology.generate("rgg", 20, 5))
+    assert (demand.source.tolist(), demand.target.tolist()) == ([1, 0], [0, 2])
+    np.testing.assert_allclose(demand.rates_hz(np.arange(3)), [[15.0, 5.0]] * 3)
+    assert np.bincount(requests.pair) / setting.duration_s == pytest.approx([15.0, 5.0], rel=0.2)
+    words = ["generate", "--nodes", "20", "--seed", "3", "--set", "duration_s=20", "--demand", str(file), "--json"]
+    made = called.invoke(app, [*words, "--out", str(tmp_path / "net")])
+    assert json.loads(made.stdout)["num_pairs"] == 2
+    for text in (body.format(one.format("A", "A", 1)), body.format("".join(one.format(k, -k, 1) for k in range(20)))):
+        file.write_text(text)
+        said = called.invoke(app, [*words, "--out", str(tmp_path / "no")])
+        assert said.exit_code == 2
+        assert "abilene.xml.demands" in said.output
+
+
 def test_commands_write_networks_and_runs_and_play_them_again(tmp_path: Path) -> None:
     called = CliRunner()
     small = ["--nodes", "20", "--seed", "3", "--set", "duration_s=20", "--json"]

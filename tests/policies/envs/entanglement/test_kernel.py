@@ -32,7 +32,8 @@ def rules(episode: Episode) -> dict[str, st.Rule]:
     forecast = np.random.default_rng(2).random((30, episode.topology.num_links))
     return {
         **{name: st.local(name) for name in st.LOCALS},
-        "held back": st.local("local", hold=3, forecast=forecast),
+        "held back": st.local("local", hold=3, forecast=forecast, announced=forecast),
+        "announced": st.local("local", announced=forecast[:20]),
         "greedy net": st.rule(st.SCORING, st.S_LEARNED, **learned),
         "drawing net": st.rule(st.SCORING, st.S_LEARNED, greedy=False, noise=0.3, **learned),
     }
@@ -47,7 +48,7 @@ def events(run: Run) -> list[tuple[int, int, int, int, float]]:
 
 
 @pytest.mark.parametrize("hard", [False, True])
-@pytest.mark.parametrize("name", [*st.LOCALS, "held back", "greedy net", "drawing net"])
+@pytest.mark.parametrize("name", [*st.LOCALS, "held back", "announced", "greedy net", "drawing net"])
 def test_it_is_the_reference(name: str, hard: bool) -> None:
     episode = build(HARD if hard else SMALL)
     if hard:
