@@ -12,11 +12,13 @@ from typing import Any
 
 from numba import njit
 
+from policies.envs.entanglement import rules, state
+from policies.envs.entanglement.kernel import digest_of
 from policies.envs.entanglement.rules import least_rounds
 from policies.envs.entanglement.state import HOP_S, LEAST_HZ, WAIT
 
 
-@njit(cache=True)
+@njit
 def wait_s(plan: Any, known: Any, request: int, action: int, claimed: Any, taken: Any) -> float:
     """Expected seconds until a path has pairs on each link and a swap at each inner node, beyond what is promised."""
     pair, path, need = plan.pair[request], action % plan.num_paths, action // plan.num_paths + 1
@@ -31,7 +33,7 @@ def wait_s(plan: Any, known: Any, request: int, action: int, claimed: Any, taken
     return float(longest)
 
 
-@njit(cache=True)
+@njit
 def good_enough(plan: Any, known: Any, request: int, action: int, claimed: Any) -> bool:
     """Whether the newest pairs of a path that nobody has been promised are; with purification, it is believed."""
     pair, path = plan.pair[request], action % plan.num_paths
@@ -43,8 +45,8 @@ def good_enough(plan: Any, known: Any, request: int, action: int, claimed: Any) 
     return bool(total >= plan.log_min[request] or action >= plan.num_paths)
 
 
-@njit(cache=True)
-def assign(plan: Any, known: Any, only_ready: bool, actions: Any, claimed: Any, taken: Any) -> None:
+@njit
+def _assign(plan: Any, known: Any, only_ready: bool, actions: Any, claimed: Any, taken: Any) -> None:
     """Fill ``actions`` of the requests known, and what they claim of links and nodes.
 
     Args:
@@ -69,3 +71,17 @@ def assign(plan: Any, known: Any, only_ready: bool, actions: Any, claimed: Any, 
                 claimed[plan.links[pair, path, hop]] += swaps * (best // plan.num_paths + 1)
                 if hop > 0:
                     taken[plan.nodes[pair, path, hop]] += swaps
+
+
+def _compiled(sources: int) -> Any:
+    """The loop, kept on disk under a digest of all that it is made of: numba itself looks at this file alone."""
+
+    @njit(cache=True)
+    def assign(plan, known, only_ready, actions, claimed, taken):  # type: ignore[no-untyped-def]
+        if sources != 0:
+            _assign(plan, known, only_ready, actions, claimed, taken)
+
+    return assign
+
+
+assign = _compiled(digest_of(__file__, rules.__file__, state.__file__))

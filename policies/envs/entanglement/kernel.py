@@ -232,6 +232,11 @@ def loop(given, state, rule, until):
     return True
 
 
+def digest_of(*files: str) -> int:
+    """Of sources, as a number that a compiled function can hold."""
+    return int.from_bytes(hashlib.sha256(b"".join(Path(name).read_bytes() for name in files)).digest()[:6])
+
+
 def _compiled(sources: int) -> Any:
     """The loop, kept on disk under a digest of all that it is made of: numba itself looks at this file alone."""
 
@@ -243,4 +248,4 @@ def _compiled(sources: int) -> Any:
 
 
 _FILES = (__file__, parts.__file__, probing.__file__, rules.__file__, state.__file__, streams.__file__)
-advance = _compiled(int.from_bytes(hashlib.sha256(b"".join(Path(name).read_bytes() for name in _FILES)).digest()[:6]))
+advance = _compiled(digest_of(*_FILES))

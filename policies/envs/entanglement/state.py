@@ -224,13 +224,16 @@ def rule(
         hold,
         greedy,
         noise,
-        *(
-            np.zeros((0, 1)) if each is None else np.ascontiguousarray(each, dtype=np.float64)
-            for each in (forecast, announced)
-        ),
+        _rows(forecast),
+        _rows(announced),
         path_head or head(NUM_PATH_FEATURES),
         share_head or head(NUM_SHARE_FEATURES),
     )
+
+
+def _rows(expected: Reals | None) -> Any:
+    """Of a table of links; none, where there is no table."""
+    return np.zeros((0, 1)) if expected is None else np.ascontiguousarray(expected, dtype=np.float64)
 
 
 def plan(episode: Episode, record: int = 0) -> Plan:
