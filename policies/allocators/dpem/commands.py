@@ -108,7 +108,7 @@ def evaluate(
         list[str] | None, typer.Option("--world", metavar="NAME=VALUE", help="of the world, in place of the training's")
     ] = None,
     demand: Annotated[
-        Path | None, typer.Option(help="your own, history first: CSV of requests, or SNDlib's XML of traffic")
+        Path | None, typer.Option(help="your own, from the history on: CSV of requests, or SNDlib's XML of traffic")
     ] = None,
     hold: Annotated[int, typer.Option(help="back-off: a request probes in 1 of so many slots", min=1, max=1000)] = 1,
     logs: Annotated[Path | None, typer.Option(help="folder for runs of dpem that can be played again")] = None,

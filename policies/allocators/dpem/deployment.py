@@ -127,6 +127,8 @@ def deploy(
     num_slots = round(history_s / here.slot_s) + windows * here.num_slots
     whole = here.but(duration_s=num_slots * here.slot_s)
     demand, requests = traces.read(own, whole, topology) if own else demands.draw(whole, topology)
+    if own and not (requests.arrival_slot >= round(history_s / here.slot_s)).any():
+        raise InvalidParameter(f"{own.name}.time_s: wanted a request after the history of {history_s:g} s, got none")
     paths = candidates(topology, demand.source, demand.target, here.num_paths, here.most_hops)
     return Deployment(here, history_s, windows, topology, demand, requests, paths)
 
@@ -187,12 +189,14 @@ def pair_forecasts(
         name: of :data:`FORECASTS` but none; with what is announced beside it, announced jobs are left out.
 
     Raises:
-        InvalidParameter: no forecast has that name.
+        InvalidParameter: no forecast has that name, or there is no known truth.
     """
     beside, base = with_announced(name), base_of(name)
     if name not in FORECASTS or base == "none":
         raise InvalidParameter(f"forecast: wanted one of {', '.join(FORECASTS[1:])}, got {short(name)}")
     if base == "truth":
+        if deployment.demand.steady:
+            raise InvalidParameter("forecast: wanted another than truth, as nobody knows it of a user's own demand")
         rates = deployment.rates_hz(config.bin_s)
         if not beside:
             setting, demand = deployment.setting, deployment.demand

@@ -9,7 +9,7 @@ from typing import Any
 
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
-from policies.allocators.dpem.deployment import Deployment, announcements, deploy, link_forecasts
+from policies.allocators.dpem.deployment import Deployment, announcements, base_of, deploy, link_forecasts
 from policies.allocators.dpem.episodes import rule_of
 from policies.allocators.dpem.learner import Agent, Run
 from policies.envs.entanglement import play as played
@@ -87,7 +87,8 @@ def evaluate(
     Args:
         run: by which the agent was trained; its forecaster is fitted to each network's history.
         setting: of the episodes; that of the training if not given.   hold: back-off of all policies.
-        keep: where the agent's runs are logged.   own: a file of requests or traffic, history first.
+        keep: where the agent's runs are logged.   own: a file of requests or traffic, beginning
+            with the history if there is something to forecast.
 
     Raises:
         InvalidParameter: a policy is unknown, or each node has weights of its own and the network is another one.
@@ -95,8 +96,9 @@ def evaluate(
     names = check_policies(policies)
     if DPEM in names and tuple(topologies) != run.topologies:
         _check_shared(agent)
+    past_s = 0.0 if own and base_of(agent.config.forecast) == "none" else run.config.history_s
     for seed in topologies:
-        deployment = deploy(setting or run.setting, seed, history_s=run.config.history_s, own=own)
+        deployment = deploy(setting or run.setting, seed, history_s=past_s, own=own)
         links = _links(run, agent, deployment) if DPEM in names else None
         for luck in physics:
             episode = deployment.episode(0, luck)

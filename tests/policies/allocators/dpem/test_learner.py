@@ -224,6 +224,9 @@ def test_evaluate_asks_what_a_file_says(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, asked)
     assert told.exit_code == 2
     assert "target" in told.output
+    mine.write_text("time_s,source,target\n1,2,3\n")
+    with pytest.raises(InvalidParameter, match=r"mine\.csv\.time_s: wanted a request after the history of 30 s"):
+        deploy(WORLD, 1, history_s=30.0, own=mine)
 
 
 @pytest.mark.parametrize(
