@@ -49,7 +49,7 @@ from policies.significance import holm, paired, ratio
 from policies.words import named
 
 LOAD, HISTORY_S, JOB_PAIRS = 0.8, 1200.0, 8
-DEADLINES_S, COHERENCES_S, SHARES = (0.4, 1.0, 2.0, 5.0), (10.0, 60.0), (0.5, 0.0, 0.25)
+DEADLINES_S, COHERENCES_S, SHARES = (0.4, 1.0, 2.0, 5.0), (10.0, 60.0), (0.5, 0.0)
 FORECASTS = ("none", "ewma_60_s", "seasonal_naive", "gru", "truth")
 BESIDE = ("announced", "announced+seasonal_naive", "announced+truth")
 HAND = "local"
