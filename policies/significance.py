@@ -66,6 +66,22 @@ class Ratio:
     high: float
 
 
+@dataclass(frozen=True)
+class Line:
+    """Of least squares.
+
+    Attributes:
+        slope, intercept: itself.   slope_pm: half width of the slope's 95 % interval.   r2: part of the variance that
+            it explains.   p: two-sided, of no slope.
+    """
+
+    slope: float
+    intercept: float
+    slope_pm: float
+    r2: float
+    p: float
+
+
 def blocks(name: str, values: ArrayLike) -> Floats:
     """One score for each block, float64 (num_blocks,).
 
@@ -186,6 +202,22 @@ def ratio(values: ArrayLike, others: ArrayLike, *, seed: int = 0, num_resamples:
     edge = 0.5 * (1.0 - COVERAGE)
     low, high = np.quantile(gains, (edge, 1.0 - edge))
     return Ratio(float(ours.mean() / theirs.mean() - 1.0), float(low), float(high))
+
+
+def line(x: ArrayLike, y: ArrayLike) -> Line:
+    """Least squares of scores ``y`` (n,) on ``x`` (n,), both float64.
+
+    Raises:
+        InvalidParameter: fewer than three points, shapes that differ, all ``x`` the same, or not finite numbers.
+    """
+    where, scores = blocks("x", x), blocks("y", y)
+    if where.shape != scores.shape or where.size < 3 or np.ptp(where) == 0.0:
+        raise InvalidParameter(
+            f"x: wanted three points or more, one for each score and not all the same, got {short(x)}"
+        )
+    found = stats.linregress(where, scores)
+    wide = float(found.stderr) * float(stats.t.ppf(0.5 + 0.5 * COVERAGE, where.size - 2))
+    return Line(float(found.slope), float(found.intercept), wide, float(found.rvalue) ** 2, float(found.pvalue))
 
 
 def _all_same(values: Floats) -> bool:

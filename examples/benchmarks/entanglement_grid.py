@@ -19,7 +19,8 @@ from pathlib import Path
 from evidence import RESULTS, results
 
 from policies.allocators.dpem.commands import seeds_of
-from policies.allocators.dpem.grid import HOLDS, PARTS, chosen, jobs, learned, run
+from policies.allocators.dpem.grid import HOLDS, PARTS, chosen, jobs, run
+from policies.allocators.dpem.grid_agents import learned
 from policies.allocators.dpem.grid_report import write
 
 PACKAGES = ("numpy", "scipy", "numba")

@@ -34,25 +34,29 @@ class Contender:
         play: from episode, delay τ, period T_c and hold to the run and wall times of its decisions.
         knows_delay: whether its news can be old.   knows_period: whether it decides every T_c,
             but no more often than every ``least_period_s``.
+        checkpoint: name of what was trained, empty for rules.
     """
 
     play: Play
     knows_delay: bool = True
     knows_period: bool = False
     least_period_s: float = 0.0
+    checkpoint: str = ""
 
 
-def by_rule(rule_of: Callable[[Episode, int], state.Rule], *, knows_delay: bool = True) -> Contender:
+def by_rule(
+    rule_of: Callable[[Episode, int], state.Rule], *, knows_delay: bool = True, checkpoint: str = ""
+) -> Contender:
     """One that decides within the compiled loop.
 
     Args:
-        rule_of: from episode and hold.
+        rule_of: from episode and hold.   checkpoint: name of what was trained.
     """
 
     def plays(episode: Episode, _delay_s: float, _period_s: float, hold: int) -> tuple[play.Run, Reals]:
         return play.play(episode, rule_of(episode, hold)), np.zeros(0)
 
-    return Contender(plays, knows_delay)
+    return Contender(plays, knows_delay, checkpoint=checkpoint)
 
 
 def _local(name: str) -> Contender:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from circuits.errors import InvalidParameter
-from policies.significance import anova, blocks, holm, not_inferior, paired, ratio, tukey
+from policies.significance import anova, blocks, holm, line, not_inferior, paired, ratio, tukey
 
 TUKEY = {
     "a": [24.5, 23.5, 26.4, 27.1, 29.9],
@@ -124,3 +124,16 @@ def test_a_margin_makes_the_difference() -> None:
 def test_what_cannot_be_judged_is_refused_by_name(name: str, call: object) -> None:
     with pytest.raises(InvalidParameter, match=f"^{name}:"):
         call()  # type: ignore[operator]
+
+
+def test_a_line_is_found_with_its_certainty() -> None:
+    x = np.arange(20.0)
+    exact = line(x, 3.0 - 0.5 * x)
+    assert (exact.slope, exact.intercept, exact.r2) == pytest.approx((-0.5, 3.0, 1.0))
+    noisy = 3.0 - 0.5 * x + np.random.default_rng(0).normal(0.0, 2.0, 20)
+    found = line(x, noisy)
+    assert found.r2 == pytest.approx(1.0 - np.var(noisy - found.intercept - found.slope * x) / np.var(noisy))
+    assert abs(found.slope + 0.5) < found.slope_pm
+    for bad in ([1.0, 1.0, 1.0], [1.0, 2.0], [1.0, 2.0, 3.0, 4.0]):
+        with pytest.raises(InvalidParameter, match=r"^x:"):
+            line(bad, [1.0, 2.0, 3.0])

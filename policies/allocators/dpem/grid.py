@@ -2,6 +2,7 @@
 
 What is run and why: ``policies/envs/entanglement/PROTOCOL.md``. Each run is a row of ``runs.csv`` once it is done; a
 run that is there is not done again. Policies that do not know a cell's delay or period are run once for all of these.
+Training seeds of one agent are rows of their own (:mod:`policies.allocators.dpem.grid_agents`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +24,7 @@ from circuits.errors import InvalidParameter
 from circuits.parameters import construct, integer, real, short, validate
 from policies.allocators.dpem.commands import bar, seeds_of
 from policies.envs.commands import AsJson
-from policies.words import errors_in_words, named
+from policies.words import errors_in_words
 
 if TYPE_CHECKING:
     from policies.allocators.contenders import Contender
@@ -89,6 +90,7 @@ PARTS: dict[str, Callable[[], list[Cell]]] = {
     "coherence": lambda: _diagonal(coherence_s=(2.0, 60.0)),
     "predictability": lambda: _diagonal(predictability=(0.0, 0.95)),
     "size": lambda: [Cell(num_nodes=1000)],
+    "sizes": lambda: [Cell(num_nodes=size) for size in (50, 100, 200, 500, 1000)],
     "front": lambda: [Cell(period_s=0.2), Cell()],
 }
 """Cells of the protocol by the name of their part."""
@@ -238,7 +240,7 @@ def run(
     """Do what is not there yet; how many that were."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "runs.csv"
-    _check_duration(out / "grid.json", duration_s)
+    _check_folder(out / "grid.json", duration_s, {name: each.checkpoint for name, each in policies.items()})
     there = read(path)
     done = {job_of(row) for row in there}
     left = [job for job in wanted if job not in done]
@@ -263,17 +265,25 @@ def put(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -
     part.replace(path)
 
 
-def _check_duration(path: Path, duration_s: float) -> None:
-    """Runs of one folder are of one length.
+def _check_folder(path: Path, duration_s: float, checkpoints: Mapping[str, str]) -> None:
+    """Runs of one folder are of one length, and those of one name of one agent.
 
     Raises:
         InvalidParameter: those that are there are of another.
     """
+    before: dict[str, Any] = {"duration_s": duration_s, "agents": {}}
     if path.exists():
-        before = json.loads(path.read_text())["duration_s"]
-        if before != duration_s:
-            raise InvalidParameter(f"duration_s: wanted {before:g} as the runs in this folder have, got {duration_s:g}")
-    path.write_text(json.dumps({"duration_s": duration_s}) + "\n")
+        before |= json.loads(path.read_text())
+    if before["duration_s"] != duration_s:
+        wanted = f"{before['duration_s']:g} as the runs in this folder have"
+        raise InvalidParameter(f"duration_s: wanted {wanted}, got {duration_s:g}")
+    agents = {name: checkpoint for name, checkpoint in checkpoints.items() if checkpoint}
+    for name, checkpoint in agents.items():
+        there = before["agents"].get(name, checkpoint)
+        if there != checkpoint:
+            wanted = f"{short(there)} as {name} that has runs in this folder"
+            raise InvalidParameter(f"checkpoint: wanted {wanted}, got {short(checkpoint)}; name it otherwise")
+    path.write_text(json.dumps({"duration_s": duration_s, "agents": {**before["agents"], **agents}}) + "\n")
 
 
 def chosen(words: str) -> dict[str, Contender]:
@@ -287,35 +297,17 @@ def chosen(words: str) -> dict[str, Contender]:
     return {name: contender(name) for name in (CONTENDERS if words == "all" else words.split(","))}
 
 
-def learned(words: Sequence[str] | None) -> dict[str, Contender]:
-    """Trained agents as contenders, from ``NAME=FOLDER``; what links expect is their running mean.
-
-    Raises:
-        InvalidParameter: a word is no such pair, a name is taken, or a folder holds no agent.
-    """
-    from policies.allocators.contenders import CONTENDERS, by_rule
-
-    taken, found = {*CONTENDERS, BOUND}, {}
-    for name, folder in named("checkpoint", words).items():
-        if name in taken:
-            raise InvalidParameter(f"checkpoint: wanted a name that is not taken, got {short(name)}")
-        from policies.allocators.dpem.evaluation import rule_on
-        from policies.allocators.dpem.learner import read_run
-        from policies.learners.kit.checkpoint import load
-
-        agent: Any = load(Path(folder), read_run).actor()
-        found[name] = by_rule(partial(rule_on, agent))
-    return found
-
-
 def grid(
     out: Annotated[Path, typer.Option(help="folder of runs.csv, cells.csv, grid.md and figures")],
     part: Annotated[str, typer.Option(help=", ".join(PARTS))] = "headline",
     policies: Annotated[str, typer.Option(help="names with commas between, or all")] = "all",
     checkpoint: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FOLDER", help="a trained agent beside them; may be repeated")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FOLDER", help="a trained agent beside them; again, or a folder of runs, to pool seeds"
+        ),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="topologies, FIRST:END; 300:320 are the protocol's")] = "100:104",
+    seeds: Annotated[str, typer.Option(help="topologies, FIRST:END; 320:340 are the protocol's")] = "100:104",
     physics: Annotated[str, typer.Option(help="seeds of luck, FIRST:END")] = "0:2",
     duration_s: Annotated[float, typer.Option("--duration", help="of an episode in seconds")] = 600.0,
     against: Annotated[str, typer.Option(help="whose gain over the others is told")] = "local",
@@ -324,6 +316,7 @@ def grid(
 ) -> None:
     """Every policy in every cell of a part of the protocol; resumable, each cell published."""
     with errors_in_words():
+        from policies.allocators.dpem.grid_agents import learned
         from policies.allocators.dpem.grid_report import write
 
         if part not in PARTS:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,15 @@ pytest.importorskip("numba", reason='pip install "qorch[sparse]"')
 
 from circuits.errors import InvalidParameter
 from policies.allocators.contenders import contender
-from policies.allocators.dpem import grid
+from policies.allocators.dpem import grid, grid_front, grid_sizes
 from policies.allocators.dpem.commands import seeds_of
 from policies.allocators.dpem.grid import BOUND, COLUMNS, PARTS, Cell, job_of, jobs, read, run
+from policies.allocators.dpem.grid_agents import learned
+from policies.allocators.dpem.grid_front import Point, beaten
 from policies.allocators.dpem.grid_report import gathered, table, write
+from policies.learners.kit.checkpoint import LATEST
 
+TRAINED = next((Path(grid.__file__).parent / "checkpoints").glob("*/"))
 APP = typer.Typer()
 APP.command()(grid.grid)
 NAMES = ("static", "local", "central_full", "greedy_oracle")
@@ -82,6 +88,80 @@ def test_gains_are_of_the_same_topologies_and_corrected(out: Path) -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two trainings of an agent, that are hand rules, in cells that differ in size."""
+    folder = tmp_path_factory.mktemp("trained")
+    hand = {"agent#0": "local", "agent#1": "random"}
+    agents = {name: replace(contender(rule), checkpoint=rule) for name, rule in hand.items()}
+    policies = {name: contender(name) for name in ("local", "random", "central_full")} | agents
+    cells = [Cell(num_nodes=size) for size in (8, 12, 16)]
+    run(jobs(cells, policies, range(100, 103), range(2), (1, 2)), policies, folder, duration_s=20.0)
+    return folder
+
+
+def test_trainings_of_an_agent_are_one(trained: Path) -> None:
+    found = gathered(read(trained / "runs.csv"))
+    assert found.policies == ("random", "local", "central_full", "agent", BOUND)
+    cell = Cell(num_nodes=16)
+    one, other, agent = (found.of(cell, name, 1) for name in ("local", "random", "agent"))
+    for seed in range(100, 103):
+        assert agent[seed][:4] == pytest.approx((one[seed][:4] + other[seed][:4]) / 2.0)
+    assert len(table(found, "agent")) == 3 * (4 * 2 + 1)
+    write(trained, "agent")
+    words = (trained / "grid.md").read_text()
+    assert "`agent` is 2 trainings, seeds 0, 1" in words
+    appendix = words.partition("## Each training seed by itself")[2]
+    assert appendix.count("| `agent` |") == 3 * 2 * 2
+    assert "| H1 |" in words.partition("## Hypotheses")[2]
+
+
+def test_a_training_not_played_everywhere_takes_topologies_away(trained: Path) -> None:
+    rows = [row for row in read(trained / "runs.csv") if (row["policy"], row["seed"]) != ("agent#1", "102")]
+    found = gathered(rows)
+    assert set(found.of(Cell(num_nodes=8), "agent", 1)) == {100, 101}
+    assert set(found.of(Cell(num_nodes=8), "local", 1)) == {100, 101, 102}
+
+
+def test_a_name_stays_with_its_agent(trained: Path) -> None:
+    policies = {"agent#0": replace(contender("random"), checkpoint="another")}
+    with pytest.raises(InvalidParameter, match=r"^checkpoint: wanted 'local' as agent#0"):
+        run([], policies, trained, duration_s=20.0)
+    assert json.loads((trained / "grid.json").read_text())["agents"] == {"agent#0": "local", "agent#1": "random"}
+
+
+def test_agents_come_from_checkpoints_and_folders_of_runs(tmp_path: Path) -> None:
+    (one,) = learned([f"dpem={TRAINED}"])
+    shutil.copytree(TRAINED, tmp_path / "first" / TRAINED.name)
+    (tmp_path / "first" / LATEST).write_text(TRAINED.name)
+    (tmp_path / "notes").mkdir()
+    found = learned([f"dpem={tmp_path}", f"other={tmp_path / 'first'}"])
+    assert list(found) == [one, one.replace("dpem", "other")]
+    assert {each.checkpoint for each in found.values()} == {TRAINED.name}
+
+
+def test_who_is_dominated() -> None:
+    best, quiet = Point("a", 1, 0.7, 0.3), Point("a", 2, 0.6, 0.1)
+    every = [best, quiet, Point("b", 1, 0.6, 0.2), Point("c", 1, 0.7, 0.3)]
+    assert [beaten(each, every) for each in every] == [None, None, quiet, None]
+    words = "\n".join(grid_front.words("here", every, ("a",)))
+    assert "dominates 1 of 2 points of others; left: `c` hold 1." in words
+    assert "Dominated by others are 0 of its 2 points: none." in words
+
+
+def test_delivery_by_size(trained: Path) -> None:
+    found = gathered(read(trained / "runs.csv"))
+    ((cell, policies),) = grid_sizes.sizes(found).items()
+    assert cell == Cell()
+    assert [each.policy for each in policies] == ["random", "local", "central_full", "agent"]
+    for each in policies:
+        assert [num for *_, num in each.means()] == [3, 3, 3]
+        assert 0.0 <= each.by_nodes.r2 <= 1.0
+    told = write(trained, "agent")
+    assert {Path(name).name for name in told["pictures"]} == {"front.png", "sizes.png"}
+    assert "## Delivery on the number of nodes" in (trained / "grid.md").read_text()
+
+
 def test_the_protocols_parts_are_there() -> None:
     assert {name: len(cells()) for name, cells in PARTS.items()} == {
         "headline": 1,
@@ -92,6 +172,7 @@ def test_the_protocols_parts_are_there() -> None:
         "coherence": 8,
         "predictability": 8,
         "size": 1,
+        "sizes": 5,
         "front": 2,
     }
     assert PARTS["headline"]() == [Cell()]
@@ -109,6 +190,8 @@ def test_the_protocols_parts_are_there() -> None:
         ("physics", ["--physics", "-1"]),
         ("against", ["--report"]),
         ("checkpoint", ["--checkpoint", "local=runs"]),
+        ("checkpoint", ["--checkpoint", f"a#b={TRAINED}"]),
+        ("checkpoint", ["--checkpoint", f"dpem={TRAINED}", "--checkpoint", f"dpem={TRAINED}"]),
         ("--checkpoint", ["--checkpoint", "runs"]),
     ],
 )
