@@ -37,7 +37,7 @@ def kept(
     measure: Callable[..., Iterable[Sequence[Any]]],
     runs: Path,
 ) -> list[list[str]]:
-    """Rows of every case, kept in ``runs/name.csv``; measured where they are not there yet.
+    """Rows of every case, kept in ``runs/name.csv``; measured where they are not there yet, until it is interrupted.
 
     Args:
         num_keys: so many of the first columns say which case a row is of.   measure: from a case to its other columns,
@@ -48,11 +48,14 @@ def kept(
     rows = list(csv.reader(file.open())) if file.exists() else []
     done = {tuple(row[:num_keys]) for row in rows}
     cases = [case for case in todo if tuple(map(str, case)) not in done]
-    for number, case in enumerate(cases, start=1):
-        print(f"{number}/{len(cases)}  {' '.join(map(str, case))}", file=sys.stderr, flush=True)
-        found = [[*map(str, case), *(f"{each:.6g}" if isinstance(each, float) else str(each) for each in row)]
-                 for row in measure(*case)]  # fmt: skip
-        with file.open("a", newline="") as table:
-            csv.writer(table, lineterminator="\n").writerows(found)
-        rows += found
+    try:
+        for number, case in enumerate(cases, start=1):
+            print(f"{number}/{len(cases)}  {' '.join(map(str, case))}", file=sys.stderr, flush=True)
+            found = [[*map(str, case), *(f"{each:.6g}" if isinstance(each, float) else str(each) for each in row)]
+                     for row in measure(*case)]  # fmt: skip
+            with file.open("a", newline="") as table:
+                csv.writer(table, lineterminator="\n").writerows(found)
+            rows += found
+    except KeyboardInterrupt:
+        print("stopped; what is there is told, and the same command goes on", file=sys.stderr)
     return rows
