@@ -1,11 +1,13 @@
 """Who delivers most in ``Entanglement-v1``: every policy in every cell of a part of the protocol, with its tests.
 
-    python examples/benchmarks/entanglement_grid.py --part headline --seeds 300:320    # 460 runs, some 10 minutes
-    python examples/benchmarks/entanglement_grid.py --part map --seeds 300:320         # 11 700 runs: hours on one core
+    python examples/benchmarks/entanglement_grid.py --part headline --seeds 320:340    # 460 runs, some 10 minutes
+    python examples/benchmarks/entanglement_grid.py --part map --seeds 320:340         # 11 700 runs: hours on one core
+    python examples/benchmarks/entanglement_grid.py --part headline --seeds 320:340 --runs runs/grid
+        --checkpoint dpem=runs/dpem --against dpem    # every training in runs/dpem, pooled; the others' runs stay
 
 The protocol is ``policies/envs/entanglement/PROTOCOL.md``. Runs are kept in ``--runs`` and not done again: it can be
 stopped, and goes on. Writes ``results/entanglement_grid_PART.csv`` (every cell), ``.md`` and figures. Gains on seeds
-from 300 on are results; those on others are for development.
+from 320 on are results; those on others are for development.
 """
 
 from __future__ import annotations
