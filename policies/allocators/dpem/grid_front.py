@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from policies.allocators.dpem.grid import BOUND, Cell
+from policies.allocators.dpem.grid_report import Found, cell_of
 
 
 class Point(NamedTuple):
@@ -42,10 +43,10 @@ def beaten(point: Point, others: Iterable[Point]) -> Point | None:
     return max((each for each in others if each.beats(point)), key=lambda each: each.delivery, default=None)
 
 
-def fronts(rows: Sequence[Mapping[str, Any]], cells: Iterable[Cell], cell_of: Any) -> dict[Cell, list[Point]]:
+def fronts(found: Found, rows: Sequence[Mapping[str, Any]]) -> dict[Cell, list[Point]]:
     """Points of the cells in which more than one back-off was tried."""
-    found = {cell: [row for row in rows if cell_of(row) == cell] for cell in cells}
-    return {cell: points(mine) for cell, mine in found.items() if len({row["hold"] for row in mine}) > 1}
+    by_cell = {cell: [row for row in rows if cell_of(row) == cell] for cell in found.cells}
+    return {cell: points(mine) for cell, mine in by_cell.items() if len({row["hold"] for row in mine}) > 1}
 
 
 def words(cell: str, every: Sequence[Point], ours: Sequence[str]) -> list[str]:

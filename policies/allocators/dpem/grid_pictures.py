@@ -54,13 +54,12 @@ def _map(out: Path, rows: Sequence[Mapping[str, Any]], against: str) -> list[str
 
 def _fronts(out: Path, found: Found, rows: Sequence[Mapping[str, Any]], ours: Sequence[str]) -> list[str]:
     """Delivery against literal contention: a curve over back-off for each policy, the common front behind them."""
-    told = fronts(rows, found.cells, cell_of)
+    told = fronts(found, rows)
     if not told:
         return []
     path = out / "front.png"
-    looks = _looks(
-        [name for name in found.policies if any(p.policy == name for each in told.values() for p in each)], ours
-    )
+    there = {point.policy for points in told.values() for point in points}
+    looks = _looks([name for name in found.policies if name in there], ours)
     with picture(path, 1, len(told), (2.0 + 5.2 * len(told), 5.4), sharex=True, sharey=True) as (figure, axes):
         for axis, (cell, points) in zip(axes[0], told.items(), strict=True):
             _common(axis, points)
@@ -71,16 +70,9 @@ def _fronts(out: Path, found: Found, rows: Sequence[Mapping[str, Any]], ours: Se
             axis.set_xlabel("literal contention")
             axis.grid(color="#ececec", linewidth=0.6)
         axes[0][0].set_ylabel("delivery")
-        legend = {
-            name: handle for axis in axes[0] for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend(
-            legend.values(),
-            legend.keys(),
-            loc="outside right center",
-            frameon=False,
-            title="hold 1 at the ring;\nfilled: dominated by nobody",
-        )
+        handles, labels = axes[0][0].get_legend_handles_labels()
+        title = "large: hold 1\nfilled: dominated by nobody"
+        figure.legend(handles, labels, loc="outside right center", frameon=False, title=title)
     return [str(path)]
 
 

@@ -32,9 +32,7 @@ def named(cell: Cell) -> str:
 def words(found: Found, rows: Sequence[Mapping[str, Any]], against: str) -> str:
     """Everything in Markdown."""
     lines = ["# Grid of `Entanglement-v1`", ""]
-    lines += [
-        "Means over topologies; ± is a 95 % t interval. Gain: of " + f"`{against}` (hold 1) over the row's policy,"
-    ]
+    lines += [f"Means over topologies; ± is a 95 % t interval. Gain: of `{against}` (hold 1) over the row's policy,"]
     lines += ["ratio of means less one with a 95 % bootstrap interval; p: paired t over topologies, Holm over cells."]
     lines += [f"`{name}` is {_seeds(found, name)}." for name in found.policies if _trained(found, name)]
     for cell in found.cells:
@@ -100,7 +98,7 @@ def _headline(row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _above_all(found: Found, rows: Sequence[Mapping[str, Any]], ours: Sequence[str]) -> Iterator[str]:
-    for cell, points in grid_front.fronts(rows, found.cells, cell_of).items():
+    for cell, points in grid_front.fronts(found, rows).items():
         mine = [point for point in points if point.policy in ours]
         others = [point for point in points if point.policy not in ours]
         under = sum(grid_front.beaten(point, mine) is not None for point in others)
@@ -116,7 +114,7 @@ def _interval(mean: float, low: float, high: float) -> str:
 
 
 def _fronts(found: Found, rows: Sequence[Mapping[str, Any]], ours: Sequence[str]) -> list[str]:
-    told = grid_front.fronts(rows, found.cells, cell_of)
+    told = grid_front.fronts(found, rows)
     return _joined(grid_front.words(named(cell), points, ours) for cell, points in told.items())
 
 
