@@ -1,14 +1,14 @@
 """What privacy costs: delivery against epsilon, for two sizes of policy and networks of 100 and 1 000 nodes.
 
-    python examples/benchmarks/dpem_privacy.py [--seeds 0:5] [--sigmas 0,1,2.5,5,10,20,50,100] [--widths 8,32]
-        [--nodes 100] [--rounds 40] [--topology 50] [--eval 10] [--runs runs/dpem_privacy]
-    python examples/benchmarks/dpem_privacy.py --nodes 1000 --rounds 20 --eval 4 --seeds 0:3 --sigmas 0,10,50,200,1000
+    python examples/benchmarks/dpem_privacy.py [--seeds 0:5] [--sigmas 0,5,10,20,50,100] [--widths 8,32] [--nodes 100]
+        [--begin hand] [--rounds 40] [--topology 50] [--eval 10] [--runs runs/dpem_privacy]
+    python examples/benchmarks/dpem_privacy.py --nodes 1000 --rounds 20 --eval 4 --sigmas 0,20,100,500
 
 Every node of one network takes part in every round: 3 local steps, clip 0.1, server momentum 0.7; the path head alone
-is learned (201 or 1 569 weights), as the share head has few. It begins with random weights, not as the hand rule, so
-that there is something to be lost. Judged in episodes of the same network that were not trained in, beside rules and a
-fresh centre (every 0.2 s) in the same episodes. Epsilon at delta = 1e-5 is exact (Gaussian differential privacy). Seed
-by seed, so that what is there when it is interrupted is even; run again, it goes on. Writes
+is learned (201 or 1 569 weights), as the share head has few. It begins as the hand rule, which is public, or with
+random weights, of which 40 rounds make far less. Judged in episodes of the same network that were not trained in,
+beside rules and a fresh centre (every 0.2 s) in the same episodes. Epsilon at delta = 1e-5 is exact (Gaussian
+differential privacy). Seed by seed, so that what is there when it is interrupted is even; run again, it goes on. Writes
 ``results/dpem_privacy.csv`` and ``.png``, of all that was ever measured into ``--runs``.
 """
 
@@ -38,22 +38,24 @@ from policies.allocators.dpem.privacy import gaussian_epsilon, gaussian_mu
 from policies.envs.entanglement.metrics import metrics
 from policies.envs.entanglement.setting import EntanglementSetting
 from policies.pictures import TONES, picture, plain_log
+from policies.words import plain
 
 DELTA = 1e-5
 HZ_PER_NODE = 0.0664
 FRESH_S = 0.2
+BEGINNINGS = {"hand": "the hand rule", "random": "random weights"}
 LINES = {"central": "centre, fresh", "local": "hand rule", "shortest": "shortest path"}
 COLUMNS = (
-    *("nodes", "width", "sigma", "seed", "rounds", "topology", "episodes", "weights", "epsilon", "delivery"),
-    *("contention_blocked", "bytes", *LINES),
+    *("nodes", "begin", "width", "sigma", "seed", "rounds", "topology", "episodes", "weights", "epsilon"),
+    *("delivery", "contention_blocked", "bytes", *LINES),
 )
 
 
 def trained(
-    nodes: int, width: int, sigma: float, seed: int, rounds: int, topology: int, episodes: int
+    nodes: int, begin: str, width: int, sigma: float, seed: int, rounds: int, topology: int, episodes: int
 ) -> Iterator[tuple[int | float, ...]]:
     """One training, and what it is worth."""
-    config = Config(shares="hand", forecast="none", history_s=0.0, training="federated", width=width, begin="random")
+    config = Config(shares="hand", forecast="none", history_s=0.0, training="federated", width=width, begin=begin)
     run = Run(config, Federation(sigma=sigma), forecasts.Config(), _setting(nodes), (topology,), seed)
     agent, found = after(run, rounds, episodes)
     size = agent.path_shape.num_weights
@@ -100,27 +102,29 @@ def _spread(values: Sequence[float]) -> float:
     return float(stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)) if len(values) > 1 else math.nan
 
 
-def by(rows: Iterable[dict[str, str]], *names: str) -> dict[tuple[int, ...], list[dict[str, str]]]:
-    """Rows by some of their whole numbers, in their order."""
-    found: dict[tuple[int, ...], list[dict[str, str]]] = {}
+def by(rows: Iterable[dict[str, str]], *names: str) -> dict[tuple[Any, ...], list[dict[str, str]]]:
+    """Rows by some of their columns, in their order."""
+    found: dict[tuple[Any, ...], list[dict[str, str]]] = {}
     for row in rows:
-        found.setdefault(tuple(int(row[name]) for name in names), []).append(row)
+        found.setdefault(tuple(plain(row[name]) for name in names), []).append(row)
     return dict(sorted(found.items()))
 
 
 def draw(rows: Sequence[dict[str, str]], path: Path) -> None:
     """Delivery over epsilon, a panel for each network, a curve for each size of policy."""
-    panels = by(rows, "nodes", "rounds", "topology", "episodes")
+    panels = by(rows, "nodes", "begin", "rounds", "topology", "episodes")
     with picture(path, 1, len(panels), (1.0 + 5.4 * len(panels), 4.6), sharey=True) as (_, axes):
-        for axis, ((nodes, rounds, *_), mine) in zip(axes[0], panels.items(), strict=True):
+        for axis, ((nodes, begin, rounds, *_), mine) in zip(axes[0], panels.items(), strict=True):
             for tone, ((weights,), each) in zip(TONES, by(mine, "weights").items(), strict=False):
                 _curve(axis, points(each), f"{weights:,} weights".replace(",", " "), tone)
             plain_log(axis, "x")
             _references(axis, mine)
-            axis.set_title(f"{nodes} nodes, {rounds} rounds")
+            axis.set_title(f"{nodes} nodes, {rounds} rounds from {BEGINNINGS[begin]}")
             axis.set_xlabel(f"epsilon at delta = {DELTA:g}")
             axis.grid(color="#ececec", linewidth=0.6)
             axis.legend(frameon=False, fontsize=9, loc="lower right")
+            seen = [float(row[name]) for row in rows for name in ("delivery", *LINES)]
+            axis.set_ylim(min(seen) - 0.02, max(seen) + 0.02)
         axes[0][0].set_ylabel("delivery")
 
 
@@ -146,7 +150,13 @@ def _references(axis: Any, rows: Sequence[Mapping[str, str]]) -> None:
 def main() -> None:
     """Measure what is not measured yet."""
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, value in (("seeds", "0:5"), ("sigmas", "0,1,2.5,5,10,20,50,100"), ("widths", "8,32"), ("nodes", "100")):
+    for name, value in (
+        ("seeds", "0:5"),
+        ("sigmas", "0,5,10,20,50,100"),
+        ("widths", "8,32"),
+        ("nodes", "100"),
+        ("begin", "hand"),
+    ):
         asked.add_argument(f"--{name}", default=value)
     for name, number in (("rounds", 40), ("topology", 50), ("eval", 10)):
         asked.add_argument(f"--{name}", type=int, default=number)
@@ -154,18 +164,19 @@ def main() -> None:
     words = asked.parse_args()
     torch.set_num_threads(1)
     todo = [
-        (int(nodes), int(width), float(sigma), seed, words.rounds, words.topology, words.eval)
+        (int(nodes), begin, int(width), float(sigma), seed, words.rounds, words.topology, words.eval)
         for nodes in words.nodes.split(",")
+        for begin in words.begin.split(",")
         for seed in seeds_of(words.seeds, "seeds")
         for width in words.widths.split(",")
         for sigma in words.sigmas.split(",")
     ]
     seeds = f"training {words.seeds}, topology {words.topology}"
-    rows = measured("dpem_privacy", COLUMNS, 7, todo, trained, seeds=seeds, runs=words.runs)
+    rows = measured("dpem_privacy", COLUMNS, 8, todo, trained, seeds=seeds, runs=words.runs)
     if rows:
         draw(rows, RESULTS / "dpem_privacy.png")
-    for (nodes, rounds, weights), mine in by(rows, "nodes", "rounds", "weights").items():
-        print(f"{nodes} nodes, {rounds} rounds, {weights} weights: " + ", ".join(
+    for (nodes, begin, rounds, weights), mine in by(rows, "nodes", "begin", "rounds", "weights").items():
+        print(f"{nodes} nodes, {rounds} rounds from {BEGINNINGS[begin]}, {weights} weights: " + ", ".join(
             f"{name} {float(mine[0][name]):.3f}" for name in LINES
         ))  # fmt: skip
         for point in points(mine):
