@@ -8,6 +8,7 @@ from circuits.registry import Registry, resolve
 
 _OWN: dict[str, str] = {
     "autoencoder": "circuits.autoencoder:Autoencoder",  # Romero, Olson, Aspuru-Guzik 2017, QST 2 045001
+    "autoencoder_batch": "circuits.autoencoder:AutoencoderBatch",  # the same
     "raytracing": "circuits.raytracing:RayTracing",  # Santos, Bashford-Rogers, Barbosa, Navratil, arXiv 2204.12797
     "steane": "circuits.steane:Steane",  # Steane 1996, Proc. R. Soc. A 452 2551
 }

@@ -102,6 +102,27 @@ class AdaptiveFamily(CircuitFamily, Protocol):
 
 
 @runtime_checkable
+class DivisibleFamily(AdaptiveFamily, Protocol):
+    """A family whose work is a row of items that know nothing of each other, such as the rows of a picture.
+
+    Any stretch of them is a family of the same kind, which runs the very circuits of the whole.
+    """
+
+    @property
+    def num_items(self) -> int:
+        """Items of its work, >= 1."""
+        ...
+
+    def part(self, first: int, last: int) -> DivisibleFamily:
+        """Items ``first`` to ``last`` - 1 alone; 0 <= first < last <= num_items."""
+        ...
+
+    def merged(self, outcomes: Sequence[Outcome]) -> Outcome:
+        """The outcome of the whole from those of its parts, which stand in order and leave nothing out."""
+        ...
+
+
+@runtime_checkable
 class SolvableFamily(AdaptiveFamily, Protocol):
     """A family whose answer a classical algorithm can give as well."""
 

@@ -69,16 +69,24 @@ class Case:
 
     # ── place ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def awaits(self, parts: Sequence[Assignment]) -> bool:
-        """Whether these are places for just the shots that wait; they may have got others, or the job have ended."""
+        """Whether these are places for just what waits; it may have got others, or the job have ended.
+
+        How many items a job has is known by its first parts that have some.
+        """
         taken = {part.id for part in self.parts} & {part.id for part in parts}
-        return not self.ended and not taken and sum(part.shots for part in parts) == self.job.to_place
+        first = any(part.items for part in parts) and not any(part.items for part in self.parts)
+        amount = self.job.to_place if first else sum(part.amount for part in parts)
+        return not self.ended and not taken and 0 < amount == self.job.to_place
 
     def placed(self, parts: Sequence[Assignment], policy: str, at: float) -> Case:
-        """Its waiting shots have got their places."""
+        """What waited of it has got its places."""
         job = replace(self.job, to_place=0, num_placements=self.job.num_placements + 1)
         case = Case(job, (*self.parts, *parts), self.num_events, self.events)
-        shares = {part.backend: part.shots for part in parts}
-        return case.tell("placed", at, shares=shares, policy=policy)._folded(at)
+        shares = dict[str, int]()
+        for part in parts:
+            shares[part.backend] = shares.get(part.backend, 0) + part.amount
+        unit = {"unit": "items"} if any(part.items for part in parts) else {}
+        return case.tell("placed", at, shares=shares, policy=policy, **unit)._folded(at)
 
     def freed(self, part_ids: Iterable[str], at: float, rules: Rules) -> Case:
         """Without those of these parts that still wait where nobody serves them; their shots wait for places."""
@@ -143,7 +151,7 @@ class Case:
             return case._left(part, event, rules)._folded(event.at)
         case = case._told_of(part, event.at, **figures)
         if part.state is AssignmentState.REPLACED:
-            case = case._now(to_place=case.job.to_place + part.shots)
+            case = case._now(to_place=case.job.to_place + part.amount)
         if part.state is AssignmentState.FAILED and part.failure is not None and case.job.failure is None:
             case = case._doomed(part.failure, event.at)
         return case._folded(event.at)

@@ -11,7 +11,7 @@ from backends.backend import Device
 from backends.limits import rejection
 from backends.pricing import unpriced
 from orchestrator.cost_model.model import CostModel
-from orchestrator.cost_model.prior import prior
+from orchestrator.cost_model.prior import part_of, prior
 from orchestrator.defects import DEFECTS, defect
 from orchestrator.errors import NoFeasibleBackend, PlacementError
 from orchestrator.fleet import Fleet
@@ -22,7 +22,7 @@ from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.preparer import Known
 from orchestrator.purchase import Balance, against_budgets, against_limits
 from orchestrator.runtime import RuntimeFailure
-from orchestrator.shares import assignments_of, check_feasible
+from orchestrator.shares import assignments_of, check_feasible, missing_items
 from orchestrator.store import Waiting
 
 
@@ -43,18 +43,14 @@ class Scene:
     balances: Mapping[str, Sequence[Balance]] = field(default_factory=dict)
 
 
-def movable_parts(stranded: Sequence[Waiting], rules: Rules) -> dict[str, tuple[Waiting, tuple[str, ...]]]:
-    """Of jobs that wait for a backend in vain, those that may go elsewhere, as if the waiting parts' shots waited.
-
-    Returns:
-        Job id -> the job, and the ids of the parts whose place others are to take.
-    """
+def movable_parts(stranded: Sequence[Waiting], rules: Rules) -> dict[str, Waiting]:
+    """Of jobs that wait for a backend in vain, those that may go elsewhere, as if none of it waited there; by id."""
     found = {}
     for one in stranded:
         parts = [part for part in one.parts if part.state is AssignmentState.WAITING]
         if movable(one.job, rules):
-            job = replace(one.job, to_place=one.job.to_place + sum(part.shots for part in parts))
-            found[job.id] = (replace(one, job=job), tuple(part.id for part in parts))
+            job = replace(one.job, to_place=one.job.to_place + sum(part.amount for part in parts))
+            found[job.id] = replace(one, job=job, moving=tuple(part.id for part in parts))
     return found
 
 
@@ -78,7 +74,9 @@ def request_of(waiting: Waiting, known: Known | RuntimeFailure, scene: Scene) ->
 def with_candidates(waiting: Waiting, known: Known, scene: Scene) -> Request:
     """Every backend as a candidate of the job, feasible or not."""
     job, (facts, fits) = waiting.job, known
-    spec = job.spec if job.to_place == job.spec.shots else replace(job.spec, shots=job.to_place)
+    items = missing_items(facts.num_items, (part for part in waiting.parts if part.id not in waiting.moving))
+    spec = job.spec if items or job.to_place == job.spec.shots else replace(job.spec, shots=job.to_place)
+    amount = sum(last - first for first, last in items) or spec.shots
     waited_s = max(0.0, scene.now - job.submitted_at)
     closed = dict(scene.fleet.closed)
     for part in waiting.parts:
@@ -87,7 +85,7 @@ def with_candidates(waiting: Waiting, known: Known, scene: Scene) -> Request:
             closed[part.backend] = f"the job has failed there: {part.failure.message}"
     candidates = []
     for name, device in scene.fleet.devices.items():
-        before, estimate = _sized(spec, known, scene, name, spec.shots)
+        before, estimate = _sized(spec, known, scene, name, amount)
         wait_s = scene.backlog.wait_s(name)
         against = [closed[name]] if name in closed else []
         against += obstacles(device, facts, spec, estimate, scene.balances.get(job.project, ()), scene.now)
@@ -110,6 +108,7 @@ def with_candidates(waiting: Waiting, known: Known, scene: Scene) -> Request:
         waited_s=waited_s,
         candidates=tuple(candidates),
         num_parts=len(waiting.parts),
+        items=items,
     )
 
 
@@ -142,10 +141,10 @@ def obstacles(
 def parts_of(request: Request, choice: Choice, known: Known, scene: Scene) -> list[Assignment] | Failure:
     """The assignments of a choice, booked on the backlog, or why it cannot be."""
 
-    def sized(candidate: Candidate, shots: int) -> tuple[Estimate, Estimate]:
-        if shots == request.spec.shots:
+    def sized(candidate: Candidate, amount: int) -> tuple[Estimate, Estimate]:
+        if amount == request.amount:
             return candidate.prior, candidate.estimate
-        return _sized(request.spec, known, scene, candidate.backend, shots)
+        return _sized(request.spec, known, scene, candidate.backend, amount)
 
     try:
         return assignments_of(request, choice, scene.backlog, sized)
@@ -155,12 +154,15 @@ def parts_of(request: Request, choice: Choice, known: Known, scene: Scene) -> li
         return defect("place", error, f"policy {request.spec.policy!r}: ")
 
 
-def _sized(spec: JobSpec, known: Known, scene: Scene, backend: str, shots: int) -> tuple[Estimate, Estimate]:
-    """Prior and estimate of so many shots there: what does not depend on the shots is paid in full by each share."""
+def _sized(spec: JobSpec, known: Known, scene: Scene, backend: str, amount: int) -> tuple[Estimate, Estimate]:
+    """Prior and estimate of so many shots, or items, there: what does not depend on them is paid in full by each."""
     (facts, fits), device = known, scene.fleet.devices[backend]
     fit = fits.get(backend, Fit(cannot="nobody has looked, since the job may not go there"))
+    shots = spec.shots if facts.num_items else amount
     paid = shots + (canary.num_shots(device, spec.canary, shots) if facts.unjudged else 0)
     before = prior(device, fit, paid, scene.times, num_outcomes=facts.num_outcomes)
+    if 0 < amount < facts.num_items:
+        before = part_of(before, amount / facts.num_items)
     if fit.cannot is not None:  # the figures mean nothing, and intervals around them would fill the log
         return before, before
     return before, scene.model.estimate(before, device, facts.group, spec.program.content_hash())

@@ -2,7 +2,7 @@
 
 All are frozen and go through JSON unchanged (:mod:`orchestrator.records`). Times are seconds since the epoch by the
 store's clock. The unit of attempt, lease, execution and telemetry is the :class:`Assignment`: one share of one job's
-shots on one backend. A placement is the set of a job's assignments.
+shots, or of the items of its work, on one backend. A placement is the set of a job's assignments.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class JobSpec:
         program: what to run.
         shots: repetitions, >= 1; an adaptive family takes them per circuit.
         policy: key in ``policies.POLICIES``.
-        pin: backend -> share of the shots (they add up to 1): no policy is asked. Empty: the policy decides.
+        pin: backend -> share of the shots or items (they add up to 1): no policy is asked. Empty: the policy decides.
         allow: only these backends are candidates; empty means all.
         exclude: these are not.
         priority: 0 (background) to 9 (urgent); waiting raises it.
@@ -149,7 +149,8 @@ class JobSpec:
         tags: to find it again.
         idempotency_key: a second submission with the same key returns the first job.
         after: ids of jobs that have to be done before it; if one of them fails or is cancelled, so does this one.
-        max_parts: most backends among which a policy may share its shots, 1 to MAX_PARTS. A pin is no policy.
+        max_parts: most backends among which a policy may share its shots, or the items of a family that can be divided
+            (``circuits.family.DivisibleFamily``), 1 to MAX_PARTS. A pin is no policy.
     """
 
     program: Program
@@ -205,7 +206,7 @@ class JobSpec:
             checks.number(f"the share of {backend[:80]!r} in a pin", share, 0.0, 1.0)
         if self.pin and (abs(sum(self.pin.values()) - 1) > 1e-9 or not all(self.pin.values())):
             checks.refuse("the shares of a pin", "> 0 and add up to 1", dict(self.pin))
-        if len(self.pin) > self.shots:
+        if len(self.pin) > self.shots and self.program.language != "family":  # some of these are divided otherwise
             checks.refuse("shots", f"at least one for each of the {len(self.pin)} backends of the pin", self.shots)
 
 
@@ -290,6 +291,8 @@ class Assignment:
     """One share of one job on one backend.
 
     Attributes:
+        items: first and behind the last of those that it is of a family that can be divided, each with all shots; None
+            where shots are shared.
         attempt: fencing token: raised at each claim; a write with an older one is refused.
         num_failures: attempts that failed; given-back ones do not count.
         num_polls: how often it was looked at after it had been sent; each is an attempt, too.
@@ -325,6 +328,12 @@ class Assignment:
     num_polls: int = 0
     due_at: float | None = None
     purchase_id: str | None = None
+    items: tuple[int, int] | None = None
+
+    @property
+    def amount(self) -> int:
+        """How much of the job it is: items, or shots."""
+        return self.shots if self.items is None else self.items[1] - self.items[0]
 
     @property
     def num_tries(self) -> int:
@@ -339,7 +348,8 @@ class Job:
     Attributes:
         seq: numbers the jobs of a store in order of submission.
         project: to whom it belongs; empty on a store without tokens.
-        to_place: shots that wait for a decision: all of them at first, later those of shares that failed.
+        to_place: shots that wait for a decision: all of them at first, later those of shares that failed; of a job that
+            was divided by items, how many of these.
         num_placements: decisions taken for it.
         num_blockers: jobs it comes after that are not done yet.
     """
@@ -412,6 +422,7 @@ class Share:
     attempts: int
     estimate: Estimate
     wait_s: float
+    items: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -428,9 +439,9 @@ class Result:
     """What a job gave.
 
     Attributes:
-        counts: merged over the shares; of an adaptive job, of its last circuit alone.
+        counts: merged over the shares; of an adaptive job, of its last circuit alone, of its last share if it is divided.
         estimate: the prediction for the whole job when it was placed; ``service_s`` of parallel shares is the longest.
-        outcome: what an adaptive family found.
+        outcome: what an adaptive family found; of a divided job, merged over its shares.
         memory: outcome of every shot, shares one after the other.
         compiled: backend -> transpiled circuits as OpenQASM 3 text.
     """

@@ -14,7 +14,7 @@ from circuits.family import Counts
 from circuits.program import Program
 from orchestrator.job import Assignment, Estimate, Job, Measurement, Placement, Result, Share, Times
 from orchestrator.preparation import ProgramFacts
-from orchestrator.runtime import Executed
+from orchestrator.runtime import Executed, Judged
 from orchestrator.store import Run
 from orchestrator.telemetry import Observation
 
@@ -93,12 +93,10 @@ def observation(
     )
 
 
-def of_job(
-    job: Job, assignments: Sequence[Assignment], runs: Sequence[Run], judgement: Judgement, *, now: float
-) -> Result:
+def of_job(job: Job, assignments: Sequence[Assignment], runs: Sequence[Run], judged: Judged, *, now: float) -> Result:
     """The result of a job whose shares are all done. Parallel times are the longest, energy and price the sum."""
     parts = [run.measurement for run in runs]
-    judgement = _by_canaries(assignments, parts) or judgement
+    judgement = _by_canaries(assignments, parts) or judged.judgement
     latencies_s = [part.latency_s for part in parts if part.times is Times.EMULATED]
     models = {part.energy_model for part in parts}
     measurement = Measurement(
@@ -126,10 +124,10 @@ def of_job(
     return Result(
         job_id=job.id,
         placement=placement(job, assignments),
-        estimate=together([(a.shots, a.estimate) for a in assignments]),
+        estimate=together([(a.amount, a.estimate) for a in assignments]),
         measurement=measurement,
-        counts=merged_counts(runs),
-        outcome=runs[0].outcome,
+        counts=merged_counts(assignments, runs),
+        outcome=judged.outcome,
         memory=tuple(shot for part in memory for shot in part) if memory else None,
         compiled=compiled or None,
     )
@@ -144,30 +142,26 @@ def _by_canaries(assignments: Sequence[Assignment], parts: Sequence[Measurement]
     return Judgement(sum(number * fidelity for number, fidelity in found) / shots, "canary")
 
 
-def merged_counts(runs: Sequence[Run]) -> Counts:
-    """Counts of all shares together."""
-    return merge(*(run.counts for run in runs))
+def merged_counts(assignments: Sequence[Assignment], runs: Sequence[Run]) -> Counts:
+    """Counts of all shares together; of items, those of the last share: their circuits differ."""
+    return runs[-1].counts if assignments[-1].items else merge(*(run.counts for run in runs))
 
 
-def judgement_of(measurement: Measurement) -> Judgement:
-    """The judgement that stands in a measurement."""
-    return Judgement(
-        fidelity=measurement.fidelity,
-        kind=measurement.fidelity_kind,
-        score=measurement.score,
-        ideal_score=None,
-        floor=measurement.fidelity_floor,
-    )
+def judged_alone(run: Run) -> Judged:
+    """What is known of a job that is one run."""
+    found = run.measurement
+    judgement = Judgement(found.fidelity, found.fidelity_kind, found.score, None, found.fidelity_floor)
+    return Judged(judgement, run.outcome)
 
 
 def placement(job: Job, assignments: Sequence[Assignment]) -> Placement:
     """Where the job went, as its submitter sees it."""
-    shares = tuple(Share(a.backend, a.shots, a.state, a.num_tries, a.estimate, a.wait_s) for a in assignments)
+    shares = tuple(Share(a.backend, a.shots, a.state, a.num_tries, a.estimate, a.wait_s, a.items) for a in assignments)
     return Placement("pin" if job.spec.pin else job.spec.policy, assignments[0].decision, shares)
 
 
 def together(shares: Sequence[tuple[int, Estimate]]) -> Estimate:
-    """Estimate of parallel shares, given with their shots: the longest time, the mean fidelity, the sum of the rest.
+    """Estimate of parallel shares, given with their size: the longest time, the mean fidelity, the sum of the rest.
 
     Intervals are of one share alone: those of several say nothing of how far the whole may be off.
     """

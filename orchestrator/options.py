@@ -40,7 +40,7 @@ class Options(TypedDict, total=False):
         tags: to find it again.
         idempotency_key: submitting again with the same key gives the same job.
         after: jobs that have to be done before it, as handles or ids; if one fails or is cancelled, so does this one.
-        max_parts: most backends among which the policy `split` may share its shots.
+        max_parts: most backends among which a policy may share its shots, or the items of a family that can be divided.
     """
 
     shots: int

@@ -47,6 +47,7 @@ from orchestrator.remote_trip import Visit
 from orchestrator.runtime import (
     Executed,
     ExecuteWork,
+    Judged,
     JudgeWork,
     Leash,
     Runtime,
@@ -159,7 +160,7 @@ class Pipeline:
         in_vain = self.store.stranded(lost, most, skip=self._stuck) if lost else []
         self._stuck = self._stuck + most if len(in_vain) == most else 0  # at the next look those behind have their turn
         stranded = movable_parts(in_vain, self._settings.rules)
-        jobs = [one for one in waiting if one.job.id not in stranded] + [one for one, _ in stranded.values()]
+        jobs = [one for one in waiting if one.job.id not in stranded] + [*stranded.values()]
         if not jobs:
             return False
         begun = time.perf_counter()
@@ -195,7 +196,7 @@ class Pipeline:
             group = known[job_id][0].group
             asked_of = (job_id, chosen.policy, now, scene.model.cursor, batch, told.load_s, request)
             why = Decision(*asked_of, chosen.choice, decide_s, group=group, situation=told)
-            placed.append(Placed(why, parts, stranded[job_id][1] if job_id in stranded else ()))
+            placed.append(Placed(why, parts, stranded[job_id].moving if job_id in stranded else ()))
         events = self.store.place(placed) if placed else []
         for backend in sorted({part.backend for one in placed for part in one.parts}):
             self.broker.wake_backend(backend)  # before the notices: the jobs wait for this
@@ -325,7 +326,7 @@ class Pipeline:
             begun = time.perf_counter()
             try:
                 work = self._work(one, self.experiment.moment())
-                executed = self._runtime.execute(work, leash, lambda data: self._progress(job_id, data))
+                executed = self._runtime.execute(work, leash, lambda data: self._progress(one.assignment, data))
                 service_s = max(0.0, time.perf_counter() - begun - executed.warm_up_s)
                 return [self._completed(one, device, executed, service_s)]
             except RuntimeFailure as failed:
@@ -341,8 +342,9 @@ class Pipeline:
         facts = self._preparer.facts(one.job.spec.program)
         return work_of(one.job, one.assignment, facts, self._settings.program_limits, at)
 
-    def _progress(self, job_id: str, data: Mapping[str, object]) -> None:
-        self._tell(self.store.add_event(Event(job_id, "progress", 0.0, dict(data))))
+    def _progress(self, part: Assignment, data: Mapping[str, object]) -> None:
+        where = {} if part.items is None else {"backend": part.backend, "items": part.items}
+        self._tell(self.store.add_event(Event(part.job_id, "progress", 0.0, {**data, **where})))
 
     def _finish(self, endings: Sequence[Ending]) -> None:
         """Write how attempts ended. A store that is away for a while must not cost what was run: it is waited for."""
@@ -382,7 +384,7 @@ class Pipeline:
         if not one.alone:
             return Ending(assignment, Completed(now), run=run, seen=seen)
         done = replace(assignment, state=AssignmentState.DONE)
-        result = measure.of_job(job, [done], [run], executed.judgement, now=now)
+        result = measure.of_job(job, [done], [run], Judged(executed.judgement, executed.outcome), now=now)
         return Ending(assignment, Completed(now), result=result, seen=seen)
 
     def conclude(self, job_id: str) -> None:
@@ -392,29 +394,29 @@ class Pipeline:
         if job.state in FINAL_JOB_STATES or job.to_place or any(a.state is not AssignmentState.DONE for a in parts):
             return
         runs = self.store.runs(job_id)
-        facts = self._preparer.facts(job.spec.program)
-        judgement = measure.judgement_of(runs[0].measurement)
+        if len(runs) > 1:  # in the order of their items, so that what each found can be put together
+            order = sorted(range(len(parts)), key=lambda number: parts[number].items or (0, 0))
+            parts, runs = [parts[number] for number in order], [runs[number] for number in order]
+        judged = measure.judged_alone(runs[0])
         if len(runs) > 1:
-            work = JudgeWork(
-                job.spec.program,
-                self._settings.program_limits,
-                measure.merged_counts(runs),
-                facts.ideal if facts else None,
-            )
             try:
                 with working_on([job_id]):
-                    judgement = self._judged(work)
+                    judged = self._judged(job, parts, runs)
             except WorkReturned:  # this process is closing; the next sweep concludes the job
                 return
-        result = measure.of_job(job, parts, runs, judgement, now=self.store.now())
+        result = measure.of_job(job, parts, runs, judged, now=self.store.now())
         self._tell(self.store.conclude(result))
 
-    def _judged(self, work: JudgeWork) -> Judgement:
+    def _judged(self, job: Job, parts: Sequence[Assignment], runs: Sequence[Run]) -> Judged:
+        facts, counts = self._preparer.facts(job.spec.program), measure.merged_counts(parts, runs)
+        found = tuple(run.outcome for run in runs) if parts[-1].items else ()
+        limits, ideal = self._settings.program_limits, facts.ideal if facts else None
         try:
+            work = JudgeWork(job.spec.program, limits, counts, ideal, found)
             return self._runtime.judge(work, Leash(self._settings.prepare_timeout_s))
-        except RuntimeFailure as failed:  # the counts are there: a job is not lost because nobody can judge them
+        except RuntimeFailure as failed:  # what was found is there: a job is not lost because nobody can judge it
             log.warning("the job could not be judged as a whole: %s", failed)
-            return Judgement(fidelity=None, kind="estimated")
+            return Judged(Judgement(fidelity=None, kind="estimated"), {"parts": found} if found else None)
 
     # ── learn ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def learn(self) -> CostModel:

@@ -148,7 +148,7 @@ class Candidate:
     Attributes:
         wait_s: backlog in front of it when the batch was formed, seconds.
         rejections: reasons why it is infeasible; empty means feasible.
-        one_shot: the estimate of a single shot, where the job's shots may be shared: what each part pays in full.
+        one_shot: the estimate of a single shot, or item, where the job may be shared: what each part pays in full.
     """
 
     backend: str
@@ -168,6 +168,7 @@ class Request:
         spec: as submitted, with the shots that wait: of a job that is placed again, those of the shares that failed.
         waited_s: seconds since it was submitted.
         num_parts: assignments that it has had before.
+        items: stretches of items that wait, each from its first to behind its last, if it is divided by items.
     """
 
     job_id: str
@@ -177,6 +178,12 @@ class Request:
     waited_s: float
     candidates: tuple[Candidate, ...]
     num_parts: int = 0
+    items: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def amount(self) -> int:
+        """How much of the job waits, in what it is shared by: items, or shots."""
+        return sum(last - first for first, last in self.items) or self.spec.shots
 
     @property
     def feasible(self) -> tuple[Candidate, ...]:
@@ -198,7 +205,7 @@ class Request:
 
 
 Choice = Mapping[str, float]
-"""Backend -> share of the shots; shares are > 0 and add up to 1."""
+"""Backend -> share of the shots, or items; shares are > 0 and add up to 1."""
 
 
 class Instead(dict[str, float]):
@@ -298,18 +305,18 @@ def limited(limits: Limits, expected: Figures, wait_s: float, waited_s: float) -
         yield f"expected latency {expected_s:.2f} s is beyond deadline_s {limits.deadline_s:g}"
 
 
-def split_shots(shots: int, choice: Choice) -> dict[str, int]:
-    """Whole shots per backend, largest remainders first; each gets at least one if its share is > 0.
+def split_amount(amount: int, choice: Choice) -> dict[str, int]:
+    """Whole shots or items per backend, largest remainders first; each gets at least one if its share is > 0.
 
     Raises:
-        ValueError: fewer shots than backends.
+        ValueError: less of them than backends.
     """
-    if shots < len(choice):
-        raise ValueError(f"{shots} shots cannot be shared by {len(choice)} backends")
-    exact = {backend: share * shots for backend, share in choice.items()}
-    whole = {backend: max(1, int(amount)) for backend, amount in exact.items()}
+    if amount < len(choice):
+        raise ValueError(f"{amount} cannot be shared by {len(choice)} backends")
+    exact = {backend: share * amount for backend, share in choice.items()}
+    whole = {backend: max(1, int(part)) for backend, part in exact.items()}
     by_remainder = sorted(exact, key=lambda backend: (whole[backend] - exact[backend], backend))
-    missing = shots - sum(whole.values())
+    missing = amount - sum(whole.values())
     for backend in by_remainder[:missing] if missing > 0 else ():
         whole[backend] += 1
     while missing < 0:

@@ -14,7 +14,7 @@ from circuits.facts import NO_BONDS, Bonds, Features
 from circuits.program import Program
 from orchestrator.records import to_json
 
-PREPARATION_VERSION = 2
+PREPARATION_VERSION = 3
 """Raised when what is worked out of a program changes, such as the formula of its expected fidelity."""
 
 
@@ -27,12 +27,14 @@ class ProgramFacts:
         features: of the logical circuit; of an adaptive family, of its costliest one.
         adaptive: its circuits depend on earlier counts, so its shots cannot be shared.
         ideal: exact distribution of the measured bits; None where it cannot be computed or a score replaces it.
+        num_items: what its work can be divided into; 0 for a family that cannot be.
     """
 
     group: str
     features: Features
     adaptive: bool
     ideal: Mapping[str, float] | None
+    num_items: int = 0
 
     @property
     def num_outcomes(self) -> int:

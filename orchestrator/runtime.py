@@ -67,6 +67,7 @@ class ExecuteWork:
     Attributes:
         canary: as of the job.
         job_id: says whose log has what is said meanwhile.   at: when it is for the device.
+        items: as of the share.
     """
 
     program: Program
@@ -81,6 +82,7 @@ class ExecuteWork:
     job_id: str = ""
     at: float | None = None
     canary: float = 0.0
+    items: tuple[int, int] | None = None
 
 
 def work_of(job: Job, part: Assignment, facts: ProgramFacts | None, limits: Limits, at: float) -> ExecuteWork:
@@ -99,6 +101,7 @@ def work_of(job: Job, part: Assignment, facts: ProgramFacts | None, limits: Limi
         job_id=job.id,
         at=at,
         canary=spec.canary,
+        items=part.items,
     )
 
 
@@ -198,12 +201,21 @@ class RemoteAnswer:
 
 @dataclass(frozen=True)
 class JudgeWork:
-    """Judge counts that were merged from several shares."""
+    """Judge counts that were merged from several shares; or merge the outcomes of parts, in order, and judge that."""
 
     program: Program
     limits: Limits
     counts: Counts
     ideal: Mapping[str, float] | None
+    outcomes: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A job as a whole: how good it is, and what an adaptive family found."""
+
+    judgement: Judgement
+    outcome: Any = None
 
 
 Progress = Callable[[Mapping[str, Any]], None]
@@ -259,7 +271,7 @@ class Runtime(Protocol):
         """
         ...
 
-    def judge(self, work: JudgeWork, leash: Leash) -> Judgement:
+    def judge(self, work: JudgeWork, leash: Leash) -> Judged:
         """Raises: RuntimeFailure, WorkCancelled, WorkReturned."""
         ...
 

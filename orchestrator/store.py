@@ -149,10 +149,15 @@ class Ending:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A job that waits for a decision, with the assignments it has had."""
+    """A job that waits for a decision, with the assignments it has had.
+
+    Attributes:
+        moving: ids of those that wait in vain, whose place others are to take.
+    """
 
     job: Job
     parts: tuple[Assignment, ...] = ()
+    moving: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,9 @@ and without chance, so that a decision can be taken again, and no core spins bes
 
 An actor whose networks have an input for each backend knows the backends of its twin by their names and no others: it
 is shown them in the twin's order, those that are not there as places where the job may not go.
+
+The world knows no shares, so no actor has learned any: a job that allows several parts goes to the place that was
+learned and to the one that its estimates say is best beside it, as much to each as :mod:`policies.split` works out.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from policies.envs.measured.world import World
 from policies.joint import Plan
 from policies.learners.kit.checkpoint import Checkpoint
 from policies.learners.learner import Actor
+from policies.split import parted
 from policies.table import Array, Booking, Table
 
 NOWHERE = -1
@@ -64,7 +68,16 @@ class Placed:
         self.trained_on: Mapping[str, tuple[float, float]] = ranges_of(self._actor, run.setting)
 
     def decide(self, table: Table, backlog: Backlog) -> list[Choice]:
-        """See :class:`policies.guarded.Learned`."""
+        """See :class:`policies.guarded.Learned`. A job that allows it is shared as :func:`policies.split.parted` says."""
+        before = backlog.copy()
+        choices = self._whole(table, backlog)
+        if any(request.spec.max_parts > 1 for request in table.requests):
+            choices = parted(table.requests, choices, before, table.scales)
+            backlog.load_s, backlog.warm_up_s = before.load_s, before.warm_up_s
+        return choices
+
+    def _whole(self, table: Table, backlog: Backlog) -> list[Choice]:
+        """A place for each job."""
         with one_thread():
             seen = observed(sight_of(table, backlog))
             costs = getattr(self._actor, "costs", None)

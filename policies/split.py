@@ -1,15 +1,16 @@
-"""The continuous split: shots of one job shared by several backends, so that it costs least by its own objective.
+"""The continuous split: one job shared by several backends, so that it costs least by its own objective.
 
-A part with the share x of the shots on backend b ends after
+What is shared are its shots or, of a family that can be divided, the items of its work. A part with the share x of them
+on backend b ends after
 
     T_b(x) = wait_b + fixed_b + x variable_b,        the job with the last of its parts at M = max_b T_b(x_b),
 
-and the job costs (ours; fidelity of merged counts is taken as the mean over the shots)
+and the job costs (ours; fidelity of merged counts is taken as the mean over the shares)
 
     w_t (waited + M) / L0 + sum_b (fee_b + x_b rate_b),     sum_b x_b = 1,
 
-where fixed and fee are what each part pays in full, and variable and rate what grows with its shots: on the straight
-line through the estimates of one shot and of all of them. For a given end M each backend takes at most
+where fixed and fee are what each part pays in full, and variable and rate what grows with its share: on the straight
+line through the estimates of one shot, or item, and of all of them. For a given end M each backend takes at most
 (M - wait_b - fixed_b) / variable_b, and the cheapest by rate are filled first: water-filling. Fees apart, the cost is
 convex and piecewise linear in M then, so the best M is where the first k by rate are all filled, or where one of them
 can begin:
@@ -26,7 +27,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.placement import Backlog, Candidate, Choice, Request, Scales, cost, figures
 from policies.baselines import Greedy
@@ -37,7 +38,7 @@ _SHORTEST_S = 1e-12
 
 @dataclass(frozen=True)
 class Line:
-    """What a part would need on one backend, by its share x of the shots.
+    """What a part would need on one backend, by its share x of the job.
 
     Attributes:
         begin_s, variable_s: it ends after begin_s + x variable_s.   fee, rate: it costs fee + x rate, time apart.
@@ -60,7 +61,7 @@ class Terms:
     """What a job asks of its parts.
 
     Attributes:
-        per_s: cost of a second until the last part's end.   least: smallest share, that of one shot.
+        per_s: cost of a second until the last part's end.   least: smallest share, that of one shot or item.
         max_usd: highest price of all parts together.
     """
 
@@ -70,7 +71,7 @@ class Terms:
 
 
 class Split:
-    """Shares the shots of jobs that allow it (`max_parts`) where that costs them less; otherwise as `greedy`."""
+    """Shares jobs that allow it (`max_parts`) where that costs them less; otherwise as `greedy`."""
 
     def place(self, requests: Sequence[Request], backlog: Backlog, scales: Scales) -> list[Choice]:
         """See :class:`orchestrator.placement.Policy`."""
@@ -81,12 +82,32 @@ class Split:
             chosen[request.job_id] = choice = _choice(request, backlog, scales)
             for one in request.feasible:
                 if one.backend in choice:
-                    backlog.add(one.backend, _service_s(one, request.spec.shots, choice[one.backend]))
+                    backlog.add(one.backend, _service_s(one, request.amount, choice[one.backend]))
         return [chosen[request.job_id] for request in requests]
 
 
+def parted(requests: Sequence[Request], choices: list[Choice], backlog: Backlog, scales: Scales) -> list[Choice]:
+    """What another policy chose, but jobs that allow it are shared with the place that costs them least beside its own.
+
+    How much goes where is this policy's rule; where sharing saves nothing, the choice stays. ``backlog`` is as it was
+    before these choices; the result is booked on it.
+    """
+    found = list(choices)
+    for row in sorted(range(len(requests)), key=lambda row: (requests[row].rank, requests[row].seq)):
+        request, (chosen, *_) = requests[row], choices[row]
+        others = [one for one in request.feasible if one.backend != chosen]
+        if len(choices[row]) == 1 and request.spec.max_parts > 1 and others:
+            second = min(others, key=lambda one: request.cost(one, scales, backlog.wait_s(one.backend)))
+            pair = tuple(one for one in request.feasible if one.backend in (chosen, second.backend))
+            found[row] = _shared(replace(request, candidates=pair), backlog, scales) or choices[row]
+        for one in request.feasible:
+            if one.backend in found[row]:
+                backlog.add(one.backend, _service_s(one, request.amount, found[row][one.backend]))
+    return found
+
+
 def shared(lines: Sequence[Line], terms: Terms, max_parts: int) -> Mapping[str, float]:
-    """Backend -> share of the shots, at the least cost that is found; empty if none keeps to the terms."""
+    """Backend -> share of the job, at the least cost that is found; empty if none keeps to the terms."""
     taken: list[Line] = []
     best, shares = math.inf, dict[str, float]()
     while len(taken) < max_parts:
@@ -124,7 +145,7 @@ def filled_best(lines: Sequence[Line], terms: Terms) -> tuple[float, dict[str, f
 
 
 def level(lines: Sequence[Line]) -> float:
-    """The earliest end of all shots together, seconds: the water level over the beginnings."""
+    """The earliest end of all parts together, seconds: the water level over the beginnings."""
     inverse = weighted = 0.0
     end_s = math.inf
     for line in sorted(lines, key=lambda line: line.begin_s):
@@ -162,33 +183,37 @@ def _priced(lines: Sequence[Line], shares: dict[str, float], terms: Terms) -> tu
 
 
 def _choice(request: Request, backlog: Backlog, scales: Scales) -> Choice:
+    return _shared(request, backlog, scales) or {Greedy().pick(request, backlog, scales).backend: 1.0}
+
+
+def _shared(request: Request, backlog: Backlog, scales: Scales) -> Choice:
+    """Shares of a job at the least cost; empty where it may not be shared, or its limits rule everything out."""
     spec = request.spec
-    alone = Greedy().pick(request, backlog, scales)
-    if spec.max_parts == 1 or spec.shots == 1:
-        return {alone.backend: 1.0}
+    if spec.max_parts == 1 or request.amount == 1:
+        return {}
     lines = [_line(one, request, backlog, scales) for one in request.feasible if one.one_shot is not None]
     max_usd = math.inf if spec.limits.max_cost_usd is None else spec.limits.max_cost_usd
-    terms = Terms(spec.objective.latency / scales.latency_s, 1.0 / spec.shots, max_usd)
-    return shared(lines, terms, min(spec.max_parts, spec.shots)) or {alone.backend: 1.0}
+    terms = Terms(spec.objective.latency / scales.latency_s, 1.0 / request.amount, max_usd)
+    return shared(lines, terms, min(spec.max_parts, request.amount))
 
 
 def _line(candidate: Candidate, request: Request, backlog: Backlog, scales: Scales) -> Line:
-    """The straight line through one shot and all of them, extended to none."""
-    objective, shots = request.spec.objective, request.spec.shots
+    """The straight line through one shot, or item, and all of them, extended to none."""
+    objective, amount = request.spec.objective, request.amount
     one = figures(candidate.one_shot or candidate.estimate, objective.caution)
-    all_shots = figures(candidate.estimate, objective.caution)
-    prices = (one.cost_usd, all_shots.cost_usd)
+    whole = figures(candidate.estimate, objective.caution)
+    prices = (one.cost_usd, whole.cost_usd)
     costs = [
         cost(objective, scales, latency_s=0.0, energy_j=part.energy_j, fidelity=1.0, cost_usd=part.cost_usd)
-        for part in (one, all_shots)
+        for part in (one, whole)
     ]
-    error = cost(objective, scales, latency_s=0.0, energy_j=0.0, fidelity=all_shots.fidelity, cost_usd=0.0)
+    error = cost(objective, scales, latency_s=0.0, energy_j=0.0, fidelity=whole.fidelity, cost_usd=0.0)
 
     def through(first: float, last: float) -> tuple[float, float]:
-        slope = max(0.0, last - first) * shots / (shots - 1)
+        slope = max(0.0, last - first) * amount / (amount - 1)
         return last - slope, slope
 
-    fixed_s, variable_s = through(one.elapsed_s, all_shots.elapsed_s)
+    fixed_s, variable_s = through(one.elapsed_s, whole.elapsed_s)
     fee, rate = through(*costs)
     fee_usd, rate_usd = through(*prices)
     slots = {lane.worker: lane.slots for lane in backlog.lanes if candidate.backend in lane.backends}
@@ -196,9 +221,9 @@ def _line(candidate: Candidate, request: Request, backlog: Backlog, scales: Scal
     return Line(candidate.backend, begin_s, variable_s, fee, rate + error, fee_usd, rate_usd, slots)
 
 
-def _service_s(candidate: Candidate, shots: int, share: float) -> float:
+def _service_s(candidate: Candidate, amount: int, share: float) -> float:
     """Seconds of work of a part."""
-    if candidate.one_shot is None or shots == 1:
+    if candidate.one_shot is None or amount == 1:
         return candidate.estimate.service_s
     first_s, last_s = candidate.one_shot.service_s, candidate.estimate.service_s
-    return first_s + (last_s - first_s) * (share * shots - 1) / (shots - 1)
+    return first_s + (last_s - first_s) * (share * amount - 1) / (amount - 1)

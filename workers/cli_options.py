@@ -139,7 +139,7 @@ class JobOptions:
         None
     )
     max_parts: Annotated[
-        int, typer.Option(help="Most backends that may share its shots by policy `split`.", rich_help_panel=_PLACE)
+        int, typer.Option(help="Most backends that may share it, by policy `split`.", rich_help_panel=_PLACE)
     ] = 1
     min_fidelity: Annotated[
         float | None, typer.Option(help="Least fidelity expected, 0 to 1.", rich_help_panel=_LIMITS)

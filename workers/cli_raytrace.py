@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from circuits.raytracing import RayTracing
-    from orchestrator import JobHandle
+    from orchestrator import JobHandle, Result
 
 ENGINES = {"sparse": "sparse", "aer": "aer_statevector", "mps": "aer_mps"}
 _SHADING_LIGHT = (-2.0, -3.0, -4.0)
@@ -34,12 +34,16 @@ def raytrace(
     light: Annotated[str, typer.Option(help="Direction to the light, for shadows.", metavar="X,Y,Z")] = "0,0,0",
     frame: Annotated[int, typer.Option(help="Of a sequence in which the boxes drift.")] = 0,
     delta: Annotated[float, typer.Option(help="Chance that a search gives up too early.")] = 1e-5,
+    max_parts: Annotated[
+        int, typer.Option(help="2: the classical tracer may do some of the rows; policy `split` says how many.")
+    ] = 1,
     scene: Annotated[Path | None, typer.Option(help="A scene of your own: lines of id and six corners.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write a PNG: shaded on the left, depth on the right.")] = None,
 ) -> None:
     """Trace a scene with Grover searches, one for each ray, and compare every pixel with the classical tracer."""
     from circuits.errors import InvalidParameter
     from circuits.raytracing import RayTracing
+    from orchestrator.placement import CLASSICAL
 
     try:
         light_x, light_y, light_z = (int(part) for part in light.split(","))
@@ -63,12 +67,16 @@ def raytrace(
         _writable(out)
     asked = shots or (1 if engine == "sparse" else 16)
     with connected(common, works=True) as client:
-        handle = client.submit(family, shots=asked, seed=seed, allow=[ENGINES.get(engine, engine)])
-        value, measured = _traced(handle, family)
+        allow = [ENGINES.get(engine, engine), *([CLASSICAL] if max_parts > 1 else [])]
+        policy = "split" if max_parts > 1 else "eft"
+        handle = client.submit(family, shots=asked, seed=seed, allow=allow, max_parts=max_parts, policy=policy)
+        result = _traced(handle, family)
+    value, measured = result.outcome["value"], result.measurement
     rays = size * size
     record = {
         "job_id": handle.id,
         "engine": engine,
+        "rows": [[share.backend, *(share.items or ())] for share in result.placement.shares],
         "num_rays": rays,
         "num_qubits": family.circuits()[0].num_qubits,
         "wrong_pixels": value["num_wrong_pixels"],
@@ -84,7 +92,7 @@ def raytrace(
     show(common, record, lambda: _table(record))
 
 
-def _traced(handle: JobHandle, family: RayTracing) -> tuple[dict[str, Any], Any]:
+def _traced(handle: JobHandle, family: RayTracing) -> Result:
     """Follow the job behind a progress bar, which only a terminal shows."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -94,12 +102,12 @@ def _traced(handle: JobHandle, family: RayTracing) -> tuple[dict[str, Any], Any]
     quiet = not sys.stderr.isatty()
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
         task = bar.add_task("", total=total)
+        left = dict[str, int]()  # of each part; the classical tracer tells nothing before its end
         for event in handle.events(timeout=None):
             if event.kind == "progress":
-                done = total - event.data["partial"]["num_pixels_left"]
-                bar.update(task, completed=done, description=f"round {event.data['round']}")
-    result = handle.result()
-    return result.outcome["value"], result.measurement
+                left[event.data["backend"]] = event.data["partial"]["num_pixels_left"]
+                bar.update(task, completed=total - sum(left.values()), description=f"round {event.data['round']}")
+    return handle.result()
 
 
 def _writable(out: Path) -> None:

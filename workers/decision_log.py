@@ -157,6 +157,7 @@ def _decision(row: dict[str, Any], options: list[dict[str, Any]]) -> Decision:
     )
     spec = replace(from_json(JobSpec, row["spec"]), shots=first["shots"])
     told = tuple(_candidate(option) for option in options)
+    items = from_json(tuple[tuple[int, int], ...], row.get("items") or "[]")  # older exports have none
     return Decision(
         job_id=row["job_id"],
         policy=first["policy"],
@@ -164,7 +165,7 @@ def _decision(row: dict[str, Any], options: list[dict[str, Any]]) -> Decision:
         cursor=first["model_cursor"],
         batch=first["batch"],
         load_s=situation.load_s,
-        request=Request(row["job_id"], row["seq"], spec, row["rank"], row["waited_s"], told, row["num_parts"]),
+        request=Request(row["job_id"], row["seq"], spec, row["rank"], row["waited_s"], told, row["num_parts"], items),
         choice={option["backend"]: option["share"] for option in options if option["share"]},
         decide_s=first["decide_s"],
         id=row["decision_id"],

@@ -28,7 +28,7 @@ from orchestrator.sql.archive import Considered, Page, Wanted
 from orchestrator.sql.store import SqlStore
 from orchestrator.telemetry import Observation
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a column changes its name, type or meaning; new columns do not raise it."""
 
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -233,6 +233,7 @@ TABLES: dict[str, Columns] = {
         "rank": ("number", lambda asked: asked.decision.request.rank),
         "waited_s": ("number", lambda asked: asked.decision.request.waited_s),
         "num_parts": ("whole", lambda asked: asked.decision.request.num_parts),
+        "items": ("json", lambda asked: asked.decision.request.items),
         "group": ("text", lambda asked: asked.decision.group),
         "spec": ("json", lambda asked: asked.spec),
         "situation_id": ("text", lambda asked: asked.situation.id),

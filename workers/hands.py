@@ -25,14 +25,14 @@ from backends.transpilation import rejection, transpile
 from circuits.entanglement import bonds
 from circuits.errors import CircuitError
 from circuits.facts import NO_BONDS, Features, Judgement
-from circuits.family import AdaptiveFamily, CircuitFamily, Counts, Outcome, Run, SolvableFamily
+from circuits.family import AdaptiveFamily, CircuitFamily, Counts, DivisibleFamily, Outcome, Run, SolvableFamily
 from circuits.features import features
 from circuits.fidelity import ideal_distribution, judge, judge_outcome, mixture_fidelity
 from circuits.program import Limits, Program, is_scored
 from circuits.seeds import derive
 from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.records import from_json, to_json
-from orchestrator.runtime import Executed, ExecuteWork, JudgeWork, Prepared, PrepareWork, Progress
+from orchestrator.runtime import Executed, ExecuteWork, Judged, JudgeWork, Prepared, PrepareWork, Progress
 from workers.foresight import foresee, outputs_of
 
 log = logging.getLogger("qorch.child")
@@ -45,6 +45,13 @@ KEPT = 256
 def family_of(program_json: str, limits: Limits) -> CircuitFamily:
     """The program as a family, read once."""
     return from_json(Program, program_json).load(limits)
+
+
+@lru_cache(maxsize=KEPT)
+def part_of(program_json: str, limits: Limits, items: tuple[int, int] | None) -> CircuitFamily:
+    """What a share is to run of a program: these items of it, or all."""
+    family = family_of(program_json, limits)
+    return family.part(*items) if items is not None and isinstance(family, DivisibleFamily) else family
 
 
 @cache
@@ -89,6 +96,7 @@ def prepare(work: PrepareWork) -> Prepared:
         features=known,
         adaptive=isinstance(family, AdaptiveFamily),
         ideal=None if is_scored(family) else outputs,
+        num_items=family.num_items if isinstance(family, DivisibleFamily) else 0,
     )
     fits = {device.name: _fit(family, circuit, known, outputs, device, work.options) for device in work.devices}
     return Prepared(facts, fits)
@@ -171,7 +179,7 @@ def execute(work: ExecuteWork, progress: Progress) -> Executed:
 
 def _execute(work: ExecuteWork, progress: Progress) -> Executed:
     program_json = to_json(work.program)
-    family = family_of(program_json, work.limits)
+    family = part_of(program_json, work.limits, work.items)
     begun = time.perf_counter()
     if isinstance(family, SolvableFamily) and backend(work.backend).device().kind == "cpu":
         return _solved(family, begun)
@@ -359,6 +367,10 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
     return {"value": outcome.value, "score": outcome.score, "num_rounds": outcome.num_rounds}
 
 
-def rejudge(work: JudgeWork) -> Judgement:
-    """Judge counts that were merged from several shares."""
-    return judge(family_of(to_json(work.program), work.limits), work.counts, work.ideal)
+def rejudge(work: JudgeWork) -> Judged:
+    """Judge what came of several shares: their counts, which were merged, or their outcomes, which are merged here."""
+    family = family_of(to_json(work.program), work.limits)
+    if work.outcomes and isinstance(family, DivisibleFamily):
+        outcome = family.merged([Outcome(**one) for one in work.outcomes])
+        return Judged(judge_outcome(family, outcome), _plain(outcome))
+    return Judged(judge(family, work.counts, work.ideal))

@@ -12,7 +12,7 @@ from rich.text import Text
 from backends.energy import ENERGY_MODELS
 from circuits.family import Counts
 from orchestrator.cost_model.model import Learned
-from orchestrator.job import Assignment, Event, Job, Result, Times
+from orchestrator.job import Assignment, Event, Job, Result, Share, Times
 from orchestrator.tokens import Token
 from orchestrator.transport import PolicyInfo
 from workers.doctor import Check
@@ -79,11 +79,15 @@ def result(found: Result) -> RenderableType:
 
 def _headline(found: Result) -> Text:
     where = " + ".join(
-        share.backend if len(found.placement.shares) == 1 else f"{share.backend} ({number(share.shots)} shots)"
+        share.backend if len(found.placement.shares) == 1 else f"{share.backend} ({_extent(share)})"
         for share in found.placement.shares
     )
     by = "pinned" if found.placement.policy == "pin" else f"placed by {found.placement.policy}"
     return Text.assemble(("done", "green bold"), " on ", (where, "bold"), (f"  {by} · job {found.job_id}", "dim"))
+
+
+def _extent(share: Share) -> str:
+    return f"{number(share.shots)} shots" if share.items is None else f"items {share.items[0]}–{share.items[1] - 1}"
 
 
 def counts(found: Counts, num_bars: int = NUM_BARS) -> RenderableType:

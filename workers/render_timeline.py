@@ -37,11 +37,12 @@ class Lane:
     """One share of a job on one backend, as its events tell it.
 
     Attributes:
+        amount: how much of the job it is, such as "100 shots".
         ended_at: seconds since the epoch; None while it waits or runs.   state: as an assignment's.
     """
 
     backend: str
-    shots: int
+    amount: str
     placed_at: float
     attempts: list[Attempt] = field(default_factory=list)
     ended_at: float | None = None
@@ -53,7 +54,7 @@ def lanes(events: Sequence[Event]) -> list[Lane]:
     found: list[Lane] = []
     for event in events:
         if event.kind == "placed":
-            found.extend(Lane(name, shots, event.at) for name, shots in event.data.get("shares", {}).items())
+            found.extend(Lane(name, amount, event.at) for name, amount in _amounts(event.data).items())
             continue
         lane = _lane(found, event)
         if lane is None:
@@ -120,7 +121,7 @@ def gantt(found: Job, assignments: Sequence[Assignment], events: Sequence[Event]
     made.add_column(overflow="fold")
     for lane in shares:
         bar = Text.assemble(_bar(lane, found.submitted_at, end), " ", state(lane.state))
-        about = [f"{number(lane.shots)} shots", *_tries(lane, end)]
+        about = [lane.amount, *_tries(lane, end)]
         if (lane.backend, lane.placed_at) in expected:
             about.append(f"expected {duration(expected[lane.backend, lane.placed_at])}")
         made.add_row(Text(lane.backend, "bold"), bar)
@@ -198,13 +199,18 @@ def _log(data: Mapping[str, Any]) -> Text:
     return Text.assemble((f"{level.lower()}  ", LEVELS.get(level, "default")), _words(data), (f"  {source}", "dim"))
 
 
+def _amounts(data: Mapping[str, Any]) -> dict[str, str]:
+    """How much went to each backend, in what the job is shared by."""
+    unit = data.get("unit", "shots")
+    return {name: f"{number(amount)} {unit}" for name, amount in data.get("shares", {}).items()}
+
+
 def _words(data: Mapping[str, Any]) -> str:
     return str(data.get("message", ""))
 
 
 def _placed(data: Mapping[str, Any]) -> Text:
-    shares = data.get("shares", {})
-    where = " + ".join(f"{name} ({number(shots)} shots)" for name, shots in shares.items())
+    where = " + ".join(f"{name} ({amount})" for name, amount in _amounts(data).items())
     return Text.assemble(
         ("placed", STATES["placed"]), " on ", (where, "bold"), (f"  by {data.get('policy', '?')}", "dim")
     )

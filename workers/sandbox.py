@@ -15,13 +15,13 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from backends.backend import Device
-from circuits.facts import Judgement
 from orchestrator.job import Failure
 from orchestrator.records import from_json
 from orchestrator.runtime import (
     UNSTARTABLE,
     Executed,
     ExecuteWork,
+    Judged,
     JudgeWork,
     Leash,
     Prepared,
@@ -230,10 +230,10 @@ class Sandbox:
         except (RuntimeFailure, WorkReturned):  # whoever runs them one by one is told why
             return [], time.perf_counter() - begun
 
-    def judge(self, work: JudgeWork, leash: Leash) -> Judgement:
+    def judge(self, work: JudgeWork, leash: Leash) -> Judged:
         """See :class:`orchestrator.runtime.Runtime`."""
         with self._child("judge") as child:
-            return child.call("judge", work, Judgement, leash)
+            return child.call("judge", work, Judged, leash)
 
     def remote(self, work: RemoteWork, leash: Leash) -> RemoteAnswer:
         """See :class:`orchestrator.runtime.Runtime`. The child warms up within the step, so that it is judged there."""

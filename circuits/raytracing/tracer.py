@@ -117,7 +117,24 @@ class RayTracing:
     def tiles(self, number: int) -> list[RayTracing]:
         """The same picture in about as many bands of rows, from the top; fewer if there are fewer rows."""
         ends = np.linspace(0, self.height, min(number, self.height) + 1).round().astype(int).tolist()
-        return [replace(self, y0=self.y0 + first, height=last - first) for first, last in pairwise(ends)]
+        return [self.part(first, last) for first, last in pairwise(ends)]
+
+    @property
+    def num_items(self) -> int:
+        """Rows of the tile."""
+        return self.height
+
+    def part(self, first: int, last: int) -> RayTracing:
+        """These rows alone."""
+        return replace(self, y0=self.y0 + first, height=last - first)
+
+    def merged(self, outcomes: Sequence[Outcome]) -> Outcome:
+        """The picture from its bands. They are traced at the same time, so their rounds are not added."""
+        values = [one.value for one in outcomes]
+        rows = {name: [row for value in values for row in value[name]] for name in ("depth", "hits")}
+        counted = {name: sum(value[name] for value in values) for name in _COUNTED}
+        score = sum(one.score * len(one.value["depth"]) for one in outcomes) / len(rows["depth"])
+        return Outcome(score, rows | counted, max(one.num_rounds for one in outcomes))
 
     def frames(self, number: int) -> list[RayTracing]:
         """This picture and the next ones of its sequence."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from backends.backend import REPETITION_S, Device
 from backends.energy import energy_j
 from backends.pairs import ready_p90_s
@@ -68,6 +70,26 @@ def prior(device: Device, fit: Fit, shots: int, times: Times = Times.WALL, *, nu
         queue_s=_queue_s(device, fit, shots) if emulated or device.kind == "qpu" else None,
         device_s=device_s if emulated else None,
         prepare_s=prepare_s,
+    )
+
+
+def part_of(whole: Estimate, share: float) -> Estimate:
+    """Prior of a part of the items of a job, from that of all of them: all but the conversation is shared (ours).
+
+    Times, energy and price of a job that is divided by items grow with their number, preparation apart; but what the
+    prior takes for preparation is of one circuit, and a classical algorithm has none.
+    """
+
+    def grown(figure: float | None) -> float | None:
+        return None if figure is None else share * figure
+
+    return replace(
+        whole,
+        service_s=CONVERSATION_S + share * max(0.0, whole.service_s - CONVERSATION_S),
+        energy_j=share * whole.energy_j,
+        cost_usd=share * whole.cost_usd,
+        device_s=grown(whole.device_s),
+        prepare_s=share * whole.prepare_s,
     )
 
 

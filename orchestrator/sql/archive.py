@@ -76,6 +76,7 @@ class Asked:
     rank: float = 0.0
     waited_s: float = 0.0
     num_parts: int = 0
+    items: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

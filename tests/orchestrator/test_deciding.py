@@ -185,8 +185,8 @@ def test_only_parts_that_wait_are_moved_and_only_of_jobs_that_may_move(spec: Job
     may = Waiting(job(spec, 5, 1), parts)
     found = movable_parts([may], Rules())
     assert set(found) == {"job"}
-    as_if, ids = found["job"]
-    assert (as_if.job.to_place, ids) == (5 + 11 + 13, ("job-1", "job-3"))
+    as_if = found["job"]
+    assert (as_if.job.to_place, as_if.moving) == (5 + 11 + 13, ("job-1", "job-3"))
     assert movable_parts([replace(may, job=replace(may.job, num_placements=3))], Rules()) == {}
     assert movable_parts([replace(may, job=job(replace(spec, pin={"aer_mps": 1.0}), 5, 1))], Rules()) == {}
 

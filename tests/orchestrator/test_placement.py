@@ -16,7 +16,7 @@ from orchestrator.placement import (
     figures,
     rank,
     rejections,
-    split_shots,
+    split_amount,
 )
 
 finite = st.floats(0, 1e6)
@@ -122,9 +122,9 @@ def test_shares_of_shots_add_up_and_nobody_gets_nothing(shots: int, weights: lis
     choice = {f"b{number}": weight / total for number, weight in enumerate(weights)}
     if shots < len(choice):
         with pytest.raises(ValueError, match="cannot be shared"):
-            split_shots(shots, choice)
+            split_amount(shots, choice)
         return
-    split = split_shots(shots, choice)
+    split = split_amount(shots, choice)
     assert sum(split.values()) == shots
     assert min(split.values()) >= 1
     for backend, share in choice.items():

@@ -90,7 +90,7 @@ CANDIDATES = (
     Candidate("aer_mps", ESTIMATE, ESTIMATE, 0.5, "abc", (), ESTIMATE),
     Candidate("fake_hanoi", ESTIMATE, ESTIMATE, 0.0, "def", ("the job excludes it",)),
 )
-REQUEST = Request("j", 1, SPEC, 990.0, 0.5, CANDIDATES, 2)
+REQUEST = Request("j", 1, SPEC, 990.0, 0.5, CANDIDATES, 2, ((0, 3), (9, 12)))
 SITUATION = Situation(
     "s",
     "eft",
@@ -128,10 +128,11 @@ RECORDS = [
         num_polls=1,
         due_at=1005.0,
         purchase_id="j-0-0",
+        items=(3, 9),
     ),
     Result(
         job_id="j",
-        placement=Placement("pin", 4, (Share("aer_mps", 50, AssignmentState.DONE, 1, ESTIMATE, 0.5),)),
+        placement=Placement("pin", 4, (Share("aer_mps", 50, AssignmentState.DONE, 1, ESTIMATE, 0.5, (3, 9)),)),
         estimate=ESTIMATE,
         measurement=MEASUREMENT,
         counts={"00": 49, "11": 51},
@@ -151,7 +152,7 @@ RECORDS = [
     ),
     Switch("backend", "fake_hanoi", "drained", 1000.0),
     Run({"00": 49}, MEASUREMENT, None, ("00",), ("OPENQASM 3.0;",)),
-    ProgramFacts("program", Features(2, 2, 3, 1, 2, 1, 1, 0, 2, 2, 0, False, True), False, {"00": 0.5, "11": 0.5}),
+    ProgramFacts("program", Features(2, 2, 3, 1, 2, 1, 1, 0, 2, 2, 0, False, True), False, {"00": 0.5, "11": 0.5}, 12),
     Fit(2, 5, 0.97, 1e-6, None, Bonds(1, 24.0, 12.0), 1.5, 0.25, 0.125),
     Judgement(0.93, "hellinger", None, None, 0.99),
     DEMAND,

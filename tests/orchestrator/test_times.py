@@ -20,7 +20,7 @@ from orchestrator.cost_model.prior import prior
 from orchestrator.job import Assignment, Estimate, Job, JobSpec, JobState, Limits, Measurement, Objective, Times
 from orchestrator.placement import Backlog, Candidate, Lane, Request, Scales, rejections
 from orchestrator.preparation import Fit
-from orchestrator.runtime import Executed
+from orchestrator.runtime import Executed, Judged
 from orchestrator.store import Run
 from orchestrator.telemetry import Observation
 from policies.baselines import EarliestFinish, Greedy, ShortestQueue
@@ -65,7 +65,7 @@ def test_of_parallel_shares_the_longest_counts(new_assignment: Callable[..., Ass
     parts = [measured(Times.EMULATED, new_assignment, executed(0.3, wait_s)) for wait_s in waits_s]
     shares = [new_assignment(id=f"job-{number}") for number in (0, 1)]
     runs = [Run({"0": 1}, part) for part in parts]
-    whole = measure.of_job(JOB, shares, runs, Judgement(0.9, "hellinger"), now=110.0).measurement
+    whole = measure.of_job(JOB, shares, runs, Judged(Judgement(0.9, "hellinger")), now=110.0).measurement
     assert (whole.queue_s, whole.device_s, whole.times) == (300.0, 0.3, Times.EMULATED)
     assert whole.latency_s == parts[1].latency_s
 
@@ -76,7 +76,7 @@ def test_shares_that_canaries_judged_are_judged_by_their_shots(new_assignment: C
     def whole(*judged: Judgement) -> Measurement:
         parts = [measured(Times.WALL, new_assignment, replace(executed(), judgement=one)) for one in judged]
         runs = [Run({"0": 1}, part) for part in parts]
-        return measure.of_job(JOB, shares, runs, Judgement(None, "estimated"), now=110.0).measurement
+        return measure.of_job(JOB, shares, runs, Judged(Judgement(None, "estimated")), now=110.0).measurement
 
     both = whole(Judgement(0.8, "canary"), Judgement(0.6, "canary"))
     assert (both.fidelity, both.fidelity_kind) == (pytest.approx(0.65), "canary")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.job import Estimate, JobSpec, Limits, Objective
 from orchestrator.placement import Backlog, Candidate, Lane, Request, Scales
 from policies import load
-from policies.split import Line, Terms, level, shared
+from policies.split import Line, Terms, level, parted, shared
 from tests.policies.batches import APART, PROGRAM, one
 
 TIME_ALONE = Objective(latency=1.0, fidelity=0.0, price=0.0)
@@ -113,3 +113,16 @@ def test_no_other_shares_cost_less(of: list[Line], per_s: float) -> None:
 def test_the_level_holds_all_shots(of: list[Line]) -> None:
     end_s = level(of)
     assert sum(max(0.0, end_s - line.begin_s) / line.variable_s for line in of) == pytest.approx(1.0)
+
+
+def test_what_another_policy_chose_is_shared_with_the_best_place_beside_it() -> None:
+    request = job(spec(2), ("a", 0.0, 6.0, 0.0), ("b", 0.0, 3.0, 0.0), ("c", 0.0, 50.0, 0.0))
+    backlog = Backlog(APART, {})
+    (choice,) = parted([request], [{"a": 1.0}], backlog, Scales())
+    assert choice == {"a": pytest.approx(1 / 3), "b": pytest.approx(2 / 3)}
+    assert backlog.load_s == {"w-a": pytest.approx(2.0), "w-b": pytest.approx(2.0)}
+    whole = replace(request, spec=spec(1))
+    assert parted([whole], [{"a": 1.0}], Backlog(APART, {}), Scales()) == [{"a": 1.0}], "it does not allow more"
+    items = replace(request, items=((2, 5), (7, 8)))
+    (few,) = parted([items], [{"a": 1.0}], Backlog(APART, {}), Scales())
+    assert set(few) == {"a", "b"}

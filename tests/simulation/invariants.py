@@ -13,7 +13,7 @@ from orchestrator.lifecycle import Rules
 from orchestrator.purchase import OPEN
 from tests.far.provider import FINAL as OVER
 from tests.far.provider import Provider
-from tests.simulation.seams import Violation
+from tests.simulation.seams import DIVIDED, NUM_ITEMS, Violation
 
 FINAL = frozenset(state.value for state in FINAL_JOB_STATES)
 
@@ -78,6 +78,10 @@ class Ledger:
         for job_id, result in with_result.items():
             got, asked = sum(result["counts"].values()), json.loads(jobs[job_id]["spec"])["shots"]
             _hold(got == asked, f"job {job_id} asked for {asked} shots and has {got}")
+            if _is_divided(jobs[job_id]):  # unless nobody could put it together: then each part is there
+                found = result["outcome"]
+                found = found if isinstance(found, list) else [item for part in found["parts"] for item in part]
+                _hold(found == list(range(NUM_ITEMS)), f"job {job_id} has the items {found}")
 
     def _telemetry(self, parts: Mapping[str, list[dict[str, Any]]]) -> None:
         rows = self.read("SELECT id, assignment_id FROM telemetry ORDER BY id")
@@ -134,8 +138,13 @@ class Ledger:
         if job["state"] in FINAL:
             _hold(not open_parts, f"job {job['id']} is {job['state']} while {open_parts} go on")
         elif job["failure"] is None and not job["cancel_requested"]:
-            held = sum(part["record"]["shots"] for part in parts if part["state"] != "replaced")
+            kept = [part["record"] for part in parts if part["state"] != "replaced"]
+            held = sum(part["shots"] for part in kept)
             asked = json.loads(job["spec"])["shots"]
+            if _is_divided(job) and parts:
+                items = [item for part in kept for item in range(*part["items"])]
+                _hold(len(items) == len(set(items)), f"job {job['id']} has the items {items}")
+                held, asked = len(items), NUM_ITEMS
             _hold(held + job["to_place"] == asked, f"job {job['id']}: {held} + {job['to_place']} of {asked} shots")
 
     def _tries(self, job: Mapping[str, Any], parts: list[dict[str, Any]]) -> None:
@@ -151,6 +160,10 @@ class Ledger:
                 part["record"][name] for name in ("state", "attempt", "owner")
             )
             _hold(same, f"the columns of {part['id']} are not those of its record")
+
+
+def _is_divided(job: Mapping[str, Any]) -> bool:
+    return bool(json.loads(job["spec"])["program"]["text"] == DIVIDED)
 
 
 def _hold(true: bool, message: str) -> None:

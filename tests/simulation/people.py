@@ -14,12 +14,12 @@ from orchestrator.placement import Backlog, Choice, Policy, Request, Scales
 from orchestrator.store import Switch
 from policies import load
 from tests.simulation.invariants import FINAL
-from tests.simulation.seams import UNREADABLE, Process, SimRuntime, Violation
+from tests.simulation.seams import DIVIDED, UNREADABLE, Process, SimRuntime, Violation
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-PROGRAMS = tuple(Program("openqasm2", text=text) for text in ("one", "two", UNREADABLE))
+PROGRAMS = tuple(Program("openqasm2", text=text) for text in ("one", "two", UNREADABLE, DIVIDED))
 BACKENDS = ("red", "green", "blue", "far")
 
 
@@ -101,7 +101,7 @@ class Client:
         far = 4.0 if self._world.provider_is_there else 0.0
         pin = rng.choices(pins, (7, 2, 2, far, far))[0]
         return JobSpec(
-            program=rng.choices(PROGRAMS, (8, 8, 0.5))[0],
+            program=rng.choices(PROGRAMS, (6, 6, 0.5, 4))[0],
             shots=rng.randint(3, 40),
             policy=rng.choices(("eft", "round_robin", "scatter", "sulky"), (4, 4, 4, 1))[0],
             pin=pin,
@@ -110,6 +110,7 @@ class Client:
             priority=rng.randint(0, 9),
             seed=rng.randint(0, 99),
             idempotency_key=f"key{rng.randint(0, 5)}" if rng.random() < 0.5 else None,
+            max_parts=len(BACKENDS),
             after=tuple(rng.sample(self._jobs, min(len(self._jobs), rng.choice((0, 0, 1, 2))))),
         )
 
@@ -140,7 +141,7 @@ class Sulky:
 
 
 def _equal_shares(request: Request) -> Choice:
-    names = sorted(candidate.backend for candidate in request.feasible)[: request.spec.shots]
+    names = sorted(candidate.backend for candidate in request.feasible)[: request.amount]
     return {name: 1 / len(names) for name in names}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.runtime import (
     Executed,
     ExecuteWork,
+    Judged,
     JudgeWork,
     Leash,
     Prepared,
@@ -48,6 +49,9 @@ STEADY = frozenset({"snapshot", "observations", "prepared", "save_prepared", "st
 """Methods before which nobody else need go on: what they read or write is nothing that others take away."""
 
 UNREADABLE = "unreadable"
+
+DIVIDED, NUM_ITEMS = "divided", 9
+"""A program whose shares are of items, and how many it has."""
 """Text in a program that cannot be prepared."""
 
 FEATURES = Features(2, 2, 2, 1, 2, 1, 1, 0, 2, 2, 0, dynamic=False, clifford=True)
@@ -177,7 +181,10 @@ class SimRuntime:
         if self._world.unlucky(0.05):
             raise RuntimeFailure(Failure("prepare", "worker_lost", "a child died", transient=True))
         fits = {device.name: Fit(2, 2, 0.9, 0.0) for device in work.devices}
-        return Prepared(ProgramFacts("program", FEATURES, adaptive=False, ideal={"0": 1.0}), fits)
+        facts = ProgramFacts("program", FEATURES, adaptive=False, ideal={"0": 1.0})
+        if work.program.text == DIVIDED:
+            facts = replace(facts, adaptive=True, ideal=None, num_items=NUM_ITEMS)
+        return Prepared(facts, fits)
 
     def execute(self, work: ExecuteWork, leash: Leash, progress: Progress) -> Executed:
         self._pause(leash, f"run on {work.backend}")
@@ -211,11 +218,12 @@ class SimRuntime:
             raise RuntimeFailure(Failure("execute", "worker_lost", "a child died", transient=True))
         return told
 
-    def judge(self, work: JudgeWork, leash: Leash) -> Judgement:
+    def judge(self, work: JudgeWork, leash: Leash) -> Judged:
         self._pause(leash, "judge")
         if self._world.unlucky(0.05):
             raise RuntimeFailure(Failure("measure", "worker_lost", "a child died", transient=True))
-        return Judgement(0.9, "hellinger")
+        found = [item for part in work.outcomes for item in part]
+        return Judged(Judgement(0.9, "hellinger"), found or None)
 
     def close(self) -> None:
         self.closing = True
@@ -237,7 +245,9 @@ class SimRuntime:
             return Failure(
                 "execute", kind, f"{work.backend} says: {kind}", transient=kind == "transient", elsewhere=elsewhere
             )
-        return Executed(_counts(work), Judgement(0.9, "hellinger"), 0.0, 0.01, 0.04, 1, work.shots, "simulated")
+        found = None if work.items is None else list(range(*work.items))
+        judgement = Judgement(0.9, "hellinger")
+        return Executed(_counts(work), judgement, 0.0, 0.01, 0.04, 1, work.shots, "simulated", outcome=found)
 
 
 def _counts(work: ExecuteWork) -> Counts:

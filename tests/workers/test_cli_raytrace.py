@@ -70,3 +70,10 @@ def test_shading_follows_the_cosine_and_the_shadow() -> None:
     grey = depth_map([[0, 15, None]], 15)
     assert grey[0, 0, 0] > grey[0, 1, 0] > grey[0, 2, 0]
     assert beside(grey, grey).shape == (384, 2 * 1152 + 8, 3)
+
+
+def test_the_classical_tracer_may_do_some_of_the_rows(tmp_path: Path) -> None:
+    words = ("--bits", "2", "--size", "4", "--primitives", "4", "--max-parts", "2")
+    found = json.loads(qorch(tmp_path, "raytrace", *words, "--json").stdout)
+    assert sorted(row for _, first, last in found["rows"] for row in range(first, last)) == list(range(4))
+    assert found["wrong_pixels"] == 0

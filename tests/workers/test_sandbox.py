@@ -16,13 +16,13 @@ import pytest
 
 import backends
 from backends.backend import TranspileOptions
-from circuits.facts import Judgement
 from circuits.program import Limits, Program
 from circuits.raytracing import RayTracing
 from orchestrator.job import Failure
 from orchestrator.runtime import (
     Executed,
     ExecuteWork,
+    Judged,
     JudgeWork,
     Leash,
     PrepareWork,
@@ -84,8 +84,7 @@ def test_it_prepares_executes_and_judges(sandbox: Sandbox, bell: Program) -> Non
     assert executed.memory is not None
     assert len(executed.memory) == 100
     judged = sandbox.judge(JudgeWork(bell, Limits(), executed.counts, prepared.facts.ideal), Leash(60.0))
-    assert judged == executed.judgement
-    assert isinstance(judged, Judgement)
+    assert judged == Judged(executed.judgement)
 
 
 def test_a_backend_is_warmed_up_once_and_apart(sandbox: Sandbox, bell: Program) -> None:

@@ -1,0 +1,96 @@
+"""One batch between the classical algorithm and a simulator or emulated QPU, on real workers: what each division costs.
+
+    python examples/benchmarks/divided.py --seeds 1 2 3 4 5
+
+A frame of rays (the QPU's side is ``sparse``) and a batch of autoencoder samples (``aer_statevector``, and the emulated
+``fake_guadalupe``) go to both sides with the share phi of their items on the QPU's: none, a quarter, half, all, and as
+policy ``split`` chooses. Each program runs three times on each side before, so that its estimates are learned. Cost is
+the default objective's; latency is from submission to the merged result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from evidence import results
+
+from circuits.autoencoder import AutoencoderBatch
+from circuits.raytracing import RayTracing
+from orchestrator import Client, Objective, Result
+from orchestrator.placement import CLASSICAL, Scales, cost
+from orchestrator.settings import Settings
+
+BATCHES: dict[str, tuple[Any, str, int]] = {
+    "frame 16x16": (RayTracing(width=16, height=16, num_primitives=8), "sparse", 1),
+    "64 digits": (AutoencoderBatch(num_samples=64, states="digits"), "aer_statevector", 1024),
+    "16 digits": (AutoencoderBatch(num_samples=16, states="digits"), "fake_guadalupe", 256),
+}
+OBJECTIVES = {"default": Objective(), "time": Objective(latency=1.0, fidelity=0.0, price=0.0)}
+PHIS = (0.0, 0.25, 0.5, 1.0)
+LEARNING = 3
+TIMEOUT_S = 300.0
+COLUMNS = ("batch", "qpu", "way", "seed", "phi", "latency_s", "service_s", "fidelity", "energy_j", "cost")
+
+
+def pin_of(phi: float, qpu: str) -> dict[str, float]:
+    """Who does how much."""
+    return {name: share for name, share in ((CLASSICAL, 1.0 - phi), (qpu, phi)) if share}
+
+
+def row(batch: str, way: str, seed: int, found: Result) -> tuple[Any, ...]:
+    """What a run came to."""
+    family, qpu, _ = BATCHES[batch]
+    there = sum(share.items[1] - share.items[0] for share in found.placement.shares if share.backend == qpu)  # type: ignore[index]
+    got = found.measurement
+    spent = {"latency_s": got.latency_s, "energy_j": got.energy_j, "cost_usd": got.cost_usd}
+    paid = cost(Objective(), Scales(), fidelity=got.fidelity or 0.0, **spent)
+    figures = (got.latency_s, got.service_s, got.fidelity, got.energy_j, paid)
+    return batch, qpu, way, seed, there / family.num_items, *figures
+
+
+def played(client: Client, batch: str, seeds: list[int]) -> Iterator[tuple[Any, ...]]:
+    """Every division of one batch."""
+    family, qpu, shots = BATCHES[batch]
+    for number in range(LEARNING):
+        for phi in (0.0, 1.0, 0.5):
+            client.submit(family, shots=shots, seed=1000 + number, pin=pin_of(phi, qpu)).result(TIMEOUT_S)
+    for seed in seeds:
+        for phi in PHIS:
+            job = client.submit(family, shots=shots, seed=seed, pin=pin_of(phi, qpu))
+            yield row(batch, f"phi {phi:g}", seed, job.result(TIMEOUT_S))
+        for name, objective in OBJECTIVES.items():
+            both = {"allow": [CLASSICAL, qpu], "max_parts": 2, "policy": "split", "objective": objective}
+            job = client.submit(family, shots=shots, seed=seed, **both)
+            yield row(batch, f"split {name}", seed, job.result(TIMEOUT_S))
+
+
+def main() -> None:
+    """Write ``results/divided.csv``, and print means."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    asked = parser.parse_args()
+    backends = (CLASSICAL, *(qpu for _, qpu, _ in BATCHES.values()))
+    found: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Client(settings=Settings(data_dir=Path(folder), backends=backends, slots=2)) as client,
+        results("divided", COLUMNS, seeds=" ".join(map(str, asked.seeds))) as table,
+    ):
+        for batch in BATCHES:
+            for one in played(client, batch, asked.seeds):
+                table.writerow(one)
+                found.setdefault((batch, one[2]), []).append(one)
+                print(".", end="", flush=True)
+    print(f"\n{'batch':14}{'way':16}{'phi':>6}{'latency s':>11}{'fidelity':>10}{'energy J':>10}{'cost':>8}")
+    for (batch, way), rows in found.items():
+        phi, latency_s, _, fidelity, energy_j, paid = (mean(column) for column in list(zip(*rows, strict=True))[4:])
+        print(f"{batch:14}{way:16}{phi:6.2f}{latency_s:11.3f}{fidelity:10.4f}{energy_j:10.3f}{paid:8.3f}")
+
+
+if __name__ == "__main__":
+    main()
