@@ -439,7 +439,7 @@ class Result:
     """What a job gave.
 
     Attributes:
-        counts: merged over the shares; of an adaptive job, of its last circuit alone, of its last share if it is divided.
+        counts: merged over the shares; of an adaptive job, of the last circuit of its last share alone.
         estimate: the prediction for the whole job when it was placed; ``service_s`` of parallel shares is the longest.
         outcome: what an adaptive family found; of a divided job, merged over its shares.
         memory: outcome of every shot, shares one after the other.

@@ -2,6 +2,7 @@
 
     python -m policies.evaluate --users 10,20,30 --weights 1:0,0.8:0.2,0.5:0.5,0.2:0.8 --slots 2000 --out figures
     python -m policies.evaluate --policies local,greedy,optimum,runs/hmadrl-1 --users 10 --json
+    python -m policies.evaluate --live redis+tcp://host:6379/0 --policies random,greedy,runs/placing-1 --slots 30
 
 Prints a table a cell and, with ``--out``, leaves ``costs.csv``, ``overall.csv``, ``costs.png`` and ``profiles.png``.
 Seeds from 1 000 000 on are those that no training may use.
@@ -14,6 +15,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import mean, stdev
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,6 +49,10 @@ def main(
     seeds: Annotated[str, typer.Option(help="of the slots, by commas")] = str(KEPT_OUT),
     mode: Annotated[str | None, typer.Option(help="reading of the paper, or set of constants")] = None,
     override: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the reading, in the keys of a file")] = None,
+    live: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="of a running fleet: what it has done, placed anew there as in Measured-v1"),
+    ] = None,
     world: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of what else the world has to set")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for tables and pictures")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
@@ -62,6 +68,9 @@ def main(
         torch.set_num_threads(1)
         if not 1 <= slots <= MOST_SLOTS:
             raise InvalidParameter(f"slots: wanted an integer in [1, {MOST_SLOTS}], got {slots}")
+        if live is not None:
+            _live(live, policies, _seeds(seeds), slots, as_json=as_json)
+            return
         kind = load(env)
         if not has_model(kind.setting_type):
             able = ", ".join(name for name in ENVS if has_model(load(name).setting_type))
@@ -80,6 +89,28 @@ def main(
                 played[cell] = contest(cell, playing, tell)
                 _note_absent(cell, [one.name for one in playing if one.name not in played[cell]])
         _answer(played, out, bounds_of(played), as_json=as_json)
+
+
+def _live(url: str, policies: str | None, seeds: Sequence[int], jobs: int, *, as_json: bool) -> None:
+    """Rules and checkpoints on the real thing: the mean cost of a job, with its standard error."""
+    from orchestrator import Client
+    from policies.envs.measured.live import LiveWorld, contest, players
+
+    playing = players([*LiveWorld.rules] if policies is None else policies.split(","))
+    with Client(url) as client:
+        found = contest(client, playing, seeds, jobs)
+    rows = [_mean_of(name, costs) for name, costs in found.items()]
+    if as_json:
+        typer.echo(json.dumps({"live": url, "rows": rows}))
+        return
+    for row in sorted(rows, key=lambda row: row["cost"]):
+        error = "" if row["error"] is None else f" ± {row['error']:.3g}"
+        typer.echo(f"{row['policy']:28} {row['cost']:.4g}{error}  ({row['num_jobs']} jobs)")
+
+
+def _mean_of(name: str, costs: Sequence[float]) -> dict[str, Any]:
+    error = stdev(costs) / len(costs) ** 0.5 if len(costs) > 1 else None
+    return {"policy": name, "num_jobs": len(costs), "cost": mean(costs), "error": error}
 
 
 def _note_absent(cell: Cell, names: Sequence[str]) -> None:

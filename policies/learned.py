@@ -68,7 +68,7 @@ class Placed:
         self.trained_on: Mapping[str, tuple[float, float]] = ranges_of(self._actor, run.setting)
 
     def decide(self, table: Table, backlog: Backlog) -> list[Choice]:
-        """See :class:`policies.guarded.Learned`. A job that allows it is shared as :func:`policies.split.parted` says."""
+        """See :class:`policies.guarded.Learned`. A job that allows it is shared, see :func:`policies.split.parted`."""
         before = backlog.copy()
         choices = self._whole(table, backlog)
         if any(request.spec.max_parts > 1 for request in table.requests):

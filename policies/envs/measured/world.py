@@ -9,9 +9,8 @@ Each episode draws its fleet and its load. The load is what arrives over what li
 done. What an action costs is what it adds to the cost of all: the job's own, and the others' waiting behind it. Over an
 episode that is the cost of all jobs, to the last second.
 
-Jobs go to one place as a whole here, so that nothing can be kept: ``cpu`` is a place like any other, and the shares of an
-action count for nothing. A job sent where it may not go goes to the
-first place where it may.
+Jobs go to one place as a whole here, so that nothing can be kept: ``cpu`` is a place like any other, and the shares of
+an action count for nothing. A job sent where it may not go goes to the first place where it may.
 """
 
 from __future__ import annotations
