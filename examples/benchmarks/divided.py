@@ -4,7 +4,7 @@
 
 A frame of rays and batches of autoencoder samples go to two sides, with the share phi of their items on the second:
 none, a quarter, half, all, and as policy ``split`` chooses. The first side is the classical algorithm, or a simulator
-that is about as fast as the second. Each program runs three times on each side before, so that its estimates are
+that is about twice as fast as the second. Each program runs three times on each side before, so that its estimates are
 learned. Cost is the default objective's; latency is from submission to the merged result.
 """
 
@@ -29,7 +29,7 @@ BATCHES: dict[str, tuple[Any, str, str, int]] = {
     "frame 16x16": (RayTracing(width=16, height=16, num_primitives=8), CLASSICAL, "sparse", 1),
     "64 digits": (AutoencoderBatch(num_samples=64, states="digits"), CLASSICAL, "aer_statevector", 1024),
     "16 digits": (AutoencoderBatch(num_samples=16, states="digits"), CLASSICAL, "fake_guadalupe", 256),
-    "160 digits": (AutoencoderBatch(num_samples=160, states="digits"), "aer_statevector", "aer_mps", 1024),
+    "160 digits": (AutoencoderBatch(num_samples=160, states="digits"), "aer_statevector", "aer_density_matrix", 1024),
 }
 OBJECTIVES = {"default": Objective(), "time": Objective(latency=1.0, fidelity=0.0, price=0.0)}
 PHIS = (0.0, 0.25, 0.5, 1.0)
