@@ -76,8 +76,8 @@ def prior(device: Device, fit: Fit, shots: int, times: Times = Times.WALL, *, nu
 def part_of(whole: Estimate, share: float) -> Estimate:
     """Prior of a part of the items of a job, from that of all of them: all but the conversation is shared (ours).
 
-    Times, energy and price of a job that is divided by items grow with their number, preparation apart; but what the
-    prior takes for preparation is of one circuit, and a classical algorithm has none.
+    Preparation is shared, too: the prior's is of one circuit however many rounds follow, and of a classical algorithm,
+    which has none, it is nearly all of the prior.
     """
 
     def grown(figure: float | None) -> float | None:
