@@ -23,7 +23,7 @@ from policies.envs.entanglement.state import Rule
 
 Reals = NDArray[np.float64]
 PATHS = {"learned": states.SCORING, "hand": states.LOCAL}
-SHARES = {"learned": states.S_LEARNED, "hand": states.S_LOCAL, "uniform": states.S_UNIFORM}
+SHARES = {"learned": states.S_LEARNED, "pulls": states.S_PULL, "hand": states.S_LOCAL, "uniform": states.S_UNIFORM}
 
 
 class Lessons(NamedTuple):
@@ -63,6 +63,7 @@ def rule_of(
         announced=announced,
         path_head=head(agent.path_shape, path),
         share_head=head(agent.share_shape, share),
+        pull=None if agent.pull is None else agent.pull.detach().numpy(),
     )
 
 

@@ -35,6 +35,7 @@ from policies.allocators.dpem.deployment import (
     with_announced,
 )
 from policies.allocators.dpem.episodes import Lessons, delivery, lessons, rule_of
+from policies.allocators.dpem.evolution import Evolution
 from policies.allocators.dpem.federation import Federation, Served, begin, federated, local_updates, poison, round_bytes
 from policies.allocators.dpem.learning import Choices, Splits, choice_loss, split_loss
 from policies.allocators.dpem.network import Shape, begun, begun_as_hand
@@ -66,10 +67,12 @@ class Config:
     """
 
     paths: str = choice("learned", "learned", "hand", doc="path or wait by the head, or by the hand rule")
-    shares: str = choice("learned", "learned", "hand", "uniform", doc="shares by the head, the hand rule, or alike")
+    shares: str = choice(
+        "learned", "learned", "pulls", "hand", "uniform", doc="by the head, pulls of requests, the hand rule, or alike"
+    )
     forecast: str = choice("gru", *FORECASTS, doc="what links expect; none leaves their running mean")
     begin: str = choice("hand", "hand", "random", doc="whether the path head begins as the hand rule")
-    training: str = choice("central", "central", "federated", "alone", doc="whose data a gradient is of")
+    training: str = choice("central", "central", "federated", "alone", "evolved", doc="whose data a gradient is of; or a search of pulls")
     width: int = integer(8, low=1, high=256, doc="units of the path head's layers: 8 for 201 weights, 32 for 1569")
     share_width: int = integer(8, low=1, high=256, doc="units of the share head's layers")
     beta: float = real(0.1, low=0.0, high=100.0, doc="cost of a blocked probe; half of it to who blocks")
@@ -83,6 +86,10 @@ class Config:
     parts: int = integer(8, low=1, high=1000, doc="minibatches of a pass, central")
     rate: float = real(3e-3, low=1e-8, high=1.0, doc="step size of Adam, central")
     most: int = integer(256, low=1, high=100_000, doc="decisions of a node in an update, or pass")
+    searched: str = choice("pulls", "pulls", "constants", doc="all weights of pulls, or the hand rule's constants, evolved")
+    candidates: int = integer(16, low=4, high=10_000, doc="of a generation, evolved")
+    networks: int = integer(6, low=1, high=1000, doc="that a generation is judged on, evolved")
+    spread: float = real(0.3, low=1e-6, high=10.0, doc="first deviation of the candidates, evolved")
     windows: int = integer(4, low=1, high=1000, doc="different episodes of a network, in turns")
     history_s: float = real(1200.0, low=0.0, high=1e6, doc="before the first episode")
 
@@ -90,6 +97,8 @@ class Config:
         validate(self)
         if base_of(self.forecast) != "none" and self.history_s == 0.0:
             refuse(self, "history_s", "more than 0 with a forecast", self.history_s)
+        if self.training == "evolved" and self.shares != "pulls":
+            refuse(self, "shares", "pulls, whose weights are what is evolved", self.shares)
 
 
 @dataclass(frozen=True)
@@ -139,18 +148,21 @@ class Run:
         named = {"learner": "dpem", "env": ENV, "seed": self.seed, **begun_with}
         return {**named, "config": config, "setting": self.setting.document()}
 
-    def begin(self, start: Checkpoint | None = None) -> Dpem:
+    def begin(self, start: Checkpoint | None = None) -> Dpem | Evolution:
         """The learner, untrained but for the heads of another checkpoint, if it begins there.
 
         Raises:
             InvalidParameter: these have other widths.
         """
-        learner = Dpem(self)
+        evolved = self.config.training == "evolved"
+        learner = Evolution(self, Agent(self.config, self.forecaster, self.seed)) if evolved else Dpem(self)
         if start is not None:
             learner.begin_with(start.weights)
         return learner
 
 
+NEWER = ("searched", "candidates", "networks", "spread")
+"""Fields that older checkpoints do not have, and do not need."""
 PARTS: dict[str, type] = {"config": Config, "federation": Federation, "forecaster": forecasts.Config}
 FORECAST_FEDERATION = "forecast_federation"
 """A part that need not be there."""
@@ -171,9 +183,10 @@ def read_run(document: Mapping[str, Any]) -> Run:
         kinds[FORECAST_FEDERATION] = Federation
     for name, kind in kinds.items():
         known = {item.name for item in fields(kind)}
+        required = known - set(NEWER)
         if not isinstance(config[name], Mapping):
             raise InvalidParameter(f"config.json: config.{name}: wanted an object, got {short(config[name])}")
-        check_keys(f"config.json: config.{name}", config[name], required=known, known=known)
+        check_keys(f"config.json: config.{name}", config[name], required=required, known=known)
     seeds = config["topologies"]
     if not isinstance(seeds, list) or any(not isinstance(each, int) or isinstance(each, bool) for each in seeds):
         raise InvalidParameter(f"config.json: config.topologies: wanted integers, got {short(seeds)}")
@@ -191,7 +204,7 @@ class Agent(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
     """What is learned: weights of both heads as vectors, and what nodes share of the forecaster.
 
     Attributes:
-        path, share: (d,), or (N, d) where each node has its own.
+        path, share: (d,), or (N, d) where each node has its own.   pull: (32,), where shares are by pulls, else None.
         forecaster: without pairs, whose own numbers never leave a node; None where something else forecasts.
     """
 
@@ -205,6 +218,7 @@ class Agent(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
         heads = (first(self.path_shape, chance), begun(self.share_shape, chance))
         own = (num_nodes, 1) if config.training == "alone" else (1,)
         self.path, self.share = (nn.Parameter(each.repeat(*own)) for each in heads)
+        self.pull = nn.Parameter(torch.from_numpy(states.hand_pulls())) if config.shares == "pulls" else None
         known = base_of(config.forecast) == "gru"
         self.forecaster = seeded(seed, lambda: forecasts.Forecaster(forecaster, 0)) if known else None
 
@@ -218,6 +232,23 @@ class Agent(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
     def num_weights(self) -> int:
         """That a node sends."""
         return sum(each.shape[-1] for each in self.learned)
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the heads of a trained agent, for every node alike, and its pulls, if both have them.
+
+        Raises:
+            InvalidParameter: there are none, or they have other widths.
+        """
+        for name in ("path", "share"):
+            mine, theirs = getattr(self, name), weights.get(name)
+            if theirs is None or theirs.shape != mine.shape[-1:]:
+                got = "none" if theirs is None else tuple(theirs.shape)
+                raise InvalidParameter(f"start: {name}: wanted weights of shape {tuple(mine.shape[-1:])}, got {got}")
+            with torch.no_grad():
+                mine.copy_(theirs)
+        if self.pull is not None and "pull" in weights:
+            with torch.no_grad():
+                self.pull.copy_(weights["pull"])
 
     def act_on(self, deployment: Deployment, forecaster: forecasts.Config, seed: int) -> Any:
         """What pairs of a network are expected to ask, (P, T); None without a forecast."""
@@ -254,18 +285,8 @@ class Dpem:
         ]
 
     def begin_with(self, weights: Mapping[str, Tensor]) -> None:
-        """Take the heads of a trained agent, for every node alike.
-
-        Raises:
-            InvalidParameter: there are none, or they have other widths.
-        """
-        for name in ("path", "share"):
-            mine, theirs = getattr(self._agent, name), weights.get(name)
-            if theirs is None or theirs.shape != mine.shape[-1:]:
-                got = "none" if theirs is None else tuple(theirs.shape)
-                raise InvalidParameter(f"start: {name}: wanted weights of shape {tuple(mine.shape[-1:])}, got {got}")
-            with torch.no_grad():
-                mine.copy_(theirs)
+        """Take what another agent has learned."""
+        self._agent.begin_with(weights)
 
     def actor(self) -> Agent:
         """What has been learned so far."""

@@ -36,7 +36,8 @@ class World(Protocol):
     plan: Plan
     rule: Rule
     slot: int
-    pairs: Any  # of each link, what has a length
+    pairs: Any  # of each link, slots in which they were made, oldest first
+    pending: list[Asked]
     tokens: list[float]
     rates: list[float]
     down: list[int]
@@ -64,7 +65,8 @@ class Decider:
         world = self.world
         rates = [float(np.float32(rate)) for rate in world.rates]
         tokens = [float(np.float32(each)) for each in world.tokens]
-        self.past.append(([len(held) for held in world.pairs], [min(255, q) for q in self.queue], rates, tokens))
+        newest = [held[-1] if held else world.slot for held in world.pairs]
+        self.past.append(([len(held) for held in world.pairs], [min(255, q) for q in self.queue], rates, tokens, newest))
 
     def want(self, one: Asked, sign: int) -> None:
         """Queue a request's pairs at the links of its path, or take them away."""
@@ -118,7 +120,7 @@ class Decider:
             own = one.left * (rounds + 1) if link in links else 0
         if old == 0:
             return len(self.world.pairs[link]), self.queue[link] - own, self.world.rates[link]
-        stocks, queues, rates, _ = self.past[max(0, self.world.slot - old)]
+        stocks, queues, rates, _, _ = self.past[max(0, self.world.slot - old)]
         return stocks[link], max(0, queues[link] - own), rates[link]
 
     def expected(self, link: int) -> float:
@@ -192,8 +194,12 @@ class Decider:
         for link, come in enumerate(self.joined):
             self.ewma[link] = plan.keep * self.ewma[link] + (1.0 - plan.keep) * come / span_s
             self.joined[link] = 0
-        if self.rule.share not in (states.S_LOCAL, states.S_LEARNED):
+        if self.rule.share not in (states.S_LOCAL, states.S_LEARNED, states.S_PULL):
             return False
+        if self.rule.share == states.S_PULL:
+            from policies.envs.entanglement.pulled import Pulls
+
+            self.pulls = Pulls(self)
         for node in range(plan.swap_hz.size):
             self.share_of_node(node)
         return True
@@ -203,9 +209,14 @@ class Decider:
         plan, first, last = self.plan, self.plan.first[node], self.plan.first[node + 1]
         total, weights = 0.0, []
         for place in range(first, last):
-            weight = self.weight(int(plan.incident[place]))
+            link = int(plan.incident[place])
+            if self.rule.share == states.S_PULL:
+                weight = self.pulls.weights[link]
+                weight = weight * self.pulls.lean(node, place) if weight > 0.0 else weight
+            else:
+                weight = self.weight(link)
             if self.rule.share == states.S_LEARNED and weight > 0.0:
-                added = score(self.rule.share_head, node, self.link_features(node, int(plan.incident[place])))
+                added = score(self.rule.share_head, node, self.link_features(node, link))
                 if self.rule.noise > 0.0:
                     one, two = uniforms(plan.keys[streams.EXPLORE], self.world.slot, [2 * place, 2 * place + 1])
                     normal = math.sqrt(-2.0 * math.log(1.0 - one)) * math.cos(2.0 * math.pi * two)

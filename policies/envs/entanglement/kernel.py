@@ -13,7 +13,7 @@ from typing import Any
 
 from numba import njit
 
-from policies.envs.entanglement import parts, probing, rules, state, streams
+from policies.envs.entanglement import parts, probing, pull, rules, state, streams
 from policies.envs.entanglement.faults import NODE
 from policies.envs.entanglement.parts import begun, drawn, note, part, want
 from policies.envs.entanglement.probing import execute
@@ -180,6 +180,7 @@ def remember(state, slot):
         state.stocks[row, link] = state.stock[link]
         state.queues[row, link] = min(255, state.queue[link])
         state.rates[row, link] = state.rate[link]
+        state.newest[row, link] = state.births[link, state.stock[link] - 1] if state.stock[link] > 0 else slot
     for node in range(state.tokens.size):
         state.token_log[row, node] = state.tokens[node]
 
@@ -247,5 +248,5 @@ def _compiled(sources: int) -> Any:
     return advance
 
 
-_FILES = (__file__, parts.__file__, probing.__file__, rules.__file__, state.__file__, streams.__file__)
+_FILES = (__file__, parts.__file__, probing.__file__, pull.__file__, rules.__file__, state.__file__, streams.__file__)
 advance = _compiled(digest_of(*_FILES))

@@ -1,4 +1,4 @@
-"""The smallest parts of the compiled loop: chance, records, and what a request wants of links.
+"""The smallest parts of the compiled loop: chance, records, what a request wants of links, what is known of both.
 
 They repeat :mod:`policies.envs.entanglement.streams` and :mod:`~policies.envs.entanglement.physics` for numba; tests
 hold the two equal.
@@ -92,3 +92,23 @@ def power(base, times):
     for _ in range(times):
         found *= base
     return found
+
+
+@part
+def token_news(plan, state, slot, node, hop):
+    """Swap tokens of a node so many hops away."""
+    old = plan.delay[hop]
+    if old == 0:
+        return state.tokens[node]
+    return float(state.token_log[max(0, slot - old) % state.stocks.shape[0], node])
+
+
+@part
+def expected(plan, state, rule, slot, link):
+    """Demand for a link in pairs/s: forecast, or its running mean, and what is announced."""
+    now, usual = slot // plan.share_every, state.ewma[link]
+    if rule.forecast.shape[0] > 0:
+        usual = rule.forecast[min(now, rule.forecast.shape[0] - 1), link]
+    if rule.announced.shape[0] > 0:
+        usual += rule.announced[min(now, rule.announced.shape[0] - 1), link]
+    return usual

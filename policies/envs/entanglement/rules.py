@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from math import cos, exp, log, pi, sqrt
 
-from policies.envs.entanglement.parts import begun, drawn, part, turn_to, write_down
+from policies.envs.entanglement.parts import begun, drawn, expected, part, token_news, turn_to, write_down
+from policies.envs.entanglement.pull import lean, weigh_pulls
 from policies.envs.entanglement.state import (
     D_ACTION,
     D_REQUEST,
@@ -30,6 +31,7 @@ from policies.envs.entanglement.state import (
     REPLAYED,
     S_FIXED,
     S_LEARNED,
+    S_PULL,
     S_REPLAYED,
     S_UNIFORM,
     SHORTAGE,
@@ -59,26 +61,6 @@ def news(plan, state, slot, link, hop):
         return state.stock[link], state.queue[link] - own, state.rate[link]
     row = max(0, slot - old) % state.stocks.shape[0]
     return int(state.stocks[row, link]), max(0, int(state.queues[row, link]) - own), float(state.rates[row, link])
-
-
-@part
-def token_news(plan, state, slot, node, hop):
-    """Swap tokens of a node so many hops away."""
-    old = plan.delay[hop]
-    if old == 0:
-        return state.tokens[node]
-    return float(state.token_log[max(0, slot - old) % state.stocks.shape[0], node])
-
-
-@part
-def expected(plan, state, rule, slot, link):
-    """Demand for a link in pairs/s: forecast, or its running mean, and what is announced."""
-    now, usual = slot // plan.share_every, state.ewma[link]
-    if rule.forecast.shape[0] > 0:
-        usual = rule.forecast[min(now, rule.forecast.shape[0] - 1), link]
-    if rule.announced.shape[0] > 0:
-        usual += rule.announced[min(now, rule.announced.shape[0] - 1), link]
-    return usual
 
 
 @part
@@ -343,10 +325,12 @@ def explore(plan, slot, place):
 
 @part
 def share_of_node(plan, state, rule, slot, node):
-    """A node's shares by hand rule or learned correction of it; uniform if no link of it is wanted."""
+    """A node's shares by hand rule, learned correction of it, or pulls; uniform if no link of it is wanted."""
     first, last, total = plan.first[node], plan.first[node + 1], 0.0
     for place in range(first, last):
         weight = state.weight[plan.incident[place]]
+        if rule.share == S_PULL and weight > 0.0:
+            weight *= lean(plan, state, rule, node, place)
         if rule.share == S_LEARNED and weight > 0.0:
             row = state.count[NUM_SHARES] if plan.record == FEATURES else 0
             seen = state.share_features[row, place] if plan.record == FEATURES else state.seen[0, :NUM_SHARE_FEATURES]
@@ -377,7 +361,10 @@ def decide_shares(plan, state, rule, slot):
         changed = repeat_shares(state, slot) or changed
     elif due and rule.share not in (S_FIXED, S_UNIFORM):
         changed = True
-        weigh(plan, state, rule, slot)
+        if rule.share == S_PULL:
+            weigh_pulls(plan, state, rule, slot)
+        else:
+            weigh(plan, state, rule, slot)
         for node in range(state.tokens.size):
             share_of_node(plan, state, rule, slot, node)
     if changed and plan.record > 0:

@@ -23,8 +23,9 @@ from policies.envs.qnum.werner import werner
 WAIT = -1
 FIXED, SHORTEST, RANDOM, LOCAL, SCORING, REPLAYED = range(6)
 """Path rules: as told from outside; first candidate; any; the hand rule; a scoring net; as recorded."""
-S_FIXED, S_UNIFORM, S_LOCAL, S_LEARNED, S_REPLAYED = range(5)
-"""Share rules: as told from outside; 1/degree; the hand rule; the hand rule with a learned correction; as recorded."""
+S_FIXED, S_UNIFORM, S_LOCAL, S_LEARNED, S_REPLAYED, S_PULL = range(6)
+"""Share rules: as told from outside; 1/degree; the hand rule; the hand rule with a learned correction; as recorded;
+pulls of requests with learned weights."""
 FUTURE, PENDING, DELIVERED, EXPIRED = range(4)
 """Status of a request."""
 SLOT, ARRIVED, NUM_PENDING, CHANGED, NUM_DECISIONS, NUM_SHARES, TRACED, TOLD, READ, READ_SHARES = range(10)
@@ -49,6 +50,14 @@ LEAST_HZ, HOP_S = 0.05, 0.5
 SHORTAGE, LEAST_DEMAND, FULL = 3.0, 0.02, 0.25
 """Of the hand rule for shares: a missing pair counts as so many pairs/s, every link as wanted by so many at least, and
 one whose memories are full by this factor (form and first number second-hand, of a study; the others ours)."""
+
+NUM_PULL_FEATURES, PULL_MOST = 11, 20.0
+"""What a link knows of a request that waits there; the logarithm of a pull is at most so far from 0."""
+PULL_DEMAND, PULL_LEAST, PULL_POWER, PULL_ETA, PULL_FULL, PULL_STOCK, PULL_AGE = range(22, 29)
+PULL_MAKES, PULL_MADE, PULL_OTHERS, NUM_PULLS = range(29, 33)
+"""Of the weights of pulls, after those of a request that is short of a pair and of one that has it; see SPEC.md."""
+HAND_PULLS = (0, PULL_DEMAND, PULL_LEAST, PULL_ETA, PULL_FULL)
+"""Those that the hand rule has too: its constants."""
 
 
 class Plan(NamedTuple):
@@ -102,7 +111,8 @@ class State(NamedTuple):
         pending: requests in order of deadline, the first ``count[NUM_PENDING]``.   choice: action of each request,
         int64 (R,).   wanted: action that rule FIXED gives it.   left, status, done_slot, blocked, harmed: int64 (R,).
         decide_slot: when its path is next reconsidered.   fidelity: sum over its delivered pairs, float64 (R,).
-        stocks, queues (uint8), token_log, rates (float32): ring of the last slots for delayed news, (D, E) or (D, N).
+        stocks, queues (uint8), token_log, rates (float32), newest (slot of the freshest pair): ring of the last slots for
+        delayed news, (D, E) or (D, N).   ahead, pulled: scratch of pulls: pairs that earlier deadlines want; features.
         claims, locked, token_locked, holder, token_holder, own, able: scratch of a slot.   seen, scores: of a decision.
         decisions, log_prob, features; share_slot, share_log, share_features, share_noise; trace, trace_value: records.
     """
@@ -134,12 +144,15 @@ class State(NamedTuple):
     queues: Any
     token_log: Any
     rates: Any
+    newest: Any
     claims: Any
     locked: Any
     token_locked: Any
     holder: Any
     token_holder: Any
     own: Any
+    ahead: Any
+    pulled: Any
     able: Any
     seen: Any
     scores: Any
@@ -178,7 +191,7 @@ class Rule(NamedTuple):
         greedy: whether the best action is taken and not a drawn one.   noise: standard deviation of a learned share's
             logit.   forecast: pairs/s expected of each link at each share decision, float64 (decisions, E), instead of
             the running mean; none if it has no rows.   announced: pairs/s beside these, float64 (decisions, E), or no
-            rows.   path_head, share_head: nets.
+            rows.   path_head, share_head: nets.   pull: weights of S_PULL, (32,).
     """
 
     path: int
@@ -190,6 +203,15 @@ class Rule(NamedTuple):
     announced: Any
     path_head: Head
     share_head: Head
+    pull: Any
+
+
+def hand_pulls() -> Reals:
+    """Weights of pulls that do almost as the hand rule for shares: who has a pair does not pull, or 1/400 as much."""
+    found = np.zeros(NUM_PULLS)
+    found[0], found[NUM_PULL_FEATURES] = np.log(SHORTAGE), np.log(SHORTAGE) - 6.0
+    found[PULL_LEAST], found[PULL_POWER], found[PULL_ETA], found[PULL_FULL] = np.log(LEAST_DEMAND), 1.0, -1.0, np.log(FULL)
+    return found
 
 
 def head(num_features: int, hidden: tuple[int, int] = (8, 0), num_agents: int = 1) -> Head:
@@ -216,6 +238,7 @@ def rule(
     announced: Reals | None = None,
     path_head: Head | None = None,
     share_head: Head | None = None,
+    pull: Reals | None = None,
 ) -> Rule:
     """A rule with nothing left open; see :class:`Rule`."""
     return Rule(
@@ -228,6 +251,7 @@ def rule(
         _rows(announced),
         path_head or head(NUM_PATH_FEATURES),
         share_head or head(NUM_SHARE_FEATURES),
+        hand_pulls() if pull is None else np.ascontiguousarray(pull, dtype=np.float64),
     )
 
 
@@ -338,12 +362,15 @@ def blank(episode: Episode, given: Plan, trace: int = 0) -> State:
         queues=np.zeros((depth, num_links), np.uint8),
         token_log=np.zeros((depth, num_nodes), np.float32),
         rates=np.zeros((depth, num_links), np.float32),
+        newest=np.zeros((depth, num_links), np.int32),
         claims=np.zeros(num_links, whole),
         locked=np.zeros(num_links, whole),
         token_locked=np.zeros(num_nodes, whole),
         holder=np.full(num_links, -1, whole),
         token_holder=np.full(num_nodes, -1, whole),
         own=np.zeros(num_links, whole),
+        ahead=np.zeros(num_links, whole),
+        pulled=np.zeros(NUM_PULL_FEATURES, real),
         able=np.zeros(num + 1, whole),
         seen=np.zeros((actions, NUM_PATH_FEATURES), np.float32),
         scores=np.zeros(actions, real),

@@ -29,12 +29,14 @@ def rules(episode: Episode) -> dict[str, st.Rule]:
         "path_head": net(14, (6, 5), 1),
         "share_head": net(9, (4, 0), episode.topology.num_nodes),
     }
+    pull = st.hand_pulls() + np.random.default_rng(3).normal(0.0, 0.5, st.NUM_PULLS)
     forecast = np.random.default_rng(2).random((30, episode.topology.num_links))
     return {
         **{name: st.local(name) for name in st.LOCALS},
         "held back": st.local("local", hold=3, forecast=forecast, announced=forecast),
         "announced": st.local("local", announced=forecast[:20]),
         "greedy net": st.rule(st.SCORING, st.S_LEARNED, **learned),
+        "pulls": st.rule(st.LOCAL, st.S_PULL, pull=pull),
         "drawing net": st.rule(st.SCORING, st.S_LEARNED, greedy=False, noise=0.3, **learned),
     }
 
@@ -48,7 +50,7 @@ def events(run: Run) -> list[tuple[int, int, int, int, float]]:
 
 
 @pytest.mark.parametrize("hard", [False, True])
-@pytest.mark.parametrize("name", [*st.LOCALS, "held back", "announced", "greedy net", "drawing net"])
+@pytest.mark.parametrize("name", [*st.LOCALS, "held back", "announced", "greedy net", "pulls", "drawing net"])
 def test_it_is_the_reference(name: str, hard: bool) -> None:
     episode = build(HARD if hard else SMALL)
     if hard:
