@@ -98,18 +98,19 @@ class Evolution:
         self.run, self._agent = run, agent
         self._chance = torch.Generator().manual_seed(run.seed)
         self._searched = list(SEARCHED[run.config.searched])
-        self._search = begun_at(self._pull[self._searched].double(), run.config.spread)
+        self._search = begun_at(self._pull.detach()[self._searched].double(), run.config.spread)
         self._deployed: dict[int, tuple[Deployment, Any]] = {}
         self._epoch = 0
 
     @property
-    def _pull(self) -> Tensor:
-        return self._agent.pull.detach()
+    def _pull(self) -> Any:
+        """Weights that the agent shares out by; it has some, as its shares are by pulls."""
+        return self._agent.pull
 
     def begin_with(self, weights: Mapping[str, Tensor]) -> None:
         """Take what another agent has learned."""
         self._agent.begin_with(weights)
-        self._search = begun_at(self._pull[self._searched].double(), self.run.config.spread)
+        self._search = begun_at(self._pull.detach()[self._searched].double(), self.run.config.spread)
 
     def actor(self) -> Agent:
         """With the mean of what has been found."""
@@ -124,9 +125,7 @@ class Evolution:
         cases = []
         for number in networks:
             deployment, expected = self._deployment(number)
-            links = (
-                None if expected is None else link_forecasts(deployment, expected, run.forecaster.bin_s, window)
-            )
+            links = None if expected is None else link_forecasts(deployment, expected, run.forecaster.bin_s, window)
             cases.append((deployment.episode(window, seed), links))
         found = torch.zeros(len(candidates), len(cases), dtype=torch.float64)
         for row, candidate in enumerate(candidates):
@@ -154,7 +153,7 @@ class Evolution:
 
     def _put(self, searched: Tensor) -> None:
         with torch.no_grad():
-            self._agent.pull[self._searched] = searched.to(self._agent.pull.dtype)
+            self._pull[self._searched] = searched
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the search needs to go on."""

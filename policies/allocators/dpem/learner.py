@@ -72,7 +72,9 @@ class Config:
     )
     forecast: str = choice("gru", *FORECASTS, doc="what links expect; none leaves their running mean")
     begin: str = choice("hand", "hand", "random", doc="whether the path head begins as the hand rule")
-    training: str = choice("central", "central", "federated", "alone", "evolved", doc="whose data a gradient is of; or a search of pulls")
+    training: str = choice(
+        "central", "central", "federated", "alone", "evolved", doc="whose data a gradient is of; or a search of pulls"
+    )
     width: int = integer(8, low=1, high=256, doc="units of the path head's layers: 8 for 201 weights, 32 for 1569")
     share_width: int = integer(8, low=1, high=256, doc="units of the share head's layers")
     beta: float = real(0.1, low=0.0, high=100.0, doc="cost of a blocked probe; half of it to who blocks")
@@ -86,7 +88,9 @@ class Config:
     parts: int = integer(8, low=1, high=1000, doc="minibatches of a pass, central")
     rate: float = real(3e-3, low=1e-8, high=1.0, doc="step size of Adam, central")
     most: int = integer(256, low=1, high=100_000, doc="decisions of a node in an update, or pass")
-    searched: str = choice("pulls", "pulls", "constants", doc="all weights of pulls, or the hand rule's constants, evolved")
+    searched: str = choice(
+        "pulls", "pulls", "constants", doc="all weights of pulls, or the hand rule's constants, evolved"
+    )
     candidates: int = integer(16, low=4, high=10_000, doc="of a generation, evolved")
     networks: int = integer(6, low=1, high=1000, doc="that a generation is judged on, evolved")
     spread: float = real(0.3, low=1e-6, high=10.0, doc="first deviation of the candidates, evolved")

@@ -66,7 +66,9 @@ class Decider:
         rates = [float(np.float32(rate)) for rate in world.rates]
         tokens = [float(np.float32(each)) for each in world.tokens]
         newest = [held[-1] if held else world.slot for held in world.pairs]
-        self.past.append(([len(held) for held in world.pairs], [min(255, q) for q in self.queue], rates, tokens, newest))
+        self.past.append(
+            ([len(held) for held in world.pairs], [min(255, q) for q in self.queue], rates, tokens, newest)
+        )
 
     def want(self, one: Asked, sign: int) -> None:
         """Queue a request's pairs at the links of its path, or take them away."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from policies.envs.entanglement import state as states
 from policies.envs.entanglement.hand import Asked, Decider, path_of

@@ -111,8 +111,8 @@ class State(NamedTuple):
         pending: requests in order of deadline, the first ``count[NUM_PENDING]``.   choice: action of each request,
         int64 (R,).   wanted: action that rule FIXED gives it.   left, status, done_slot, blocked, harmed: int64 (R,).
         decide_slot: when its path is next reconsidered.   fidelity: sum over its delivered pairs, float64 (R,).
-        stocks, queues (uint8), token_log, rates (float32), newest (slot of the freshest pair): ring of the last slots for
-        delayed news, (D, E) or (D, N).   ahead, pulled: scratch of pulls: pairs that earlier deadlines want; features.
+        stocks, queues (uint8), token_log, rates (float32), newest (slot of the freshest pair): ring of the last slots
+        for delayed news, (D, E) or (D, N).   ahead, pulled: scratch of pulls: pairs wanted before; features.
         claims, locked, token_locked, holder, token_holder, own, able: scratch of a slot.   seen, scores: of a decision.
         decisions, log_prob, features; share_slot, share_log, share_features, share_noise; trace, trace_value: records.
     """
@@ -210,7 +210,12 @@ def hand_pulls() -> Reals:
     """Weights of pulls that do almost as the hand rule for shares: who has a pair does not pull, or 1/400 as much."""
     found = np.zeros(NUM_PULLS)
     found[0], found[NUM_PULL_FEATURES] = np.log(SHORTAGE), np.log(SHORTAGE) - 6.0
-    found[PULL_LEAST], found[PULL_POWER], found[PULL_ETA], found[PULL_FULL] = np.log(LEAST_DEMAND), 1.0, -1.0, np.log(FULL)
+    found[PULL_LEAST], found[PULL_POWER], found[PULL_ETA], found[PULL_FULL] = (
+        np.log(LEAST_DEMAND),
+        1.0,
+        -1.0,
+        np.log(FULL),
+    )
     return found
 
 

@@ -147,17 +147,12 @@ class EntanglementWorld(ParallelEnv):  # type: ignore[misc]
             found["links"][place] = np.clip(decider.link_features(node, link), -BOUND, BOUND)
             found["link_mask"][place] = 1
         for place, request in enumerate(self._mine[node].tolist()):
-            one = self._asked(request)
+            one = asked(self.run, request)
             for action in range(self.num_actions):
                 if decider.usable(one, action):
                     found["paths"][place, action] = np.clip(decider.survey(one, action)[0], -BOUND, BOUND)
                     found["path_mask"][place, action] = 1
         return found
-
-    def _asked(self, request: int) -> Asked:
-        state = self.run.state
-        deadline, left = int(self.run.plan.deadline[request]), int(state.left[request])
-        return Asked(request, deadline, left, int(state.choice[request]))
 
     def render(self) -> None:
         """There is nothing to look at."""
@@ -166,13 +161,20 @@ class EntanglementWorld(ParallelEnv):  # type: ignore[misc]
         """There is nothing to close."""
 
 
+def asked(run: Run, request: int) -> Asked:
+    """A request as a decider knows it."""
+    state = run.state
+    return Asked(request, int(run.plan.deadline[request]), int(state.left[request]), int(state.choice[request]))
+
+
 class Live:
     """A run of the loop, as a :class:`policies.envs.entanglement.hand.Decider` looks at it."""
 
     def __init__(self, run: Run) -> None:
         state = run.state
         self.plan, self.rule, self.slot, self.shares = run.plan, run.rule, run.slot, state.shares
-        self.pairs = [range(num) for num in state.stock.tolist()]
+        self.pairs = [born[:num].tolist() for born, num in zip(state.births, state.stock.tolist(), strict=True)]
+        self.pending = [asked(run, each) for each in state.pending[: state.count[st.NUM_PENDING]].tolist()]
         self.tokens, self.rates, self.down = state.tokens.tolist(), state.rate.tolist(), state.down.tolist()
 
 
@@ -180,7 +182,8 @@ class Ring:
     """What the loop remembers of past slots, by slot."""
 
     def __init__(self, state: st.State) -> None:
-        self.rows = [each.astype(float) for each in (state.stocks, state.queues, state.rates, state.token_log)]
+        logs = (state.stocks, state.queues, state.rates, state.token_log, state.newest)
+        self.rows = [each.astype(float) for each in logs]
 
     def __getitem__(self, slot: int) -> list[Any]:
         return [each[slot % each.shape[0]].tolist() for each in self.rows]
