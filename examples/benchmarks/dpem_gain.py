@@ -30,6 +30,7 @@ import torch
 from dpem_rows import PACKAGES, measured
 from evidence import results
 
+from policies.allocators.central import control
 from policies.allocators.contenders import contender
 from policies.allocators.dpem.commands import seeds_of
 from policies.allocators.dpem.episodes import rule_of
@@ -42,16 +43,18 @@ from policies.significance import paired, ratio
 
 DURATION_S = 600.0
 MIDDLE = Cell()
-AGENTS: dict[str, tuple[str, dict[str, Any], Cell]] = {
-    "dpem": ("final", {}, MIDDLE),
-    "hand_paths": ("pulls", {}, MIDDLE),
-    "hand_shares": ("paths", {}, MIDDLE),
-    "ppo_shares": ("dpem", {}, MIDDLE),
-    "tuned_hand": ("tuned", {}, MIDDLE),
-    "federated": ("federated", {}, MIDDLE),
-    "stale": ("final", {}, replace(MIDDLE, delay_s=1.0)),
+HYBRID = "hybrid_pulls"
+AGENTS: dict[str, tuple[str, Cell]] = {
+    "dpem": ("final", MIDDLE),
+    "hand_paths": ("pulls", MIDDLE),
+    "hand_shares": ("paths", MIDDLE),
+    "ppo_shares": ("dpem", MIDDLE),
+    "tuned_hand": ("tuned", MIDDLE),
+    "federated": ("federated", MIDDLE),
+    "stale": ("final", replace(MIDDLE, delay_s=1.0)),
+    HYBRID: ("pulls", MIDDLE),
 }
-"""Variants by name: folder of the agents, what of their configuration is changed, cell."""
+"""Variants by name: folder of the agents, cell; the last is a centre that tells paths alone, with the nodes' pulls."""
 OTHERS = {
     "local": ("local", MIDDLE),
     "shortest": ("shortest", MIDDLE),
@@ -70,10 +73,14 @@ def judged(runs: Path, variant: str, seed: int, topology: int, physics: int) -> 
         episode = world(replace(cell, period_s=MIDDLE.period_s), topology, physics, DURATION_S)
         run, _ = contender(name).play(episode, cell.delay_s, cell.period_s, 1)
     else:
-        folder, changed, cell = AGENTS[variant]
+        folder, cell = AGENTS[variant]
         agent: Any = load(runs / folder / str(seed), read_run).actor()
-        agent.config = replace(agent.config, **changed)
-        run = play(world(cell, topology, physics, DURATION_S), rule_of(agent, None))
+        episode = world(cell, topology, physics, DURATION_S)
+        if variant == HYBRID:
+            pull = agent.pull.detach().numpy()
+            run = control(episode, "central_hybrid", period_s=cell.period_s, pull=pull).run
+        else:
+            run = play(episode, rule_of(agent, None))
     found = metrics(run)
     yield [getattr(found, name) for name in SHOWN]
 
@@ -114,7 +121,7 @@ def main() -> None:
     torch.set_num_threads(1)
     there = [
         (name, seed)
-        for name, (folder, *_) in AGENTS.items()
+        for name, (folder, _) in AGENTS.items()
         for seed in seeds_of(words.seeds, "seeds")
         if exists(words.runs / folder / str(seed))
     ]

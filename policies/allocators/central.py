@@ -153,6 +153,7 @@ def control(
     hold: int = 1,
     record: int = 0,
     trace: bool = False,
+    pull: Reals | None = None,
     tell: Callable[[int], None] | None = None,
 ) -> Controlled:
     """Play an episode under a controller.
@@ -161,6 +162,7 @@ def control(
         style: one of :data:`STYLES`.   delay_s: τ, of news to the controller and of what it says.
         period_s: T_c, between decisions.   hold: back-off; a request probes in a slot with probability 1/hold.
         record, trace: as in :func:`policies.envs.entanglement.play.begin`.   tell: called with the slot now and then.
+        pull: weights of pulls, for nodes that set their shares themselves, instead of the hand rule.
 
     Raises:
         InvalidParameter: no such style, or a number is out of its range.
@@ -176,7 +178,8 @@ def control(
         if found.oracle
         else (round(delay_s / slot_s), episode.setting.slots(max(period_s, found.least_period_s)))
     )
-    rule = state.rule(state.FIXED, found.share, hold=hold)
+    share = state.S_PULL if pull is not None and found.share == state.S_LOCAL else found.share
+    rule = state.rule(state.FIXED, share, hold=hold, pull=pull)
     run = play.begin(episode, rule, record=record, trace=trace)
     luck = np.random.default_rng((74, episode.setting.physics_seed)).random(episode.requests.num)
     wanted = np.full(episode.requests.num, found.until_told, dtype=np.int64)
