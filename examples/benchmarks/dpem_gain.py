@@ -2,20 +2,27 @@
 
 The agents of five trainings, each with one part left out, in the protocol's middle cell (load 0.8):
 
-    for S in 0 1 2 3 4; do  # pulls, then the path head on top; the hand rule's constants; the path head alone
-        T="python -m policies.allocators.dpem train --seed $S --set width=32 --set forecast=none --world duration_s=300"
-        $T --topologies 0:24 --epochs 40 --set shares=pulls --set training=evolved --set paths=hand --out runs/pulls/$S
-        $T --topologies 0:6 --epochs 30 --set shares=pulls --set beta=0.5 --from runs/pulls/$S --out runs/final/$S
-        $T --topologies 0:24 --epochs 15 --set shares=pulls --set training=evolved --set paths=hand \
+    T="python -m policies.allocators.dpem train --set width=32 --set forecast=none --world duration_s=300"
+    for S in 0 1 2 3 4; do
+        # pulls, then the path head on top of them: these are the agents
+        $T --seed $S --topologies 0:24 --epochs 40 --set shares=pulls --set training=evolved --set paths=hand \
+           --out runs/pulls/$S
+        $T --seed $S --topologies 0:6 --epochs 30 --set shares=pulls --set beta=0.5 --from runs/pulls/$S \
+           --out runs/final/$S
+        # both heads by PPO
+        $T --seed $S --topologies 0:6 --epochs 30 --set beta=0.5 --out runs/dpem/$S
+        # the hand rule's constants alone
+        $T --seed $S --topologies 0:24 --epochs 15 --set shares=pulls --set training=evolved --set paths=hand \
            --set searched=constants --out runs/tuned/$S
-        $T --topologies 0:6 --epochs 30 --set shares=hand --set beta=0.5 --out runs/paths/$S
     done
     python examples/benchmarks/dpem_gain.py [--seeds 0:5] [--topologies 100:120] [--runs runs]
 
-A variant whose agents are not there is left out. ``stale`` has news of remote links that are 1 s old at the mean
-distance to the centre. Gains are ratios of means less one, agents averaged within a network; intervals by drawing
-networks anew, p by the paired t test. It may be interrupted and run again; writes ``results/dpem_gain.csv`` (runs) and
-``results/dpem_gain_summary.csv``.
+A variant whose agents are not there is left out. ``hand_paths`` are the pulls with the hand rule for paths,
+``hand_shares`` the path head of ``ppo_shares`` with the hand rule for shares, ``stale`` has news of remote links that
+are 1 s old at the mean distance to the centre; in ``hybrid_pulls`` a centre tells paths every 5 s, in
+``fresh_hybrid_pulls`` in every slot, and the nodes split by pulls. Gains are ratios of means less one, agents averaged
+within a network; intervals by drawing networks anew, p by the paired t test. It may be interrupted and run again;
+writes ``results/dpem_gain.csv`` (runs) and ``results/dpem_gain_summary.csv``.
 """
 
 from __future__ import annotations
@@ -43,23 +50,24 @@ from policies.significance import paired, ratio
 
 DURATION_S = 600.0
 MIDDLE = Cell()
-HYBRID = "hybrid_pulls"
-AGENTS: dict[str, tuple[str, Cell]] = {
-    "dpem": ("final", MIDDLE),
-    "hand_paths": ("pulls", MIDDLE),
-    "hand_shares": ("paths", MIDDLE),
-    "ppo_shares": ("dpem", MIDDLE),
-    "tuned_hand": ("tuned", MIDDLE),
-    "federated": ("federated", MIDDLE),
-    "stale": ("final", replace(MIDDLE, delay_s=1.0)),
-    HYBRID: ("pulls", MIDDLE),
+FRESH = replace(MIDDLE, period_s=0.2)
+AGENTS: dict[str, tuple[str, dict[str, Any], Cell]] = {
+    "dpem": ("final", {}, MIDDLE),
+    "hand_paths": ("pulls", {}, MIDDLE),
+    "hand_shares": ("dpem", {"shares": "hand"}, MIDDLE),
+    "ppo_shares": ("dpem", {}, MIDDLE),
+    "tuned_hand": ("tuned", {}, MIDDLE),
+    "federated": ("federated", {}, MIDDLE),
+    "stale": ("final", {}, replace(MIDDLE, delay_s=1.0)),
+    "hybrid_pulls": ("pulls", {}, MIDDLE),
+    "fresh_hybrid_pulls": ("pulls", {}, FRESH),
 }
-"""Variants by name: folder of the agents, cell; the last is a centre that tells paths alone, with the nodes' pulls."""
+"""Variants by name: folder of the agents, what of their configuration is changed, cell."""
 OTHERS = {
     "local": ("local", MIDDLE),
     "shortest": ("shortest", MIDDLE),
     "central_full": ("central_full", MIDDLE),
-    "central_fresh": ("central_full", replace(MIDDLE, period_s=0.2)),
+    "central_fresh": ("central_full", FRESH),
     "central_hybrid": ("central_hybrid", MIDDLE),
 }
 KEYS = ("variant", "seed", "topology", "physics")
@@ -73,10 +81,11 @@ def judged(runs: Path, variant: str, seed: int, topology: int, physics: int) -> 
         episode = world(replace(cell, period_s=MIDDLE.period_s), topology, physics, DURATION_S)
         run, _ = contender(name).play(episode, cell.delay_s, cell.period_s, 1)
     else:
-        folder, cell = AGENTS[variant]
+        folder, changed, cell = AGENTS[variant]
         agent: Any = load(runs / folder / str(seed), read_run).actor()
-        episode = world(cell, topology, physics, DURATION_S)
-        if variant == HYBRID:
+        agent.config = replace(agent.config, **changed)
+        episode = world(replace(cell, period_s=MIDDLE.period_s), topology, physics, DURATION_S)
+        if variant.endswith("hybrid_pulls"):
             pull = agent.pull.detach().numpy()
             run = control(episode, "central_hybrid", period_s=cell.period_s, pull=pull).run
         else:
@@ -121,7 +130,7 @@ def main() -> None:
     torch.set_num_threads(1)
     there = [
         (name, seed)
-        for name, (folder, _) in AGENTS.items()
+        for name, (folder, *_) in AGENTS.items()
         for seed in seeds_of(words.seeds, "seeds")
         if exists(words.runs / folder / str(seed))
     ]

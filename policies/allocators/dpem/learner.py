@@ -3,6 +3,7 @@
 Source: the paper asks for PPO at each node on topology, forecast and local resources, and federated averaging with
 differential privacy; networks, credit and hand rules are ours. Both heads are shared by all nodes and begin as the hand
 rules: the share head adds to the logarithm of the hand rule's shares, the path head has the hand rule in its weights.
+Shares by pulls are found by evolution instead (:mod:`policies.allocators.dpem.evolution`); paths are learned on top.
 
 One epoch is one round: every node of every network plays an episode and learns from its own requests and links. By
 "federated", each sends one clipped update; by "central", all data are pooled; by "alone", each keeps its own weights.

@@ -99,3 +99,14 @@ def test_paths_are_learned_on_top_of_pulls(tmp_path: Path) -> None:
 def test_a_search_of_other_shares_is_refused() -> None:
     with pytest.raises(InvalidParameter, match="shares: wanted pulls"):
         run_of(shares="hand")
+
+
+def test_runs_from_before_the_search_are_read() -> None:
+    run = run_of(shares="learned", training="central")
+    document = run.document() | {"start": ""}
+    config = document["config"]["config"]
+    for name in ("searched", "candidates", "networks", "spread"):
+        del config[name]
+    found = read_run(document)
+    assert found.config.candidates == Config().candidates
+    assert "pull" not in found.begin().actor().state_dict()
