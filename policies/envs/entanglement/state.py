@@ -335,7 +335,7 @@ def blank(episode: Episode, given: Plan, trace: int = 0) -> State:
     shares = topology.uniform_shares()
     life = np.minimum(given.deadline, given.num_slots) - given.arrival
     rows = int((np.maximum(life, 0) // given.decide + 2).sum()) if given.record else 0
-    epochs = given.num_slots // given.share_every + 2 if given.record else 0
+    epochs = (given.num_slots - 1) // given.share_every + 3 if given.record else 0
     full = given.record == FEATURES
     actions = given.num_paths * (given.most_rounds + 1) + 1
     whole, real = np.int64, np.float64

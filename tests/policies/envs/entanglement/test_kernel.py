@@ -101,3 +101,15 @@ def test_more_rate_makes_no_fewer_pairs_with_the_same_luck() -> None:
     quiet = build(SMALL.but(offered_hz=0.0))
     made = [int(play(each, st.local("static")).state.tally[st.MADE]) for each in (episode, quiet)]
     assert made[0] == made[1]  # luck of links does not depend on requests
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_shares_by_any_pulls_are_shares(seed: int) -> None:
+    episode = build(HARD, faults=faults.draw(build(HARD).topology, HARD.num_slots, 3, links=0.3, nodes=0.2))
+    wild = np.random.default_rng(seed).normal(0.0, 30.0, st.NUM_PULLS)
+    run = play(episode, st.rule(st.LOCAL, st.S_PULL, pull=wild), record=1)
+    shares = run.state.share_log[: run.state.count[st.NUM_SHARES]]
+    assert np.isfinite(shares).all()
+    assert (shares >= 0.0).all()
+    sums = np.add.reduceat(shares, episode.topology.first[:-1], axis=1)
+    assert np.allclose(sums[:, np.diff(episode.topology.first) > 0], 1.0)
