@@ -1,6 +1,6 @@
 """The search for weights of pulls by evolution: whole candidates, each judged by what it delivers in the same episodes.
 
-Source: CMA-ES, Hansen 2016 (arXiv:1604.00772), equations 41 to 55, without its negative weights; that it searches the
+Source: CMA-ES, Hansen 2016 (arXiv:1604.00772), appendix A, without its negative weights; that it searches the
 share rule, and its bounds, are ours. A node's shares matter only together with its neighbours' and over many slots, so
 that noise on each single share, which PPO learns from, is lost among the luck of links; a weight that is changed is
 changed everywhere and for the whole episode. One generation is one epoch; it draws some of the run's networks, and all
