@@ -293,6 +293,9 @@ class Pipeline:
                 outcomes, warm_up_s = self._runtime.execute_many([self._work(one, at) for one in due], leash)
                 spent_s = time.perf_counter() - begun - warm_up_s
                 endings += self._measured(due, outcomes, device, spent_s)
+            except WorkReturned:  # what was known of a program is gone, and this process is closing
+                endings += [Ending(one.assignment, Returned(self.store.now())) for one in due]
+                due, outcomes = [], []
             except DEFECTS as error:
                 log.warning("a batch of %d is taken apart: %s", len(due), error)
                 outcomes = []

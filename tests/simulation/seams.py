@@ -49,10 +49,10 @@ STEADY = frozenset({"snapshot", "observations", "prepared", "save_prepared", "st
 """Methods before which nobody else need go on: what they read or write is nothing that others take away."""
 
 UNREADABLE = "unreadable"
+"""Text in a program that cannot be prepared."""
 
 DIVIDED, NUM_ITEMS = "divided", 9
-"""A program whose shares are of items, and how many it has."""
-"""Text in a program that cannot be prepared."""
+"""Text of a program whose shares are of items, and how many it has."""
 
 FEATURES = Features(2, 2, 2, 1, 2, 1, 1, 0, 2, 2, 0, dynamic=False, clifford=True)
 
