@@ -66,7 +66,10 @@ def _runs(folder: Path) -> Iterator[Path]:
 
 
 def _entrant(folder: Path) -> tuple[int, Any, Contender]:
-    """Training seed, how it was trained otherwise, and the agent."""
+    """Training seed, how it was trained otherwise, and the agent.
+
+    What it began with is another checkpoint for each seed, so that it only counts whether there was one.
+    """
     from policies.allocators.contenders import by_rule
     from policies.allocators.dpem.evaluation import rule_on
     from policies.allocators.dpem.learner import read_run
@@ -74,5 +77,6 @@ def _entrant(folder: Path) -> tuple[int, Any, Contender]:
 
     found = load(folder, read_run)
     agent: Any = found.actor()
-    kind = {**found.run.document(), "seed": None, "epochs": len(found.curve)}
+    known = found.run.document()
+    kind = {**known, "seed": None, "start": "start" in known, "epochs": len(found.curve)}
     return found.run.seed, kind, by_rule(partial(rule_on, agent), checkpoint=found.name)
