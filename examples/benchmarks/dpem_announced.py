@@ -8,6 +8,10 @@ forecasts after a history of 1200 s, the true rates, and any of these with annou
 same episodes; blocks are topologies, p is Holm's over all rows of the table. Trained agents, if named, are played with
 and without announcements. It may be interrupted and run again. Writes ``results/dpem_announced.csv``, ``.md`` and
 ``.png``; seconds are with whatever else the machine did.
+
+    python examples/benchmarks/dpem_announced.py --confirm --seeds 320:340 --checkpoint dpem=runs/final/0
+
+plays the protocol's cell of H7 alone, where jobs are announced or not, and writes ``results/dpem_announced_confirmed``.
 """
 
 from __future__ import annotations
@@ -15,9 +19,10 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +55,9 @@ from policies.words import named
 
 LOAD, HISTORY_S, JOB_PAIRS = 0.8, 1200.0, 8
 DEADLINES_S, COHERENCES_S, SHARES = (0.4, 1.0, 2.0, 5.0), (10.0, 60.0), (0.5, 0.0)
+EVERYWHERE = tuple(product(DEADLINES_S, COHERENCES_S))
+H7 = ((0.4, 10.0),)
+"""The protocol's cell: deadline and coherence, with half of the pairs in jobs."""
 FORECASTS = ("none", "ewma_60_s", "seasonal_naive", "gru", "truth")
 BESIDE = ("announced", "announced+seasonal_naive", "announced+truth")
 HAND = "local"
@@ -102,31 +110,36 @@ def of_jobs(run: Run) -> float:
 
 
 def judged(
-    agents: Mapping[str, Any], physics: tuple[int, ...], duration_s: float, share: float, topology: int
+    agents: Mapping[str, Any],
+    physics: tuple[int, ...],
+    duration_s: float,
+    where: Sequence[tuple[float, float]],
+    forecasts: Sequence[str],
+    share: float,
+    topology: int,
 ) -> Iterator[tuple[Any, ...]]:
     """Every cell of one network and part of jobs."""
     deployment = world(share, topology, duration_s)
-    names = (*FORECASTS, *(BESIDE if share else ()))
+    names = [name for name in forecasts if share or name not in BESIDE]
     expected = {name: forecast(deployment, name, topology) for name in names}
-    for deadline_s in DEADLINES_S:
-        for coherence_s in COHERENCES_S:
-            here = other(deployment, deadline_s, coherence_s)
-            for policy in (HAND, *agents):
-                for name in names if policy == HAND else [each for each in names if base_of(each) == "none"]:
-                    links, bin_s = expected[name]
-                    found = []
-                    for luck in physics:
-                        episode = here.episode(0, luck)
-                        more = announcements(episode, name)
-                        rule = (
-                            state.local(HAND, forecast=links, announced=more)
-                            if policy == HAND
-                            else rule_of(agents[policy], links, announced=more)
-                        )
-                        run = play(episode, rule)
-                        told = metrics(run)
-                        found.append((told.delivery, told.contention_literal, of_jobs(run)))
-                    yield (policy, deadline_s, coherence_s, name, *np.mean(found, axis=0).tolist(), bin_s)
+    for deadline_s, coherence_s in where:
+        here = other(deployment, deadline_s, coherence_s)
+        for policy in (HAND, *agents):
+            for name in names if policy == HAND else [each for each in names if base_of(each) == "none"]:
+                links, bin_s = expected[name]
+                found = []
+                for luck in physics:
+                    episode = here.episode(0, luck)
+                    more = announcements(episode, name)
+                    rule = (
+                        state.local(HAND, forecast=links, announced=more)
+                        if policy == HAND
+                        else rule_of(agents[policy], links, announced=more)
+                    )
+                    run = play(episode, rule)
+                    told = metrics(run)
+                    found.append((told.delivery, told.contention_literal, of_jobs(run)))
+                yield (policy, deadline_s, coherence_s, name, *np.mean(found, axis=0).tolist(), bin_s)
 
 
 def cells(rows: list[list[str]]) -> list[dict[str, Any]]:
@@ -214,23 +227,28 @@ def main() -> None:
     asked.add_argument("--duration", type=float, default=600.0, help="of an episode in seconds")
     asked.add_argument("--shares", default=",".join(map(str, SHARES)), help="parts of the pairs that jobs ask for")
     asked.add_argument("--checkpoint", action="append", default=[], metavar="NAME=FOLDER", help="trained agents")
-    asked.add_argument("--runs", type=Path, default=Path("runs/dpem_announced"))
+    asked.add_argument("--confirm", action="store_true", help="the protocol's cell of H7 alone")
+    asked.add_argument("--runs", type=Path, help="what was measured; default: runs/ and the results' name")
     words = asked.parse_args()
     torch.set_num_threads(1)
     agents = {name: load(Path(at), read_run).actor() for name, at in named("checkpoint", words.checkpoint).items()}
-    todo = [(float(share), seed) for share in words.shares.split(",") for seed in seeds_of(words.seeds, "seeds")]
-    measure = partial(judged, agents, seeds_of(words.physics, "physics"), words.duration)
-    found = cells(kept("dpem_announced", 2, todo, measure, words.runs))
+    name = "dpem_announced_confirmed" if words.confirm else "dpem_announced"
+    where, forecasts = (H7, ("none", "announced")) if words.confirm else (EVERYWHERE, (*FORECASTS, *BESIDE))
+    shares = SHARES[:1] if words.confirm else [float(share) for share in words.shares.split(",")]
+    todo = [(share, seed) for share in shares for seed in seeds_of(words.seeds, "seeds")]
+    measure = partial(judged, agents, seeds_of(words.physics, "physics"), words.duration, where, forecasts)
+    found = cells(kept(name, 2, todo, measure, words.runs or Path("runs") / name))
     seeds = f"topologies and demand {words.seeds}, luck {words.physics}"
-    with results("dpem_announced", COLUMNS, seeds=seeds, packages=PACKAGES) as table:
+    with results(name, COLUMNS, seeds=seeds, packages=PACKAGES) as table:
         for row in found:
             values = [row.get(name, "") for name in COLUMNS]
             table.writerow([f"{each:.5g}" if isinstance(each, float) else each for each in values])
-    tell(found, RESULTS / "dpem_announced.md")
-    draw(found, RESULTS / "dpem_announced.png")
+    tell(found, RESULTS / f"{name}.md")
+    if not words.confirm:
+        draw(found, RESULTS / f"{name}.png")
     real = (row for row in found if "gain" in row and base_of(row["forecast"]) != "truth")
     best = max(real, key=lambda row: row["low"])
-    print(*(f"{name} {best[name]}" for name in (*KEYS, "gain", "low", "high", "p_holm")), sep="  ")
+    print(*(f"{key} {best[key]}" for key in (*KEYS, "gain", "low", "high", "p_holm")), sep="  ")
 
 
 if __name__ == "__main__":
