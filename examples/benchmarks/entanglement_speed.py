@@ -47,7 +47,9 @@ def rules() -> dict[str, st.Rule]:
     both = st.rule(
         st.SCORING, st.S_LEARNED, greedy=False, noise=0.1, path_head=net(14, (32, 32)), share_head=net(9, (8, 0))
     )
-    return {**{name: st.local(name) for name in st.LOCALS}, **learned, "net, path 32-32 and share 8": both}
+    pulls = st.rule(st.SCORING, st.S_PULL, path_head=net(14, (32, 32)))
+    of_nets = {**learned, "net, path 32-32 and share 8": both, "net, path 32-32 and pulls": pulls}
+    return {**{name: st.local(name) for name in st.LOCALS}, **of_nets}
 
 
 def timed(runs: Sequence[Run]) -> list[float]:
