@@ -123,8 +123,9 @@ def draw(rows: Sequence[dict[str, str]], path: Path) -> None:
             axis.set_xlabel(f"epsilon at delta = {DELTA:g}")
             axis.grid(color="#ececec", linewidth=0.6)
             axis.legend(frameon=False, fontsize=9, loc="lower right")
-            seen = [float(row[name]) for row in rows for name in ("delivery", *LINES)]
-            axis.set_ylim(min(seen) - 0.02, max(seen) + 0.02)
+            seen = [point[1] for each in by(rows, "nodes", "weights").values() for point in points(each)]
+            seen += [float(row[name]) for row in rows for name in LINES]
+            axis.set_ylim(min(seen) - 0.02, max(seen) + 0.02)  # means; an interval may go beyond
         axes[0][0].set_ylabel("delivery")
 
 
