@@ -167,8 +167,8 @@ class TestTimeline:
             (1, 2.0, 3.0, "it died"),
             (2, 4.0, 5.0, "it died"),
         ]
-        assert (second.shots, second.state, second.ended_at) == (40, "done", 8.0)
-        assert (third.shots, third.state, third.placed_at) == (60, "running", 6.0)
+        assert (second.amount, second.state, second.ended_at) == ("40 shots", "done", 8.0)
+        assert (third.amount, third.state, third.placed_at) == ("60 shots", "running", 6.0)
 
     def test_any_beginning_of_a_story_can_be_shown(self, spec: JobSpec) -> None:
         for number in range(1, len(MOVED) + 1):
