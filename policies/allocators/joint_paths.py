@@ -77,7 +77,7 @@ def _compiled(sources: int) -> Any:
     """The loop, kept on disk under a digest of all that it is made of: numba itself looks at this file alone."""
 
     @njit(cache=True)
-    def assign(plan, known, only_ready, actions, claimed, taken):  # type: ignore[no-untyped-def]
+    def assign(plan: Any, known: Any, only_ready: bool, actions: Any, claimed: Any, taken: Any) -> None:
         if sources != 0:
             _assign(plan, known, only_ready, actions, claimed, taken)
 
