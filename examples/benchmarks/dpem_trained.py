@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from torch import Tensor
+
 from policies.allocators.dpem.deployment import deploy, link_forecasts
 from policies.allocators.dpem.episodes import rule_of
 from policies.allocators.dpem.learner import Agent, Run
@@ -13,14 +15,21 @@ from policies.envs.entanglement.play import play
 from policies.envs.entanglement.state import LOCALS
 
 
-def after(run: Run, rounds: int, episodes: int) -> tuple[Agent, dict[str, list[Metrics]]]:
+def after(run: Run, rounds: int, episodes: int, pull: Tensor | None = None) -> tuple[Agent, dict[str, list[Metrics]]]:
     """Train for so many rounds, each a new episode, then play as many more that nobody has learned from.
+
+    Args:
+        pull: weights of pulls to begin with, (32,); the path head begins as its configuration says.
 
     Returns:
         The agent, and metrics of "dpem", "local" and "shortest" in each of the later episodes.
     """
     run = replace(run, config=replace(run.config, windows=rounds))
     learner = run.begin()
+    if pull is not None:
+        first = learner.actor().state_dict()
+        heads = {name: first[name].reshape(-1, first[name].shape[-1])[0] for name in ("path", "share")}
+        learner.begin_with({**heads, "pull": pull})
     for _ in range(rounds):
         learner.epoch()
     agent = learner.actor()
