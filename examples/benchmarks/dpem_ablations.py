@@ -119,7 +119,7 @@ def main() -> None:
                 hand = {(row["topology"], row["seed"]): float(row[its]) for row in rows if row["variant"] == name}
                 dpem = {(row["topology"], row["seed"]): float(row[figure]) for row in rows if row["variant"] == "dpem"}
                 for other, against in (("local", hand), ("dpem", dpem)):
-                    if against and hand:
+                    if against and hand and other != name:
                         gain = gains(rows, name, figure, against)
                         table.writerow([name, other, figure, len(hand), *map(_said, (gain.value, gain.low, gain.high))])
                         print(f"{name:16} {figure:18} over {other:6} {gain.value:+.2%}")
