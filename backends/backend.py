@@ -202,6 +202,7 @@ class Execution:
             was the real thing.
         queue_s: seconds that the runs waited at the device itself: emulated, or as its provider tells.
         approximate: the engine stands in for one that would take too long; its counts are no truth about the device.
+        pair_fidelity: mean of the entangled pairs of a distributed run, each when it came; None where there were none.
     """
 
     counts: tuple[Counts, ...]
@@ -211,6 +212,7 @@ class Execution:
     device_s: float | None = None
     queue_s: float | None = None
     approximate: bool = False
+    pair_fidelity: float | None = None
 
 
 @runtime_checkable

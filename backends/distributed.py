@@ -188,6 +188,7 @@ class Distributed:
         """Run prepared circuits: bring the pairs of every shot, then run it with what they came with."""
         network, tally = network_here(), Tally()
         started, wait_s, device_s = time.perf_counter(), 0.0, 0.0
+        used: list[float] = []
         for number, group in enumerate(pool(prepared, runs)):
             circuit, shots = prepared[group.circuit], sum(group.shots)
             note = circuit.metadata[_NOTE]
@@ -195,9 +196,15 @@ class Distributed:
             paulis = errors(came.fidelities, derive(seed, "errors", number))
             tally.deal(group, self._shots(circuit, group, paulis, derive(seed, "call", number), note["num_clbits"]))
             wait_s += float(came.wait_s.sum())
+            used += shots * [network.link(tuple(both)).fidelity for both in note["ends"]]
             device_s += shots * (note["duration_s"] + REPETITION_S)
         return tally.execution(
-            run_s=time.perf_counter() - started, memory=memory, method="teleported", device_s=device_s, queue_s=wait_s
+            run_s=time.perf_counter() - started,
+            memory=memory,
+            method="teleported",
+            device_s=device_s,
+            queue_s=wait_s,
+            pair_fidelity=sum(used) / len(used) if used else None,
         )
 
     def _shots(

@@ -2,6 +2,7 @@
 
 What the links publish is set by whoever allocates entanglement, and rests in a file that ``QORCH_QPU_NETWORK`` names
 (``python -m policies.allocators.pairs provision``); without one there are two QPUs and a link of round figures (ours).
+Where that file tells what it was made from, too (``--live``), who places jobs asks the allocator anew for each.
 
 A shot begins when all its pairs are there: each link makes them one after the other, in exponential gaps, all links at
 once, and what is early waits in memory, w exp(-t/T). So a shot's wait is the latest of sums, and pairs differ.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -58,14 +59,20 @@ class QPUNetwork:
 
     Attributes:
         qubits: for data, of each QPU.   links: between them.   allocator: who set their rates.
+        names: of the QPUs, as the allocator knows them.   made_from: what it serves, as JSON
+            (:mod:`policies.envs.qnum.document`), so that it can be asked for quotes; empty: what links publish stands.
     """
 
     qubits: tuple[int, ...] = (4, 4)
     links: tuple[PairLink, ...] = (PairLink(),)
     allocator: str = text("ours", longest=80)
+    names: tuple[str, ...] = ()
+    made_from: str = text("", longest=MOST_FILE_BYTES)
 
     def __post_init__(self) -> None:
         validate(self)
+        if self.made_from and len(self.names) != len(self.qubits):
+            refuse(self, "names", f"one for each of {len(self.qubits)} QPUs", self.names)
         if not 2 <= len(self.qubits) <= 64 or any(type(one) is not int or not 1 <= one <= 20 for one in self.qubits):
             refuse(self, "qubits", "1 to 20 qubits for each of 2 to 64 QPUs", self.qubits)
         ends = [(link.first, link.second) for link in self.links]
@@ -149,17 +156,28 @@ def deliver(network: QPUNetwork, ends: Sequence[tuple[int, int]], shots: int, se
 
 
 @dataclass(frozen=True)
+class PairNeed:
+    """What a shot needs of a link: so many pairs, and their mean fidelity when the shot begins."""
+
+    first: int
+    second: int
+    num: int
+    fidelity: float
+
+
+@dataclass(frozen=True)
 class Foretold:
     """What to expect of a shot's pairs.
 
     Attributes:
         wait_s: mean wait of a shot.   wait_sd_s: its standard deviation.
-        fidelities: mean of each pair, when its shot begins.
+        fidelities: mean of each pair, when its shot begins.   needs: the same link by link.
     """
 
     wait_s: float
     wait_sd_s: float
     fidelities: tuple[float, ...]
+    needs: tuple[PairNeed, ...] = ()
 
 
 def foretell(network: QPUNetwork, ends: Sequence[tuple[int, int]]) -> Foretold:
@@ -167,8 +185,23 @@ def foretell(network: QPUNetwork, ends: Sequence[tuple[int, int]]) -> Foretold:
     if not ends:
         return Foretold(0.0, 0.0, ())
     drawn = deliver(network, ends, SAMPLED, seed=1)
-    return Foretold(
-        float(drawn.wait_s.mean()), float(drawn.wait_s.std(ddof=1)), tuple(drawn.fidelities.mean(axis=0).tolist())
+    means = drawn.fidelities.mean(axis=0)
+    links = {both: [place for place, other in enumerate(ends) if other == both] for both in sorted(set(ends))}
+    needs = (PairNeed(*both, len(mine), float(means[mine].mean())) for both, mine in links.items())
+    return Foretold(float(drawn.wait_s.mean()), float(drawn.wait_s.std(ddof=1)), tuple(means.tolist()), tuple(needs))
+
+
+def behind_s(network: QPUNetwork, ahead: Mapping[tuple[int, int], int], seed: int) -> float:
+    """Seconds until links have made the pairs that are others' before the first is one's own; drawn, as in a run.
+
+    Args:
+        ahead: pairs by the numbers of their QPUs, in order.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    return max(
+        (float(rng.gamma(num)) / network.link(both).rate_hz for both, num in sorted(ahead.items()) if num), default=0.0
     )
 
 

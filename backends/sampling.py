@@ -89,6 +89,7 @@ class Tally:
         method: str,
         device_s: float | None = None,
         queue_s: float | None = None,
+        pair_fidelity: float | None = None,
     ) -> Execution:
         """The record of a call whose runs are all in."""
         order = range(len(self.counts))
@@ -99,6 +100,7 @@ class Tally:
             method=method,
             device_s=device_s,
             queue_s=queue_s,
+            pair_fidelity=pair_fidelity,
         )
 
 

@@ -17,6 +17,7 @@ from orchestrator.errors import NoFeasibleBackend, PlacementError
 from orchestrator.fleet import Fleet
 from orchestrator.job import Assignment, AssignmentState, Estimate, Failure, JobSpec, Times
 from orchestrator.lifecycle import Rules, movable
+from orchestrator.pairs import PairOffice
 from orchestrator.placement import Backlog, Candidate, Choice, Request, rank, rejections, ruled_out
 from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.preparer import Known
@@ -33,6 +34,7 @@ class Scene:
     Attributes:
         times: as in ``Measurement``.
         balances: the budgets that bind each project, where something costs money.
+        pairs: where entangled pairs are asked for; a question changes nothing.
     """
 
     fleet: Fleet
@@ -41,6 +43,7 @@ class Scene:
     now: float
     times: Times = Times.WALL
     balances: Mapping[str, Sequence[Balance]] = field(default_factory=dict)
+    pairs: PairOffice | None = None
 
 
 def movable_parts(stranded: Sequence[Waiting], rules: Rules) -> dict[str, Waiting]:
@@ -85,7 +88,7 @@ def with_candidates(waiting: Waiting, known: Known, scene: Scene) -> Request:
             closed[part.backend] = f"the job has failed there: {part.failure.message}"
     candidates = []
     for name, device in scene.fleet.devices.items():
-        before, estimate = _sized(spec, known, scene, name, amount)
+        before, estimate = _sized(job.id, spec, known, scene, name, amount)
         wait_s = scene.backlog.wait_s(name)
         against = [closed[name]] if name in closed else []
         against += obstacles(device, facts, spec, estimate, scene.balances.get(job.project, ()), scene.now)
@@ -93,7 +96,7 @@ def with_candidates(waiting: Waiting, known: Known, scene: Scene) -> Request:
         if name in fits:
             cannot = fits[name].cannot or rejection(device, facts.features)
             why = rejections(spec, name, estimate, wait_s=wait_s, waited_s=waited_s, cannot=cannot, against=against)
-        one_shot = _sized(spec, known, scene, name, 1)[1] if spec.max_parts > 1 and not why else None
+        one_shot = _sized(job.id, spec, known, scene, name, 1)[1] if spec.max_parts > 1 and not why else None
         candidates.append(Candidate(name, before, estimate, wait_s, device.target_version, why, one_shot))
     deadline_s = spec.limits.deadline_s
     return Request(
@@ -144,7 +147,7 @@ def parts_of(request: Request, choice: Choice, known: Known, scene: Scene) -> li
     def sized(candidate: Candidate, amount: int) -> tuple[Estimate, Estimate]:
         if amount == request.amount:
             return candidate.prior, candidate.estimate
-        return _sized(request.spec, known, scene, candidate.backend, amount)
+        return _sized(request.job_id, request.spec, known, scene, candidate.backend, amount)
 
     try:
         return assignments_of(request, choice, scene.backlog, sized)
@@ -154,13 +157,16 @@ def parts_of(request: Request, choice: Choice, known: Known, scene: Scene) -> li
         return defect("place", error, f"policy {request.spec.policy!r}: ")
 
 
-def _sized(spec: JobSpec, known: Known, scene: Scene, backend: str, amount: int) -> tuple[Estimate, Estimate]:
+def _sized(
+    job_id: str, spec: JobSpec, known: Known, scene: Scene, backend: str, amount: int
+) -> tuple[Estimate, Estimate]:
     """Prior and estimate of so many shots, or items, there: what does not depend on them is paid in full by each."""
     (facts, fits), device = known, scene.fleet.devices[backend]
     fit = fits.get(backend, Fit(cannot="nobody has looked, since the job may not go there"))
     shots = spec.shots if facts.num_items else amount
     paid = shots + (canary.num_shots(device, spec.canary, shots) if facts.unjudged else 0)
-    before = prior(device, fit, paid, scene.times, num_outcomes=facts.num_outcomes)
+    promised = scene.pairs.promises(device, job_id, fit.pairs, paid) if scene.pairs is not None else ()
+    before = prior(device, fit, paid, scene.times, num_outcomes=facts.num_outcomes, pairs=promised)
     if 0 < amount < facts.num_items:
         before = part_of(before, amount / facts.num_items)
     if fit.cannot is not None:  # the figures mean nothing, and intervals around them would fill the log

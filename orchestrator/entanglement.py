@@ -67,7 +67,7 @@ class PairQuote:
         deliver_probability: that all are there before the deadline, good enough.
         price: what a pair costs the others, in the allocator's own unit; 0 where it has no prices.
         info_age_s: age of what this rests on.   valid_until_s: moment after which it is forgotten.
-        source: the allocator.
+        source: the allocator.   ahead: pairs that are promised to others and come first.
     """
 
     quote_id: str
@@ -81,6 +81,15 @@ class PairQuote:
     info_age_s: float = 0.0
     valid_until_s: float = 0.0
     source: str = ""
+    ahead: int = 0
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What was asked for, and what was quoted: the quote on which an estimate rests."""
+
+    demand: PairDemand
+    quote: PairQuote
 
 
 @dataclass(frozen=True)
@@ -162,6 +171,14 @@ class EntanglementAllocator(Protocol):
 
     def feedback(self, lease: Lease, outcome: Delivered) -> None:
         """Say what came of a lease, so that later quotes are better."""
+        ...
+
+
+class Clocked(EntanglementAllocator, Protocol):
+    """An allocator of a network that is simulated: its clock, which begins at 0, is moved by whoever keeps it."""
+
+    def advance(self, to_s: float) -> None:
+        """Let time pass until that moment."""
         ...
 
 

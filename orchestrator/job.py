@@ -16,6 +16,7 @@ from backends.backend import TranspileOptions
 from circuits.family import Counts
 from circuits.program import Program
 from orchestrator import checks
+from orchestrator.entanglement import Promise
 
 MAX_WEIGHT = 1e9
 MAX_PRICE_USD = 1e9
@@ -268,6 +269,7 @@ class Estimate:
         device_s: seconds that an emulated device would be busy, where that counts instead of its simulation's time.
         intervals: of these figures; None of a prior, which does not know how far it is off.
         prepare_s: what transpilation takes of service_s.
+        pairs: of a prior, what an allocator of entangled pairs said, link by link; queue_s and fidelity follow from it.
     """
 
     service_s: float
@@ -279,6 +281,7 @@ class Estimate:
     device_s: float | None = None
     intervals: Intervals | None = None
     prepare_s: float = 0.0
+    pairs: tuple[Promise, ...] = ()
 
     @property
     def elapsed_s(self) -> float:
@@ -390,6 +393,7 @@ class Measurement:
         times: those in ``latency_s``; emulated ones are what it would have been with the device and its queue in the
             place of the simulation.
         energy_model: how the energy is known, a key in ``backends.energy.ENERGY_MODELS``.
+        pair_fidelity: of the entangled pairs of a distributed run, each when it came; None where there were none.
     """
 
     wait_s: float
@@ -410,6 +414,7 @@ class Measurement:
     at: float | None = None
     times: Times = Times.WALL
     energy_model: str = "wall_time"
+    pair_fidelity: float | None = None
 
 
 @dataclass(frozen=True)

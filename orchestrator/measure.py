@@ -7,11 +7,13 @@ from dataclasses import replace
 
 from backends.backend import Device
 from backends.energy import spent
+from backends.pairs import behind_s
 from backends.pricing import cost_usd
 from circuits.counts import merge
 from circuits.facts import Judgement
 from circuits.family import Counts
 from circuits.program import Program
+from circuits.seeds import derive
 from orchestrator.job import Assignment, Estimate, Job, Measurement, Placement, Result, Share, Times
 from orchestrator.preparation import ProgramFacts
 from orchestrator.runtime import Executed, Judged
@@ -30,9 +32,9 @@ def of_assignment(
     times: Times = Times.WALL,
 ) -> Measurement:
     """Measurement of one share. ``now`` is the store's time of its end; ``times`` as in :class:`Measurement`."""
-    latency_s = now - job.submitted_at
+    latency_s, queue_s = now - job.submitted_at, queued_s(job, assignment, device, executed)
     if times is Times.EMULATED and executed.device_s is not None and not device.remote:
-        latency_s += (executed.queue_s or 0.0) + executed.device_s - service_s
+        latency_s += (queue_s or 0.0) + executed.device_s - service_s
     else:
         times = Times.WALL
     paid_s = service_s if executed.device_s is None else executed.device_s
@@ -41,9 +43,9 @@ def of_assignment(
     paid_usd = executed.billed_usd
     if paid_usd is None:
         paid_usd = cost_usd(device.price, num_tasks=executed.num_tasks, shots=executed.num_shots, run_s=paid_s)
-    queued_s = executed.queue_s or 0.0 if device.remote else 0.0  # an emulated queue is accounted for, not waited in
+    waited_s = queue_s or 0.0 if device.remote else 0.0  # an emulated queue is accounted for, not waited in
     return Measurement(
-        wait_s=max(0.0, started_at - assignment.placed_at) + queued_s,
+        wait_s=max(0.0, started_at - assignment.placed_at) + waited_s,
         prepare_s=executed.prepare_s,
         run_s=executed.run_s,
         service_s=service_s,
@@ -57,11 +59,26 @@ def of_assignment(
         method=executed.method,
         approximate=executed.approximate,
         device_s=executed.device_s,
-        queue_s=executed.queue_s,
+        queue_s=queue_s,
         at=executed.at,
         times=times,
         energy_model=energy.model,
+        pair_fidelity=executed.pair_fidelity,
     )
+
+
+def queued_s(job: Job, assignment: Assignment, device: Device, executed: Executed) -> float | None:
+    """Seconds waited at the device itself; where it has pairs, those that came first for shares placed before, too.
+
+    A run knows its own pairs alone: what was promised to others when it was placed is drawn here, by the same law.
+    """
+    if executed.queue_s is None or device.network is None or not assignment.prior.pairs:
+        return executed.queue_s
+    place, ahead = device.network.names.index, {}
+    for promise in assignment.prior.pairs:
+        first, second = sorted((place(promise.demand.src), place(promise.demand.dst)))
+        ahead[first, second] = promise.quote.ahead
+    return executed.queue_s + behind_s(device.network, ahead, derive(job.spec.seed, "ahead", assignment.id))
 
 
 def prior_of(assignment: Assignment, executed: Executed) -> Estimate:
@@ -118,6 +135,7 @@ def of_job(job: Job, assignments: Sequence[Assignment], runs: Sequence[Run], jud
         at=min((part.at for part in parts if part.at is not None), default=None),
         times=Times.EMULATED if latencies_s else Times.WALL,
         energy_model=models.pop() if len(models) == 1 else "mixed",
+        pair_fidelity=parts[0].pair_fidelity if len(parts) == 1 else None,
     )
     memory = [run.memory for run in runs if run.memory is not None]
     compiled = {a.backend: run.compiled for a, run in zip(assignments, runs, strict=True) if run.compiled is not None}

@@ -40,6 +40,7 @@ from orchestrator.job import FINAL_JOB_STATES, Assignment, AssignmentState, Even
 from orchestrator.lifecycle import Broken, Completed, Returned, Sent, Withdrawn
 from orchestrator.logs import working_on
 from orchestrator.notifier import STOPS, Notifier
+from orchestrator.pairs import Allocators, PairOffice
 from orchestrator.placement import Policy, Request, missed_deadline
 from orchestrator.preparer import Known, Preparer
 from orchestrator.quote import Quoter
@@ -87,8 +88,14 @@ class Pipeline:
         settings: Settings,
         owner: str,
         bucket: Bucket | None = None,
+        allocators: Allocators | None = None,
     ) -> None:
-        """``owner`` names this process in leases; ``policies`` gives live ones by name; ``bucket`` spares providers."""
+        """Over what is given.
+
+        Args:
+            owner: names this process in leases.   policies: gives live ones by name.   bucket: spares providers.
+            allocators: gives those of entangled pairs; None leaves distributed devices at what they publish.
+        """
         self.store = store
         self.broker = broker
         self.notifier = notifier
@@ -99,7 +106,8 @@ class Pipeline:
         self._bucket = bucket or MemoryBucket()
         self.experiment = Experiment(store, settings)
         self._preparer = Preparer(store, runtime, settings)
-        self.quoter = Quoter(store, self._preparer, self.learn, policies, settings)
+        self._pairs = None if allocators is None else PairOffice(allocators)
+        self.quoter = Quoter(store, self._preparer, self.learn, policies, settings, self._follow_pairs)
         self._model: CostModel | None = None
         self._learning = threading.Lock()
         self._placing = threading.Lock()
@@ -167,17 +175,21 @@ class Pipeline:
         projects = sorted({one.job.project for one in jobs})
         balances = self.store.balances(projects) if fleet.remote else {}
         backlog = fleet.backlog(look.outstanding, now)
-        scene = Scene(fleet, backlog, self.learn(), now, self._settings.times, balances)
+        scene = Scene(fleet, backlog, self.learn(), now, self._settings.times, balances, self._follow_pairs(fleet))
         prepared = self._preparer.prepare([one.job for one in jobs], fleet.devices)
         known: dict[str, Known] = {}
         requests: list[Request] = []
         failures: dict[str, Failure] = {}
+        num_asked = 0
         for one, found in zip(jobs, prepared, strict=False):
             with working_on([one.job.id]):
                 asked = request_of(one, found, scene)
+            num_asked += 1
             if isinstance(asked, Request) and not isinstance(found, RuntimeFailure):
                 known[one.job.id] = found
                 requests.append(asked)
+                if any(candidate.prior.pairs for candidate in asked.feasible):
+                    break  # pairs that are quoted to one cannot be quoted to another before it is decided who gets them
             elif isinstance(asked, Failure) and one.job.id not in stranded:
                 failures[one.job.id] = asked  # what is stranded and can go nowhere else waits on where it is
         decided: list[tuple[Chosen, list[Assignment]]] = []
@@ -204,7 +216,19 @@ class Pipeline:
         self._tell(self.store.fail(failures) if failures else [])
         num_moved = sum(bool(one.instead_of) for one in placed)
         self._stuck = max(0, self._stuck - num_moved)
-        return len(prepared) < len(jobs) or len(waiting) == most or (num_moved > 0 and len(in_vain) == most)
+        return num_asked < len(jobs) or len(waiting) == most or (num_moved > 0 and len(in_vain) == most)
+
+    def _follow_pairs(self, fleet: Fleet) -> PairOffice | None:
+        """Allocators of entangled pairs as they stand."""
+
+        def held(backends: Sequence[str]) -> list[Assignment]:
+            parts = self.store.held(backends)
+            self.learn()  # what has ended by then tells of its lease before that goes
+            return parts
+
+        if self._pairs is not None:
+            self._pairs.follow(fleet.devices, self.experiment.moment(), held)
+        return self._pairs
 
     def _count(self, kind: str, label: str = "") -> None:
         """One more rare event, for monitoring. Nothing waits for it: a store that is away loses it."""
@@ -430,6 +454,8 @@ class Pipeline:
                 if fresh[0][0] > model.cursor + 1 and (newer := self._stored_model()).cursor > model.cursor:
                     model = newer  # what lies between was removed from the log once this one had it
                     continue
+                if self._pairs is not None:
+                    self._pairs.learn([seen for _, seen in fresh])
                 before, model = model.cursor, model.fold(fresh)
                 if before // SNAPSHOT_EVERY != model.cursor // SNAPSHOT_EVERY:
                     self.store.save_snapshot(FOLD_VERSION, model.cursor, model.to_json())

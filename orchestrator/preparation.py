@@ -10,11 +10,12 @@ from importlib.metadata import version
 from typing import Any
 
 from backends.backend import Device, TranspileOptions
+from backends.pairs import PairNeed
 from circuits.facts import NO_BONDS, Bonds, Features
 from circuits.program import Program
 from orchestrator.records import to_json
 
-PREPARATION_VERSION = 3
+PREPARATION_VERSION = 4
 """Raised when what is worked out of a program changes, such as the formula of its expected fidelity."""
 
 
@@ -60,6 +61,7 @@ class Fit:
         bonds: bounds on its entanglement, where the target's cost depends on that.
         branching: how often the prediction neglected interference, in nats (``backends.damping``).
         pairs_s, pairs_sd_s: mean wait of one shot for its entangled pairs, on a distributed device, and its deviation.
+        pairs: what a shot needs of each of its links.
     """
 
     num_qubits: int = 0
@@ -71,6 +73,7 @@ class Fit:
     branching: float = 0.0
     pairs_s: float = 0.0
     pairs_sd_s: float = 0.0
+    pairs: tuple[PairNeed, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from orchestrator.defects import DEFECTS, defect
 from orchestrator.errors import PlacementError, TransportError
 from orchestrator.fleet import Fleet
 from orchestrator.job import Interval, Job, JobSpec, JobState
+from orchestrator.pairs import PairOffice
 from orchestrator.placement import Candidate, Choice, Policy, Request, Scales, ruled_out
 from orchestrator.preparer import Known, Preparer
 from orchestrator.runtime import RuntimeFailure
@@ -115,13 +116,20 @@ class Quoter:
         learn: Callable[[], CostModel],
         policies: Callable[[str], Policy],
         settings: Settings,
+        pairs: Callable[[Fleet], PairOffice | None],
     ) -> None:
-        """``learn`` gives the model of the moment, ``policies`` a live policy for its registered name."""
+        """Over a store.
+
+        Args:
+            learn: gives the model of the moment.   policies: a live policy for its registered name.
+            pairs: where entangled pairs are asked for, as it stands.
+        """
         self._store = store
         self._preparer = preparer
         self._learn = learn
         self._policies = policies
         self._settings = settings
+        self._pairs = pairs
         self._free = threading.BoundedSemaphore(AT_ONCE)
 
     def quote(self, spec: JobSpec, unattended: Callable[[], Sequence[Announcement]] = tuple) -> Quote:
@@ -145,7 +153,7 @@ class Quoter:
         if isinstance(known, RuntimeFailure):
             raise PlacementError(known.failure.message)
         backlog = fleet.backlog(look.outstanding, look.now)
-        scene = Scene(fleet, backlog, self._learn(), look.now, self._settings.times)
+        scene = Scene(fleet, backlog, self._learn(), look.now, self._settings.times, pairs=self._pairs(fleet))
         return quote_of(job, known, scene, self._policies, self._settings.scales)
 
 

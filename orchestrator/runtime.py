@@ -119,6 +119,7 @@ class Executed:
         method, approximate: as of ``backends.backend.Execution``.
         expected: fidelity that calibration lets one expect of what a provider really ran; None where it does not tell.
         cpu_s: CPU time of all of it, judging included.   rapl_j: its energy, where the processor tells.
+        pair_fidelity: as of ``backends.backend.Execution``.
     """
 
     counts: Counts
@@ -140,6 +141,7 @@ class Executed:
     rapl_j: float | None = None
     billed_usd: float | None = None
     expected: float | None = None
+    pair_fidelity: float | None = None
 
 
 class Word(StrEnum):

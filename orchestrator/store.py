@@ -294,6 +294,10 @@ class Store(Protocol):
         """Jobs of which something waits for one of these backends, by rank, without the first ``skip`` of them."""
         ...
 
+    def held(self, backends: Sequence[str]) -> list[Assignment]:
+        """What waits or runs on these backends, in order of its placement."""
+        ...
+
     def place(self, decided: Sequence[Placed]) -> list[Event]:
         """Write decisions and their assignments; not those of jobs that were placed or ended meanwhile."""
         ...

@@ -19,6 +19,7 @@ from orchestrator.settings import Settings
 from orchestrator.sql.store import SqlStore
 from orchestrator.transport import StoreTransport
 from policies import POLICIES, load
+from policies.allocators.pairs import live
 from workers import redis_server
 from workers.app import CeleryBroker, make_app
 from workers.celery_events import CeleryEvents
@@ -75,6 +76,7 @@ class _Parts:
                 settings=settings,
                 owner=owner,
                 bucket=RedisBucket(self.bus.connection),
+                allocators=live,
             )
             opened.callback(self.pipeline.close)
             self._opened = opened.pop_all()  # all is well: from here on it is given back by close()

@@ -157,6 +157,7 @@ def _distributed_fit(
         duration_s=found.duration_s,
         pairs_s=found.pairs.wait_s,
         pairs_sd_s=found.pairs.wait_sd_s,
+        pairs=found.pairs.needs,
     )
 
 
@@ -311,6 +312,7 @@ def executed_of(
         device_s=execution.device_s,
         approximate=execution.approximate,
         queue_s=execution.queue_s,
+        pair_fidelity=execution.pair_fidelity,
         at=work.at,
         memory=execution.memory[index] if execution.memory else None,
         compiled=compiled,
@@ -356,6 +358,7 @@ def _search(
         device_s=sum(times_s) if (times_s := [e.device_s for e in executions if e.device_s is not None]) else None,
         approximate=any(execution.approximate for execution in executions),
         queue_s=executions[0].queue_s if executions else None,  # the rounds share a session: it waits once
+        pair_fidelity=executions[0].pair_fidelity if executions else None,
         at=work.at,
         outcome=_plain(outcome),
         memory=tuple(memory) if work.memory else None,

@@ -22,6 +22,7 @@ from orchestrator.sql.store import SqlStore
 from orchestrator.store import Announcement
 from orchestrator.transport import StoreTransport
 from policies import POLICIES, load
+from policies.allocators.pairs import live
 from workers.equipment import equipped
 from workers.folder import FolderLock
 from workers.job_log import JobLog
@@ -78,6 +79,7 @@ class LocalTransport(StoreTransport):
                 policies=cache(load),
                 settings=settings,
                 owner=lease_owner(worker_name(settings)),
+                allocators=live,
             )
             super().__init__(self._engine_pipeline, settings=settings, policies=POLICIES, close=self._shut)
             self._engine: _Engine | None = None

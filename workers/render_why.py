@@ -56,6 +56,7 @@ def candidates(found: Explanation) -> list[dict[str, Any]]:
                 "share": option.share,
                 "wait_s": one.wait_s,
                 **to_plain(one.estimate),
+                "pairs": to_plain(one.prior.pairs),
                 "cost": option.cost,
                 "now": option.now,
                 "cost_now": option.cost_now,
@@ -93,6 +94,7 @@ def why(found: Explanation, *, width: int = 80) -> RenderableType:
     parts: list[RenderableType] = [_headline(found), made]
     if any(row["intervals"] for row in rows):
         parts.append(Text("below each figure its 90% interval", "dim"))
+    parts += [_pairs(promise["demand"], promise["quote"]) for row in rows for promise in row["pairs"]]
     if excluded:
         parts.append(excluded_for(excluded))
     if found.measurement is not None:
@@ -112,6 +114,17 @@ def _headline(found: Explanation) -> Text:
     if _answered_by(found) != decision.policy and decision.situation is not None:
         by += f", answered by {decision.situation.policy}: {decision.situation.instead}"
     return Text(f"{by} · objective {asked} · model at observation {decision.cursor}", "dim")
+
+
+def _pairs(demand: Mapping[str, Any], quote: Mapping[str, Any]) -> Text:
+    """What an allocator had to say of a candidate's pairs."""
+    ahead = f", {quote['ahead']} before them" if quote["ahead"] else ""
+    ready = f"{duration(quote['ready_p50_s'])} (9 of 10: {duration(quote['ready_p90_s'])})"
+    return Text(
+        f"{demand['num_pairs']} pairs between {demand['src']} and {demand['dst']}{ahead}: there in {ready}, fidelity "
+        f"{fidelity(quote['fidelity_mean'])}, quoted by {quote['source']}",
+        "dim",
+    )
 
 
 def _beside(found: Explanation, measured: Measurement) -> RenderableType:

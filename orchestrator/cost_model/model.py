@@ -6,12 +6,13 @@ Times, losses of fidelity and the spread of the model's own errors are learned s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from backends.backend import Device
 from orchestrator.cost_model.losses import LossModel
+from orchestrator.cost_model.prior import behind_pairs
 from orchestrator.cost_model.spreads import Place, SpreadModel
 from orchestrator.cost_model.times import TimeModel
 from orchestrator.job import Estimate
@@ -73,6 +74,10 @@ class CostModel:
         energy_j = prior.energy_j * (math.exp(timed.log_energy) if simulated else 1.0)
         cost_usd = prior.cost_usd * paid
         place = Place(device.name, group, timed.nearness, ideal=prior.fidelity >= 1.0, scheduled=not simulated)
+        queue_s, quoted = timed.queue_s or 0.0, prior.pairs and timed.queue_s is not None
+        intervals = self.spreads.intervals(place, busy_s + (0.0 if quoted else queue_s), fidelity, energy_j, cost_usd)
+        if quoted:  # who quotes pairs learns by himself how far he is off
+            intervals = replace(intervals, elapsed_s=behind_pairs(intervals.elapsed_s, queue_s, prior.pairs))
         return Estimate(
             service_s=timed.service_s,
             fidelity=fidelity,
@@ -82,7 +87,7 @@ class CostModel:
             queue_s=timed.queue_s,
             device_s=timed.device_s,
             prepare_s=timed.prepare_s,
-            intervals=self.spreads.intervals(place, (timed.queue_s or 0.0) + busy_s, fidelity, energy_j, cost_usd),
+            intervals=intervals,
         )
 
     def learned(self) -> list[Learned]:

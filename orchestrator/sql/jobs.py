@@ -205,6 +205,12 @@ class SqlJobs:
             parts = _parts(tx, [job.id for job in jobs])
         return [Waiting(job, tuple(parts.get(job.id, ()))) for job in jobs]
 
+    def held(self, backends: Sequence[str]) -> list[Assignment]:
+        query = select(sql.assignments.c.record).where(_WAITING | _RUNNING, sql.assignments.c.backend.in_(backends))
+        with self._db.read() as tx:
+            parts = [from_json(Assignment, record) for record in tx.execute(query).scalars()]
+        return sorted(parts, key=lambda part: (part.placed_at, part.decision, part_number(part.id)))
+
     def place(self, decided: Sequence[Placed]) -> list[Event]:
         with self._db.write(lasting=False) as tx:
             desk = Desk(tx, self._db.now(tx))

@@ -203,7 +203,7 @@ def test_who_asks_while_others_are_served_is_told_to_ask_again(
 
     too_slow = RuntimeFailure(Failure("prepare", "timeout", "prepare was ended after its hard limit"))
     store = SqlStore(f"sqlite:///{tmp_path / 'qorch.sqlite'}")
-    quoter = Quoter(store, Busy(), CostModel, load_policy, settings)  # type: ignore[arg-type]
+    quoter = Quoter(store, Busy(), CostModel, load_policy, settings, lambda _: None)  # type: ignore[arg-type]
     with pytest.raises(PlacementError, match="hard limit"):
         quoter.quote(spec)
     assert refused == [f"{AT_ONCE} quotes are being worked out at the moment; ask again"]

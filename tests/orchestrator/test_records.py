@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from backends.backend import TranspileOptions
+from backends.pairs import PairNeed
 from backends.remote import RemoteState
 from circuits.facts import Bonds, Features, Judgement
 from circuits.program import Program
 from orchestrator.decision import Decision, Situation
-from orchestrator.entanglement import Delivered, Lease, Pair, PairDemand, PairQuote
+from orchestrator.entanglement import Delivered, Lease, Pair, PairDemand, PairQuote, Promise
 from orchestrator.job import (
     Assignment,
     AssignmentState,
@@ -45,7 +46,9 @@ from orchestrator.telemetry import Observation
 GOLDEN = Path(__file__).parent / "golden"
 
 INTERVALS = Intervals(Interval(9.0, 12.0), Interval(0.85, 0.95), Interval(2.0, 3.0), Interval(0.01, 0.01), 3)
-ESTIMATE = Estimate(0.25, 0.9, 2.5, 0.01, 3.0, queue_s=10.0, device_s=0.3, intervals=INTERVALS, prepare_s=0.05)
+DEMAND = PairDemand("j", "qpu0", "qpu1", 300, 0.9, 0.5, 60.0, 1e-5, 2.0)
+PAIRS = PairQuote("q", 2.5, 118.0, 126.0, 0.95, 0.93, 0.75, 0.5, 0.25, 90.0, "static", 12)
+ESTIMATE = Estimate(0.25, 0.9, 2.5, 0.01, 3.0, 10.0, 0.3, INTERVALS, 0.05, (Promise(DEMAND, PAIRS),))
 FAILURE = Failure("execute", "TransientFailure", "the line was busy; try again", transient=True)
 SPEC = JobSpec(
     program=Program("openqasm2", text="OPENQASM 2.0;"),
@@ -67,7 +70,6 @@ SPEC = JobSpec(
     canary=0.1,
     max_parts=3,
 )
-DEMAND = PairDemand("j", "qpu0", "qpu1", 300, 0.9, 0.5, 60.0, 1e-5, 2.0)
 MEASUREMENT = Measurement(
     wait_s=0.1,
     prepare_s=0.02,
@@ -85,6 +87,7 @@ MEASUREMENT = Measurement(
     queue_s=12.0,
     at=1001.0,
     times=Times.EMULATED,
+    pair_fidelity=0.95,
 )
 CANDIDATES = (
     Candidate("aer_mps", ESTIMATE, ESTIMATE, 0.5, "abc", (), ESTIMATE),
@@ -153,10 +156,10 @@ RECORDS = [
     Switch("backend", "fake_hanoi", "drained", 1000.0),
     Run({"00": 49}, MEASUREMENT, None, ("00",), ("OPENQASM 3.0;",)),
     ProgramFacts("program", Features(2, 2, 3, 1, 2, 1, 1, 0, 2, 2, 0, False, True), False, {"00": 0.5, "11": 0.5}, 12),
-    Fit(2, 5, 0.97, 1e-6, None, Bonds(1, 24.0, 12.0), 1.5, 0.25, 0.125),
+    Fit(2, 5, 0.97, 1e-6, None, Bonds(1, 24.0, 12.0), 1.5, 0.25, 0.125, (PairNeed(0, 1, 2, 0.95),)),
     Judgement(0.93, "hellinger", None, None, 0.99),
     DEMAND,
-    PairQuote("q", 2.5, 118.0, 126.0, 0.95, 0.93, 0.75, 0.5, 0.25, 90.0, "static"),
+    PAIRS,
     Lease("static-1", "q", DEMAND, 30.0, 90.0),
     Pair("static-1", 7, 33.5, 0.955),
     Delivered("static-1", 300, 121.5, 0.951, True),

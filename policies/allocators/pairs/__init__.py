@@ -6,7 +6,8 @@ from circuits.errors import InvalidParameter
 from circuits.registry import Registry, resolve
 
 if TYPE_CHECKING:
-    from orchestrator.entanglement import EntanglementAllocator
+    from backends.pairs import QPUNetwork
+    from orchestrator.entanglement import Clocked, EntanglementAllocator
     from policies.envs.qnum.network import Network
 
 _OWN: dict[str, str] = {
@@ -28,4 +29,22 @@ def load(name: str, network: "Network", *, seed: int = 0, **options: Any) -> "En
     """
     build = resolve(PAIR_ALLOCATORS, name, kind="allocator of pairs", error=InvalidParameter)
     made: EntanglementAllocator = build(network, seed=seed, **options)
+    return made
+
+
+def live(network: "QPUNetwork") -> "Clocked":
+    """The allocator behind a device that tells what its pairs are made from.
+
+    Raises:
+        InvalidParameter: it tells of no network, or nobody has that allocator's name.
+    """
+    import json
+
+    from policies.envs.qnum.document import read
+
+    try:
+        document = json.loads(network.made_from)
+    except ValueError as error:
+        raise InvalidParameter(f"made_from: wanted a network as JSON, got one that cannot be read: {error}") from error
+    made: Clocked = load(network.allocator, read(document))  # type: ignore[assignment]  # all of ours are simulated
     return made

@@ -2,7 +2,7 @@
 
 python -m policies.allocators.qprimaldual topology nsfnet --flows 3 --seed 3 --out net.json
 python -m policies.allocators.pairs quote net.json --src 0 --dst 4 --pairs 100 --allocator qprimaldual
-python -m policies.allocators.pairs provision net.json --qpus 0,4 --qubits 4,4 --out qpus.json
+python -m policies.allocators.pairs provision net.json --qpus 0,4 --qubits 4,4 --live --out qpus.json
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ def provision(
     out: Annotated[Path, typer.Option(help="file for QORCH_QPU_NETWORK")],
     qpus: Annotated[str | None, typer.Option(help="numbers of their nodes, such as 0,4; all if left out")] = None,
     allocator: Name = "static",
+    live: Annotated[bool, typer.Option("--live", help="who places jobs asks the allocator anew for each")] = False,
     as_json: AsJson = False,
 ) -> None:
     """The device of these QPUs, for the backend ``distributed``."""
@@ -65,12 +66,14 @@ def provision(
         from circuits.errors import InvalidParameter
         from orchestrator.records import to_json
         from policies.allocators.pairs.provision import provision as provisioned
+        from policies.envs.qnum.document import load as network_of
 
         try:
             numbers = [int(each) for each in qubits.split(",")]
         except ValueError as error:
             raise InvalidParameter(f"qubits: wanted numbers such as 4,4, got {qubits[:80]!r}") from error
-        network = provisioned(_desk(file, allocator), numbers, qpus.split(",") if qpus else None)
+        made_from = network_of(file) if live else None
+        network = provisioned(_desk(file, allocator), numbers, qpus.split(",") if qpus else None, made_from)
         out.write_text(to_json(network) + "\n")
     typer.echo(to_json(network) if as_json else f"{len(numbers)} QPUs, {len(network.links)} links: {out}")
 

@@ -211,6 +211,7 @@ class Desk(ABC, Generic[F]):
             info_age_s=found.info_age_s,
             valid_until_s=self.now_s + VALID_S,
             source=self.source,
+            ahead=max(0, ahead),
         )
 
     def _flow(self, demand: PairDemand) -> F:

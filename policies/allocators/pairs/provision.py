@@ -11,15 +11,21 @@ from typing import Any
 
 from backends.pairs import PairLink, QPUNetwork
 from circuits.errors import InvalidParameter
+from orchestrator.records import to_json
 from policies.allocators.pairs.desk import Desk
+from policies.envs.qnum.document import written
+from policies.envs.qnum.network import Network
 from policies.envs.qnum.werner import latency_s
 
 
-def provision(desk: Desk[Any], qubits: Sequence[int], qpus: Sequence[str] | None = None) -> QPUNetwork:
+def provision(
+    desk: Desk[Any], qubits: Sequence[int], qpus: Sequence[str] | None = None, made_from: Network | None = None
+) -> QPUNetwork:
     """The network of some QPUs whose pairs an allocator serves.
 
     Args:
         qubits: of each QPU.   qpus: their names; None takes all that it knows, in order.
+        made_from: what the allocator serves, so that who places jobs can ask it for each; None leaves it at the rates.
 
     Raises:
         InvalidParameter: as many QPUs as qubits are wanted, and each one that it knows.
@@ -45,4 +51,5 @@ def provision(desk: Desk[Any], qubits: Sequence[int], qpus: Sequence[str] | None
                     message_s=max(1e-6, latency_s(desk.length_km((one, other)))),
                 )
             )
-    return QPUNetwork(tuple(qubits), tuple(links), desk.source)
+    told = "" if made_from is None else to_json(written(made_from))
+    return QPUNetwork(tuple(qubits), tuple(links), desk.source, tuple(names), told)

@@ -1,0 +1,172 @@
+"""Pairs that are quoted when a job is placed: estimates follow the load on the network, and what ends gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from qiskit import QuantumCircuit
+
+from backends.backend import Device
+from backends.distributed import Distributed
+from circuits.program import Program
+from orchestrator import Client
+from orchestrator.job import Assignment, JobSpec, Times
+from orchestrator.pipeline import Pipeline
+from orchestrator.placement import Candidate
+from orchestrator.records import to_json
+from orchestrator.settings import Settings
+from orchestrator.sql.store import SqlStore
+from orchestrator.store import Announcement
+from policies import load as policy
+from policies.allocators.pairs import live, load
+from policies.allocators.pairs.provision import provision
+from policies.envs.qnum import topologies
+from workers.sandbox import Sandbox
+
+SHOTS = 500
+
+
+def ghz(num_qubits: int = 6) -> QuantumCircuit:
+    circuit = QuantumCircuit(num_qubits)
+    circuit.h(0)
+    for qubit in range(num_qubits - 1):
+        circuit.cx(qubit, qubit + 1)
+    circuit.measure_all()
+    return circuit
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Two QPUs of four qubits at the ends of a trunk, whose pairs are quoted by a table of rates; time stands still."""
+    network = topologies.dumbbell(2, "neg", access_km=(0.5,), trunk_km=0.5)
+    device = provision(cast(Any, load("static", network)), (4, 4), ("0", "2"), network)
+    (tmp_path / "network.json").write_text(to_json(device))
+    monkeypatch.setenv("QORCH_QPU_NETWORK", str(tmp_path / "network.json"))
+    held = {"experiment_start": datetime(2026, 1, 1, tzinfo=UTC), "experiment_speed": 0.0}
+    return Settings(data_dir=tmp_path, backends=("distributed",), times=Times.EMULATED, **held)
+
+
+class Desk:
+    """Places jobs and runs none."""
+
+    def __init__(self, settings: Settings, runtime: Sandbox) -> None:
+        quiet: Any = SimpleNamespace(wake_placement=lambda: None, wake_backend=lambda _: None)
+        deaf: Any = SimpleNamespace(publish=lambda _: True, subscribe=lambda _: lambda: None)
+        self.store = SqlStore(settings.resolved_store_url, settings.rules)
+        self.pipeline = Pipeline(
+            store=self.store,
+            broker=quiet,
+            notifier=deaf,
+            runtime=runtime,
+            policies=policy,
+            settings=settings,
+            owner="desk/1",
+            allocators=live,
+        )
+        self.device: Device = Distributed().device()
+        self.store.announce("w", [Announcement("distributed", "w", 1, self.device)])
+
+    def close(self) -> None:
+        self.pipeline.close()
+        self.store.close()
+
+    def placed(self, *circuits: QuantumCircuit) -> list[tuple[Assignment, Candidate]]:
+        """Submitted together, and placed until nothing waits."""
+        jobs = self.pipeline.submit([JobSpec(Program.from_any(each), shots=SHOTS) for each in circuits])
+        while self.pipeline.place():
+            pass
+        found = []
+        for job in jobs:
+            decision = self.store.decision(job.id)
+            assert decision is not None, self.store.job(job.id).failure
+            found.append((self.store.assignments(job.id)[0], decision.request.candidates[0]))
+        return found
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    made = Sandbox()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(settings: Settings, sandbox: Sandbox) -> Iterator[Desk]:
+    made = Desk(settings, sandbox)
+    yield made
+    made.close()
+
+
+def test_what_is_quoted_follows_what_others_have_reserved(desk: Desk, settings: Settings, sandbox: Sandbox) -> None:
+    (first, asked), (second, later), (local, alone) = desk.placed(ghz(), ghz(), ghz(4))
+    (before,), (behind,) = asked.prior.pairs, later.prior.pairs
+    assert (before.demand.num_pairs, before.quote.ahead, before.quote.source) == (SHOTS, 0, "static")
+    assert behind.quote.ahead == SHOTS, "all that the first waits for"
+    assert behind.quote.ready_p50_s > 1.5 * before.quote.ready_p50_s
+    assert second.estimate.queue_s == pytest.approx(behind.quote.ready_p50_s), "as quoted, while nothing else is known"
+    assert later.estimate.elapsed_s > 1.5 * asked.estimate.elapsed_s
+    assert later.estimate.intervals is not None
+    assert later.estimate.intervals.elapsed_s.low < behind.quote.ready_p90_s < later.estimate.intervals.elapsed_s.high
+    assert later.estimate.fidelity == pytest.approx(asked.estimate.fidelity, abs=0.02)
+    assert not alone.prior.pairs, "four qubits fit on one QPU"
+    assert local.prior.queue_s in (None, 0.0)
+
+    # a cancelled job gives back what it had, and nobody else's
+    desk.pipeline.cancel(first.job_id)
+    ((third, now),) = desk.placed(ghz())
+    assert now.prior.pairs[0].quote.ahead == behind.quote.ahead
+    desk.pipeline.cancel(second.job_id)
+    desk.pipeline.cancel(third.job_id)
+    ((_, free),) = desk.placed(ghz())
+    assert free.prior.pairs[0].quote.ahead == 0
+
+    # a process that begins finds the leases of the one before
+    restarted = Desk(settings, sandbox)
+    ((_, again),) = restarted.placed(ghz())
+    assert again.prior.pairs[0].quote.ahead == SHOTS
+    restarted.close()
+
+
+def test_what_nobody_quotes_is_estimated_by_what_links_publish(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that names QPUs of another network costs its quotes, and no job."""
+    device = replace(desk.device, network=replace(cast(Any, desk.device.network), names=("0", "nowhere")))
+    desk.store.announce("w", [Announcement("distributed", "w", 1, device)])
+    ((_, found),) = desk.placed(ghz())
+    assert not found.prior.pairs
+    assert found.prior.queue_s is not None
+    assert found.prior.queue_s > 0.0
+    assert "nowhere" in caplog.text
+
+
+def test_a_quote_changes_nothing_for_who_only_asks(desk: Desk) -> None:
+    spec = JobSpec(Program.from_any(ghz()), shots=SHOTS)
+    once, twice = (desk.pipeline.quoter.quote(spec).offers[0] for _ in range(2))
+    assert once.queue_s == twice.queue_s
+    assert once.queue_s is not None
+    desk.placed(ghz())
+    behind = desk.pipeline.quoter.quote(spec).offers[0]
+    assert behind.queue_s is not None
+    assert behind.queue_s > 1.5 * once.queue_s
+
+
+def test_jobs_run_after_the_pairs_of_those_before_and_tell_what_came(settings: Settings) -> None:
+    with Client(settings=settings) as client:
+        jobs = [client.submit(ghz(), shots=SHOTS, pin="distributed", seed=3 + number) for number in range(2)]
+        results = [job.result(60.0) for job in jobs]
+        for job, result in zip(jobs, results, strict=True):
+            why = client.why(job.id)
+            assert why is not None
+            (candidate,) = why.request.candidates
+            (promise,) = candidate.prior.pairs
+            met = result.measurement
+            assert promise.demand.job_id == job.id
+            assert met.queue_s == pytest.approx(promise.quote.ready_p50_s, rel=0.25)
+            assert met.latency_s > met.queue_s
+            assert met.pair_fidelity == pytest.approx(promise.quote.fidelity_mean, abs=0.01)
+            assert met.fidelity == pytest.approx(candidate.estimate.fidelity, abs=0.03)
