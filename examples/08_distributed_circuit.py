@@ -121,7 +121,7 @@ def main(folder: Path) -> None:
             f"(9 of 10: {quote.ready_p90_s:.1f} s), fidelity {quote.fidelity_mean:.4f}, price {quote.price:.3g}"
         )
     chosen = max(tables, key=lambda name: tables[name].quote(demands)[0].fidelity_mean)
-    devices = provision(tables[chosen], (4, 4), ("0", "2"))  # type: ignore[arg-type]
+    devices = provision(tables[chosen], (4, 4), ("0", "2"), network())  # type: ignore[arg-type]
     (folder / "qpus.json").write_text(to_json(devices))
     os.environ["QORCH_QPU_NETWORK"] = str(folder / "qpus.json")
 

@@ -8,7 +8,10 @@ import pytest
 
 import backends
 from backends.backend import CostCurve
-from orchestrator.cost_model.prior import COUNT_S, OUTCOME_S, PREPARE_GATE_S, prior
+from backends.pairs import PairLink, PairNeed, QPUNetwork
+from orchestrator.cost_model.prior import COUNT_S, OUTCOME_S, PREPARE_GATE_S, behind_pairs, prior
+from orchestrator.entanglement import PairDemand, PairQuote, Promise
+from orchestrator.job import Interval, Times
 from orchestrator.preparation import Fit
 
 CURVE = CostCurve(overhead_s=1.0, shot_s=1e-3, gate_s=0.0, qubit_exponent=0.0)
@@ -28,3 +31,35 @@ def test_judging_takes_time_for_every_outcome_and_for_every_one_that_can_be_coun
     unjudged = prior(DEVICE, FIT, 100)
     judged = prior(DEVICE, FIT, 100, num_outcomes=2048)
     assert judged.service_s - unjudged.service_s == pytest.approx(2048 * OUTCOME_S + 100 * COUNT_S)
+
+
+LINK = PairLink(0, 1, 100.0, 0.9, 10.0)
+JOINED = replace(DEVICE, kind="emulated_qpu", network=QPUNetwork((4, 4), (LINK,), "static", ("a", "b"), "{}"))
+SPREAD = replace(FIT, fidelity=0.9, pairs_s=0.02, pairs_sd_s=0.015, pairs=(PairNeed(0, 1, 2, 0.89),))
+
+
+def promised(fidelity: float, p50_s: float = 30.0, p90_s: float = 34.0) -> tuple[Promise, ...]:
+    quote = PairQuote("q", 100.0, p50_s, p90_s, fidelity, fidelity, 1.0)
+    return (Promise(PairDemand("j", "a", "b", 200), quote),)
+
+
+def test_what_is_quoted_of_pairs_takes_the_place_of_what_links_publish() -> None:
+    published = prior(JOINED, SPREAD, 100, Times.EMULATED)
+    same = prior(JOINED, SPREAD, 100, Times.EMULATED, pairs=promised(LINK.fidelity))
+    assert published.queue_s is not None
+    assert published.queue_s > 2.0, "9 of 10 cases, of 2 s in the mean"
+    assert same.queue_s == 30.0
+    assert same.fidelity == pytest.approx(published.fidelity), "as good as published"
+    better, worse = (prior(JOINED, SPREAD, 100, Times.EMULATED, pairs=promised(f)).fidelity for f in (0.95, 0.8))
+    assert worse < published.fidelity < better
+    errors = [1.0 - (0.25 + (f - 0.25) * (0.89 - 0.25) / (0.9 - 0.25)) ** 2 for f in (0.9, 0.8)]
+    assert (1.0 - worse) / (1.0 - same.fidelity) == pytest.approx(errors[1] / errors[0])
+    assert prior(JOINED, SPREAD, 100, pairs=promised(0.9)).queue_s is None, "an emulated wait that does not count"
+
+
+def test_an_interval_holds_the_quoted_decile() -> None:
+    pairs = promised(0.9)
+    found = behind_pairs(Interval(0.5, 2.0), 30.0, pairs)
+    assert found.low == pytest.approx(30.5 - 4.0 * 1.645 / 1.282)
+    assert found.high == pytest.approx(32.0 + 4.0 * 1.645 / 1.282)
+    assert behind_pairs(Interval(0.5, 2.0), 0.1, pairs).low == 0.5

@@ -5,28 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from qiskit import QuantumCircuit
+from rich.console import Console
 
 from backends.backend import Device
 from backends.distributed import Distributed
 from circuits.program import Program
 from orchestrator import Client
-from orchestrator.job import Assignment, JobSpec, Times
+from orchestrator.cost_model.model import CostModel
+from orchestrator.job import Assignment, Failure, JobSpec, Times
+from orchestrator.lifecycle import Broken
 from orchestrator.pipeline import Pipeline
 from orchestrator.placement import Candidate
 from orchestrator.records import to_json
 from orchestrator.settings import Settings
+from orchestrator.sql.archive import Wanted
 from orchestrator.sql.store import SqlStore
-from orchestrator.store import Announcement
+from orchestrator.store import Announcement, Ending
 from policies import load as policy
 from policies.allocators.pairs import live, load
 from policies.allocators.pairs.provision import provision
 from policies.envs.qnum import topologies
+from policies.replay import Refold, Tally, calls, replay
+from workers import render_why
 from workers.sandbox import Sandbox
 
 SHOTS = 500
@@ -103,8 +110,8 @@ def desk(settings: Settings, sandbox: Sandbox) -> Iterator[Desk]:
     made.close()
 
 
-def test_what_is_quoted_follows_what_others_have_reserved(desk: Desk, settings: Settings, sandbox: Sandbox) -> None:
-    (first, asked), (second, later), (local, alone) = desk.placed(ghz(), ghz(), ghz(4))
+def test_what_is_quoted_follows_what_others_have_reserved(desk: Desk) -> None:
+    (_, asked), (second, later), (local, alone) = desk.placed(ghz(), ghz(), ghz(4))
     (before,), (behind,) = asked.prior.pairs, later.prior.pairs
     assert (before.demand.num_pairs, before.quote.ahead, before.quote.source) == (SHOTS, 0, "static")
     assert behind.quote.ahead == SHOTS, "all that the first waits for"
@@ -117,20 +124,46 @@ def test_what_is_quoted_follows_what_others_have_reserved(desk: Desk, settings: 
     assert not alone.prior.pairs, "four qubits fit on one QPU"
     assert local.prior.queue_s in (None, 0.0)
 
-    # a cancelled job gives back what it had, and nobody else's
+
+def test_jobs_that_are_cancelled_or_fail_give_back_what_they_had(desk: Desk) -> None:
+    (first, _), (second, _) = desk.placed(ghz(), ghz())
     desk.pipeline.cancel(first.job_id)
     ((third, now),) = desk.placed(ghz())
-    assert now.prior.pairs[0].quote.ahead == behind.quote.ahead
-    desk.pipeline.cancel(second.job_id)
+    assert now.prior.pairs[0].quote.ahead == SHOTS, "and nobody else's"
     desk.pipeline.cancel(third.job_id)
+    claim = desk.store.claim(["distributed"], owner="w", lease_s=10.0)
+    assert claim is not None
+    (running,) = claim.taken
+    assert running.assignment.id == second.id
+    ((fourth, now),) = desk.placed(ghz())
+    assert now.prior.pairs[0].quote.ahead == SHOTS, "what runs has them still"
+    desk.pipeline.cancel(fourth.job_id)
+    failure = Failure("execute", "ExecutionFailed", "the line broke", elsewhere=False)
+    desk.store.finish([Ending(running.assignment, Broken(desk.store.now(), failure))])
     ((_, free),) = desk.placed(ghz())
     assert free.prior.pairs[0].quote.ahead == 0
 
-    # a process that begins finds the leases of the one before
+
+def test_a_process_that_begins_finds_the_leases_of_the_one_before(
+    desk: Desk, settings: Settings, sandbox: Sandbox
+) -> None:
+    desk.placed(ghz())
     restarted = Desk(settings, sandbox)
     ((_, again),) = restarted.placed(ghz())
     assert again.prior.pairs[0].quote.ahead == SHOTS
     restarted.close()
+
+
+def test_decisions_are_taken_again_by_the_quotes_that_they_kept(desk: Desk) -> None:
+    desk.placed(ghz(), ghz())
+    devices = {"distributed": desk.device}
+    log = list(desk.store.decision_log(Wanted()))
+    refold = Refold(lambda after, limit: desk.store.observations(after=after, limit=limit), CostModel(), devices)
+    for decision in log:
+        refold.check(decision)
+    assert (refold.found.num_same, refold.found.num_different) == (2, 0)
+    again = replay(calls(log, Tally()), policy)
+    assert (again.num_same, again.num_different) == (2, 0)
 
 
 def test_what_nobody_quotes_is_estimated_by_what_links_publish(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
@@ -162,6 +195,9 @@ def test_jobs_run_after_the_pairs_of_those_before_and_tell_what_came(settings: S
         for job, result in zip(jobs, results, strict=True):
             why = client.why(job.id)
             assert why is not None
+            told = Console(width=100, record=True, file=StringIO())
+            told.print(render_why.why(client.explain(job.id)[-1]))
+            assert f"{SHOTS} pairs between 0 and 2" in told.export_text()
             (candidate,) = why.request.candidates
             (promise,) = candidate.prior.pairs
             met = result.measurement
