@@ -2,8 +2,8 @@
 
 Whoever places jobs keeps one allocator for each device that tells what its pairs are made from
 (``backends.pairs.QPUNetwork.made_from``). What is reserved there is what the store says is placed and has not ended:
-before each batch, shares that are new get their lease, and those that are done, failed, cancelled or placed elsewhere
-lose it. So nothing has to be undone, and a process that begins has the leases of the one before.
+shares get their lease as they are placed, and before each batch those that are done, failed, cancelled or placed
+elsewhere lose it. So nothing has to be undone, and a process that begins has the leases of the one before.
 
 The networks are simulated, and their clock is that of emulated devices (``orchestrator.experiment``). What came of a
 lease is heard through the log of measurements, as by the cost model.
@@ -50,7 +50,7 @@ class _Live:
     leases: dict[str, list[Lease]] = field(default_factory=dict)
 
     def follow(self, parts: Sequence[Assignment], moment: float) -> None:
-        """Let time pass, give up leases of what has ended, reserve for what is placed."""
+        """Let time pass, give up leases of what has ended, reserve for what is new."""
         if self.allocator is None:
             return
         self.now_s += min(LONGEST_S, max(0.0, moment - self.seen_at))
@@ -59,8 +59,12 @@ class _Live:
         for gone in self.leases.keys() - {part.id for part in parts}:
             for lease in self.leases.pop(gone):
                 self.allocator.release(lease)
+        self.reserve(parts)
+
+    def reserve(self, parts: Sequence[Assignment]) -> None:
+        """For what is placed here and has no lease."""
         for part in parts:
-            if part.id not in self.leases:
+            if self.allocator is not None and part.id not in self.leases:
                 leases = (_reserved(self.allocator, promise) for promise in part.prior.pairs)
                 self.leases[part.id] = [lease for lease in leases if lease is not None]
 
@@ -126,6 +130,13 @@ class PairOffice:
         with self._lock:
             quotes = live.allocator.quote(demands)
         return tuple(map(Promise, demands, quotes))
+
+    def reserve(self, parts: Sequence[Assignment]) -> None:
+        """For what is about to be placed; the next look gives up what was not."""
+        with self._lock:
+            for part in parts:
+                if part.backend in self._live:
+                    self._live[part.backend].reserve([part])
 
     def learn(self, seen: Sequence[Observation]) -> None:
         """Tell allocators what came of these shares. Of several leases nobody knows which of them was waited for."""

@@ -209,6 +209,8 @@ class Pipeline:
             asked_of = (job_id, chosen.policy, now, scene.model.cursor, batch, told.load_s, request)
             why = Decision(*asked_of, chosen.choice, decide_s, group=group, situation=told)
             placed.append(Placed(why, parts, stranded[job_id].moving if job_id in stranded else ()))
+        if self._pairs is not None:  # before it can be run
+            self._pairs.reserve([part for one in placed for part in one.parts])
         events = self.store.place(placed) if placed else []
         for backend in sorted({part.backend for one in placed for part in one.parts}):
             self.broker.wake_backend(backend)  # before the notices: the jobs wait for this

@@ -10,7 +10,7 @@ curves and schedules err by a factor on long runs, and know nothing of the milli
 prepare_s, the part of it that is transpilation, is a mean in the same three steps: programs that come again are not
 transpiled again. So is energy_j, which a processor's load does not raise as it does the time, and device_s, where a
 device's own times count (``Measurement.times``); queue_s is one of the backend as a whole: whoever waits there waits
-behind everybody.
+behind everybody. A wait for quoted pairs stays as quoted: who quotes hears what came, and it would be corrected twice.
 """
 
 from __future__ import annotations
@@ -141,7 +141,8 @@ class TimeModel:
         log_service = found.log_service + self._pace(backend, here=here)
         if found.nearness < OWN_GROUP:
             log_service = max(-MOST_SHARED, min(MOST_SHARED, log_service))
-        queue, service_s = self.queues.get(backend), prior.service_s * math.exp(log_service)
+        queue = None if prior.pairs else self.queues.get(backend)
+        service_s = prior.service_s * math.exp(log_service)
         return Timed(
             service_s=service_s,
             prepare_s=min(service_s, _beyond(prior.prepare_s, found.log_prepare, PREPARE_OFFSET_S)),
@@ -189,7 +190,8 @@ class TimeModel:
         programs = self.programs.put(key, _learned(self.programs.get(key) or Means(), one, apart))
         if kind.means.log_service.weight >= LEAST_KNOWN:
             paces[backend] = paces.get(backend, Steps()).add(error)
-        if (queue := _compared(queues.get(backend), met.queue_s, one.prior.queue_s, QUEUE_OFFSET_S)) is not None:
+        announced_s = None if one.prior.pairs else one.prior.queue_s
+        if (queue := _compared(queues.get(backend), met.queue_s, announced_s, QUEUE_OFFSET_S)) is not None:
             queues[backend] = queue
         return TimeModel(kinds, programs, queues, self.machine.add(error) if here else self.machine, paces)
 

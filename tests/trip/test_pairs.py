@@ -19,6 +19,7 @@ from backends.distributed import Distributed
 from circuits.program import Program
 from orchestrator import Client
 from orchestrator.cost_model.model import CostModel
+from orchestrator.entanglement import Delivered
 from orchestrator.job import Assignment, Failure, JobSpec, Times
 from orchestrator.lifecycle import Broken
 from orchestrator.pipeline import Pipeline
@@ -31,6 +32,7 @@ from orchestrator.store import Announcement, Ending
 from policies import load as policy
 from policies.allocators.pairs import live, load
 from policies.allocators.pairs.provision import provision
+from policies.allocators.pairs.table import PairTable
 from policies.envs.qnum import topologies
 from policies.replay import Refold, Tally, calls, replay
 from workers import render_why
@@ -188,16 +190,20 @@ def test_a_quote_changes_nothing_for_who_only_asks(desk: Desk) -> None:
     assert behind.queue_s > 1.5 * once.queue_s
 
 
-def test_jobs_run_after_the_pairs_of_those_before_and_tell_what_came(settings: Settings) -> None:
+def test_jobs_run_after_the_pairs_of_those_before_and_tell_what_came(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Delivered] = []
+    monkeypatch.setattr(PairTable, "feedback", lambda _, lease, outcome: told.append(outcome))
     with Client(settings=settings) as client:
         jobs = [client.submit(ghz(), shots=SHOTS, pin="distributed", seed=3 + number) for number in range(2)]
         results = [job.result(60.0) for job in jobs]
         for job, result in zip(jobs, results, strict=True):
             why = client.why(job.id)
             assert why is not None
-            told = Console(width=100, record=True, file=StringIO())
-            told.print(render_why.why(client.explain(job.id)[-1]))
-            assert f"{SHOTS} pairs between 0 and 2" in told.export_text()
+            shown = Console(width=100, record=True, file=StringIO())
+            shown.print(render_why.why(client.explain(job.id)[-1]))
+            assert f"{SHOTS} pairs between 0 and 2" in shown.export_text()
             (candidate,) = why.request.candidates
             (promise,) = candidate.prior.pairs
             met = result.measurement
@@ -206,3 +212,7 @@ def test_jobs_run_after_the_pairs_of_those_before_and_tell_what_came(settings: S
             assert met.latency_s > met.queue_s
             assert met.pair_fidelity == pytest.approx(promise.quote.fidelity_mean, abs=0.01)
             assert met.fidelity == pytest.approx(candidate.estimate.fidelity, abs=0.03)
+        client.submit(ghz(), shots=SHOTS, pin="distributed").result(60.0)  # its placement hears of the others
+    met = [result.measurement for result in results]
+    assert [(one.waited_s, one.fidelity_mean) for one in told[:2]] == [(one.queue_s, one.pair_fidelity) for one in met]
+    assert all(one.complete and one.num_pairs == SHOTS for one in told)
