@@ -25,7 +25,9 @@ from policies.envs.entanglement.demand import Demand, Jobs, Requests
 from policies.envs.entanglement.episode import Episode
 from policies.envs.entanglement.faults import Faults
 from policies.envs.entanglement.paths import Paths, candidates
+from policies.envs.entanglement.play import play
 from policies.envs.entanglement.setting import EntanglementSetting
+from policies.envs.entanglement.state import D_ACTION, D_REQUEST, D_SLOT, NUM_DECISIONS, Rule
 from policies.envs.entanglement.topology import Topology
 
 Reals = NDArray[np.float64]
@@ -213,21 +215,43 @@ def pair_forecasts(
     return np.asarray(forecasts.SIMPLE[base](counts, config.bin_s, config.horizon).mean(2))
 
 
-def link_forecasts(deployment: Deployment, of_pairs: Reals, bin_s: float, window: int) -> Reals:
+def taken(deployment: Deployment, rule: Rule, window: int, physics_seed: int) -> Reals:
+    """Part of each pair's requests that began on each of its candidates in an episode, float64 (P, paths).
+
+    The first candidate counts for one request more: it is all that is known of a pair that did not ask.
+
+    Args:
+        window: of the episode; the one before the first is -1, if the history is as long.
+    """
+    run = play(deployment.episode(window, physics_seed), rule, record=1)
+    found = np.zeros(deployment.paths.hops.shape)
+    found[:, 0] = 1.0
+    rows = run.state.decisions[: run.state.count[NUM_DECISIONS]]
+    first = rows[(rows[:, D_SLOT] == run.plan.arrival[rows[:, D_REQUEST]]) & (rows[:, D_ACTION] >= 0)]
+    request, path = first[:, D_REQUEST], first[:, D_ACTION] % run.plan.num_paths
+    np.add.at(found, (run.plan.pair[request], path), run.plan.num_pairs[request])
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
+
+
+def link_forecasts(
+    deployment: Deployment, of_pairs: Reals, bin_s: float, window: int, spread: Reals | None = None
+) -> Reals:
     """Pairs a second expected of each link at each share decision of an episode, float64 (decisions, E).
 
-    A pair's requests are expected on its first candidate. At a decision the newest whole bin is the last one seen.
+    At a decision the newest whole bin is the last one seen.
 
     Args:
         of_pairs: from :func:`pair_forecasts`, (P, T).
+        spread: part of each pair's requests that is expected on each of its candidates, (P, paths), as of
+            :func:`taken`; all on the first if not given.
     """
     setting, paths = deployment.setting, deployment.paths
     every = setting.slots(setting.share_s)
     slots = deployment.begin_slot(window) + every * np.arange(setting.num_slots // every + 1)
     seen = np.minimum(slots // round(bin_s / setting.slot_s) - 1, of_pairs.shape[1] - 1)
     now = of_pairs[:, np.maximum(seen, 0)] * (seen >= 0)
-    links = paths.links[:, 0]
-    pair, hop = np.nonzero(links >= 0)
+    parts = np.eye(1, paths.hops.shape[1]).repeat(len(now), axis=0) if spread is None else spread
+    pair, path, hop = np.nonzero((paths.links >= 0) & (parts > 0.0)[:, :, None])
     out = np.zeros((deployment.topology.num_links, len(slots)))
-    np.add.at(out, links[pair, hop], now[pair])
+    np.add.at(out, paths.links[pair, path, hop], parts[pair, path, None] * now[pair])
     return np.ascontiguousarray(out.T)

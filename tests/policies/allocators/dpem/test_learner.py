@@ -17,7 +17,7 @@ pytest.importorskip("numba", reason="pip install 'qorch[sparse]'")
 from circuits.errors import InvalidParameter
 from policies.allocators.dpem import forecast as forecasts
 from policies.allocators.dpem.__main__ import app
-from policies.allocators.dpem.deployment import deploy, link_forecasts, pair_forecasts
+from policies.allocators.dpem.deployment import deploy, link_forecasts, pair_forecasts, taken
 from policies.allocators.dpem.episodes import lessons, rule_of
 from policies.allocators.dpem.evaluation import evaluate, rule_on
 from policies.allocators.dpem.federation import Federation
@@ -152,6 +152,25 @@ def test_forecasts_reach_the_links_of_first_paths() -> None:
     assert links.shape == (41, deployment.topology.num_links)
     hops = deployment.paths.hops[:, 0]
     assert links[3].sum() == pytest.approx((rates[:, 602] * hops).sum())
+
+
+def test_forecasts_may_be_spread_over_the_paths_that_were_taken() -> None:
+    deployment = deploy(WORLD, 1, history_s=600.0)
+    spread = taken(deployment, states.local("local"), -1, 0)
+    paths = deployment.paths
+    assert spread.shape == paths.hops.shape
+    np.testing.assert_allclose(spread.sum(axis=1), 1.0)
+    assert (spread[paths.hops == 0] == 0.0).all(), "candidates that there are not"
+    assert (spread[:, 0] > 0.0).all()
+    assert (spread[:, 1:] > 0.0).any()
+    only_shortest = taken(deployment, states.local("shortest"), -1, 0)
+    np.testing.assert_array_equal(only_shortest, np.eye(1, paths.hops.shape[1]).repeat(len(spread), axis=0))
+
+    rates = pair_forecasts(deployment, "truth", FORECASTER)
+    links = link_forecasts(deployment, rates, 1.0, 0, spread)
+    assert links[3].sum() == pytest.approx((rates[:, 602] * (spread * paths.hops).sum(axis=1)).sum())
+    usual = link_forecasts(deployment, rates, 1.0, 0, only_shortest)
+    np.testing.assert_array_equal(usual, link_forecasts(deployment, rates, 1.0, 0))
 
 
 def test_an_episode_is_a_piece_of_the_whole_time() -> None:
