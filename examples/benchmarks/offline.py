@@ -5,12 +5,12 @@
 The log: five rules on episodes of their own. In MEQC-v2 two of them set a price on one thing each, a held QPU or a
 joule; the best prices set both. In QCN-v2, where work that nodes have not done is a backlog for whoever comes later,
 all are the simple rules of the table; who knows everything of the slot and goes one after the other ("greedy") is the
-goal there, which no user can see enough for. All learners have the same features and the same scoring of places. They
-act on kept-out episodes, the same for all. "data" is what the rules of the log cost there in the mean, "best of data"
-the best of them, "best prices" what local play at tuned prices costs, "bound" the relaxation that no play is below
-(MEQC-v2 alone; first episodes alone, and compared there). Returns are measured as paid ("raw", luck included) or above
-myopic play on the same tasks ("baseline"); learners are asked for the best rank, and for others, which gives the
-picture: asked against attained.
+goal there, which no user can see enough for, and beside it stands the best action of every slot ("optimum"). All
+learners have the same features and the same scoring of places. They act on kept-out episodes, the same for all. "data"
+is what the rules of the log cost there in the mean, "best of data" the best of them, "best prices" what local play at
+tuned prices costs, "bound" the relaxation that no play is below (first episodes alone, and compared there). Returns are
+measured as paid ("raw", luck included) or above myopic play on the same tasks ("baseline"); learners are asked for the
+best rank, and for others, which gives the picture: asked against attained.
 
 Every run is kept in the work folder as soon as it is done: an interrupted benchmark goes on where it was.
 """
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,12 @@ from rich.table import Table
 
 from circuits.parameters import construct
 from policies.envs import of
+from policies.envs.contest import OPTIMUM, Cell, rule
 from policies.envs.contract import Observation, Rule
-from policies.envs.meqc.hindsight import hindsight
-from policies.envs.meqc.sequential import SequentialSetting
+from policies.envs.hindsight import Hindsight
+from policies.envs.meqc import hindsight as meqc_hindsight
+from policies.envs.meqc import sequential as meqc
+from policies.envs.qcn import hindsight as qcn_hindsight
 from policies.envs.qcn import sequential as qcn
 from policies.learners.kit import checkpoint
 from policies.learners.kit.recording import recorded, rule_of
@@ -74,13 +77,13 @@ class Where:
 
     Attributes:
         plays: rules that the log is of.   more: rules beside them, by what they are called; the first is the goal.
-        is_bounded: whether a relaxation bounds all play.   file: of results.
+        hindsight: what no play is below.   file: of results.
     """
 
     setting: Any
     plays: tuple[str, ...]
     more: dict[str, str]
-    is_bounded: bool
+    hindsight: Callable[..., list[Hindsight]]
     file: str
 
     @property
@@ -91,17 +94,17 @@ class Where:
 
 WORLDS = {
     "MEQC-v2": Where(
-        SequentialSetting(),
+        meqc.SequentialSetting(),
         ("random", "local", "selfish", "priced:2:0", "priced:0:8"),
         {"best prices": "priced:2:8", "best prices, all known": "central:4:8"},  # tuned by meqc_sequential.py
-        is_bounded=True,
+        hindsight=meqc_hindsight.hindsight,
         file="offline",
     ),
     "QCN-v2": Where(
         qcn.SequentialSetting(),
         ("random", "local", "best_edge", "all_cloud", "selfish"),
-        {"greedy, all known": "greedy"},
-        is_bounded=False,
+        {"greedy, all known": "greedy", "best of each slot, all known": OPTIMUM},
+        hindsight=qcn_hindsight.hindsight,
         file="offline_qcn",
     ),
 }
@@ -140,12 +143,12 @@ def played(setting: Any, rule: Rule, num: int, seed: int = KEPT_OUT) -> Floats:
 def acting(actor: Any) -> Rule:
     """A trained actor; its likeliest actions."""
 
-    def rule(world: Any, _: torch.Generator) -> Any:
+    def act(world: Any, _: torch.Generator) -> Any:
         seen = world.observe()
         action = actor.act(Observation(seen.user.float(), seen.pair.float()))
         return replace(action, shares=action.shares.double())
 
-    return rule
+    return act
 
 
 def student(env: str, name: str, seed: int, data: Path, digest: str, work: Path, scale: Scale) -> Student:
@@ -177,11 +180,13 @@ def student(env: str, name: str, seed: int, data: Path, digest: str, work: Path,
     return Student(costs, parameters, cpu_s)
 
 
-def rules(where: Where, scale: Scale) -> dict[str, Floats]:
+def rules(world: str, where: Where, scale: Scale) -> dict[str, Floats]:
     """What is compared with: each (1, episodes)."""
 
     def cost_of(word: str) -> Floats:
-        return played(where.setting, rule_of(where.setting, word), scale.num_kept)
+        cell = Cell(world, where.setting, (KEPT_OUT,), scale.num_kept * where.setting.episode_slots)
+        player = rule(cell, word) if word == OPTIMUM else rule_of(where.setting, word)
+        return played(where.setting, player, scale.num_kept)
 
     costs = {word: cost_of(word) for word in where.plays}
     best = min(costs.values(), key=lambda each: float(each.mean()))
@@ -202,7 +207,7 @@ def rows(
         reached = (value["data"] - value[name]) / span, (again["data"] - again[name]) / spans
         figures = [(value[name], again[name]), saved, reached]
         words = [f"{number:.4g}" for mean, draws in figures for number in (mean, *interval(draws))]
-        above = f"{100.0 * (each[:, : len(bounds)].mean() / bounds.mean() - 1.0):.3g}" if len(bounds) else ""
+        above = f"{100.0 * (each[:, : len(bounds)].mean() / bounds.mean() - 1.0):.3g}"
         runs = students.get(name, [])
         spent = [runs[0].parameters, f"{np.mean([run.train_cpu_s for run in runs]):.1f}"] if runs else ["", ""]
         yield [name, len(each), *words, above, *spent]
@@ -259,8 +264,8 @@ def main(world: str = "MEQC-v2", seeds: int = 5, work: Path = Path("runs/offline
     log = recorded(where.setting, where.plays, scale.episodes, DATA_SEED)
     data = work / "play.safetensors"
     digest = save(log, data)
-    costs = rules(where, scale)
-    relaxed = hindsight(where.setting, KEPT_OUT, scale.num_kept, first=scale.num_bounds) if where.is_bounded else ()
+    costs = rules(world, where, scale)
+    relaxed = where.hindsight(where.setting, KEPT_OUT, scale.num_kept, first=scale.num_bounds)
     bounds = np.array([each.cost for each in relaxed])
     todo = [(seed, name) for seed in scale.seeds for name in LEARNERS]
     students: dict[str, list[Student]] = {name: [] for name in LEARNERS}
@@ -284,8 +289,7 @@ def main(world: str = "MEQC-v2", seeds: int = 5, work: Path = Path("runs/offline
     packages = ("torch", "numpy", "scipy")
     with results(where.file, COLUMNS.split(), seeds=said, packages=packages) as file:
         file.writerows(table)
-        if where.is_bounded:
-            file.writerow(["bound", "", f"{bounds.mean():.4g}", *[""] * 8, "0", "", ""])
+        file.writerow(["bound", "", f"{bounds.mean():.4g}", *[""] * 8, "0", "", ""])
     columns = ["learner", "returns", "rank", "asked", "attained", "attained_low", "attained_high", "runs"]
     with results(f"{where.file}_asked", columns, seeds=said, packages=packages) as file:
         file.writerows(asked)

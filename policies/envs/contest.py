@@ -205,13 +205,14 @@ def play(cell: Cell, entrant: Entrant, tell: Tell | None = None) -> Floats | Non
 
 
 def lower_bound(cell: Cell) -> float:
-    """Mean of what no action goes below in each slot, where optima are only bracketed."""
+    """Mean of what no action goes below in each slot, whatever was done before, where optima are only bracketed."""
     kind, model = load(cell.env), cell.setting.model
-    stay = next(iter(kind.rules.values()))
-    each = [
-        torch.cat([best_actions(kind.source, model, slots).lower_bound for slots, _ in visited(cell, seed, stay)])
-        for seed in cell.seeds
-    ]
+    anybody = next(iter(kind.rules.values()))
+
+    def bound(slots: Any) -> Tensor:
+        return best_actions(kind.source, model, kind.source.unhindered(slots)).lower_bound
+
+    each = [torch.cat([bound(slots) for slots, _ in visited(cell, seed, anybody)]) for seed in cell.seeds]
     return float(torch.cat([one[: cell.num_slots] for one in each]).mean())
 
 

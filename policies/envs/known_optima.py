@@ -31,6 +31,10 @@ Tell = Callable[[int, int], object]
 """Called with how many slots are done, of how many."""
 
 
+def _same(slots: Any) -> Any:
+    return slots
+
+
 class Optimum(Protocol):
     """Of one slot: an action, what it costs, what none goes below, and whether it is proven to be the best."""
 
@@ -58,6 +62,7 @@ class Source:
         name: of the folder.   version: of what is found: one that finds better actions is another version.
         columns: of slots, that make a question.
         find: (model, slots) -> the optimum of each.   settle: (model, slots, action) -> the outcome.
+        unhindered: slots -> the same if nothing had been done before, in which no action costs more.
     """
 
     name: str
@@ -65,6 +70,7 @@ class Source:
     columns: tuple[str, ...]
     find: Callable[[Any, Any], Sequence[Optimum]]
     settle: Callable[[Any, Any, Action], Any]
+    unhindered: Callable[[Any], Any] = _same
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,10 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from circuits.errors import InvalidParameter
+from policies.envs.hindsight import Hindsight
 from policies.envs.meqc.baselines import priced, stay_local
 from policies.envs.meqc.batch import Slots, local
 from policies.envs.meqc.sequential import SequentialSetting, SequentialWorld
-
-
-@dataclass(frozen=True)
-class Hindsight:
-    """Mean cost of a slot that no play is below; ``exact``: whether somebody who knew all of it would attain it."""
-
-    cost: float
-    exact: bool
 
 
 def hindsight(

@@ -16,6 +16,7 @@ from torch import Tensor
 from circuits.parameters import integer, real
 from policies.envs.contract import Action, Observation, Step
 from policies.envs.qcn.batch import Slots
+from policies.envs.qcn.known_optima import SEQUENTIAL
 from policies.envs.qcn.observation import NUM_PAIR_FEATURES, NUM_USER_FEATURES, squashed
 from policies.envs.qcn.world import Setting, World, paid
 
@@ -35,6 +36,11 @@ class SequentialSetting(Setting):
     episode_slots: int = integer(64, low=1, high=1_000_000, doc="slots of an episode")
     slot_s: float = real(0.2, low=0.0, high=1e9, doc="seconds of a slot, in which nodes work")
 
+    @property
+    def exact_optimum(self) -> bool:
+        """Never: the best action of a slot may leave later ones a backlog, see :mod:`policies.envs.qcn.hindsight`."""
+        return False
+
 
 class SequentialWorld(World):
     """B worlds at once, in step; the same seed gives the same tasks and nodes, whatever is done in them.
@@ -47,7 +53,7 @@ class SequentialWorld(World):
     setting_type = SequentialSetting
     num_features = (NUM_USER_FEATURES + 1, NUM_PAIR_FEATURES + 1)
     time_left = NUM_USER_FEATURES
-    source = None
+    source = SEQUENTIAL
 
     def _begin(self) -> None:
         """A new episode: other nodes, nothing to work on."""
