@@ -32,10 +32,15 @@ from circuits.parameters import short
 from orchestrator.job import Estimate
 from orchestrator.placement import Lane, Request, Scales
 from policies.envs.documents import check_keys
+from policies.envs.measured import division
+from policies.envs.measured.division import Division
 from policies.table import HUGE, Table
 
 BUILT_IN = "recorded"
 """The twin that comes with qorch: recorded runs of the mixed workload on nine simulators and six emulated QPUs."""
+
+DIVIDED = "divided"
+"""Another one, of batches that may be divided between the classical algorithm, simulators and an emulated QPU."""
 
 FORMAT = 1
 POOL = 64
@@ -70,6 +75,7 @@ class Twin:
         errors: what estimates were off by, (E, POOL, 3): ln of time, difference of fidelity, ln of energy.
         own: the same of each job on each place where it was measured, else not a number, (R, E, 3).
         repeats: standard deviation of repeated runs, (3,).
+        division: how jobs may be divided; None where none of them may.
     """
 
     backends: tuple[str, ...]
@@ -89,6 +95,7 @@ class Twin:
     errors: Tensor
     own: Tensor
     repeats: Tensor
+    division: Division | None = None
 
     @property
     def lane(self) -> Tensor:
@@ -111,7 +118,10 @@ class Twin:
         held = {name: getattr(self, name)[rows] for name in OF_JOBS}
         held |= {name: getattr(self, name)[rows][:, most] for name in OF_PAIRS}
         names = tuple(self.backends[place] for place in most.tolist())
-        return Twin(names, self.lanes, self.scales, **held, errors=self.errors[most], repeats=self.repeats)
+        parts = self.division and self.division.taking(rows, most)
+        return Twin(
+            names, self.lanes, self.scales, **held, errors=self.errors[most], repeats=self.repeats, division=parts
+        )
 
 
 OF_JOBS = ("weights", "priority", "deadline_s")
@@ -135,11 +145,18 @@ def work_of(request: Request) -> tuple[str, int]:
     return request.spec.program.content_hash(), request.spec.shots
 
 
-def fit(requests: Sequence[Request], lanes: Sequence[Lane], scales: Scales, measured: Sequence[Measured]) -> Twin:
+def fit(
+    requests: Sequence[Request],
+    lanes: Sequence[Lane],
+    scales: Scales,
+    measured: Sequence[Measured],
+    merge_s: float = 0.0,
+) -> Twin:
     """A twin of a log.
 
     Args:
         requests: as they were told to policies.   measured: whatever of them, or of others like them, has ended.
+        merge_s: how much later than its last part a divided job ends.
 
     Raises:
         InvalidParameter: there is no request, or nothing was measured.
@@ -166,7 +183,7 @@ def fit(requests: Sequence[Request], lanes: Sequence[Lane], scales: Scales, meas
         name: torch.as_tensor(np.asarray(value, dtype=np.float32 if name != "feasible" else np.bool_))
         for name, value in {**pairs, **jobs}.items()
     }
-    return Twin(table.backends, tuple(lanes), scales, **held)
+    return Twin(table.backends, tuple(lanes), scales, **held, division=Division.of(table, merge_s))
 
 
 def _told(table: Table) -> dict[str, np.ndarray]:
@@ -286,7 +303,7 @@ def save(twin: Twin, path: Path) -> None:
     scales = {item.name: getattr(twin.scales, item.name) for item in fields(Scales)}
     lanes = [{"worker": lane.worker, "slots": lane.slots, "backends": list(lane.backends)} for lane in twin.lanes]
     about = {"format": FORMAT, "backends": list(twin.backends), "lanes": lanes, "scales": scales}
-    held = {name: getattr(twin, name).contiguous() for name in HELD}
+    held = {name: getattr(twin, name).contiguous() for name in HELD} | (twin.division.held() if twin.division else {})
     held["about"] = torch.tensor(list(json.dumps(about, sort_keys=True).encode()), dtype=torch.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(write_tensors(held))
@@ -298,11 +315,12 @@ def load(source: str) -> Twin:
     Raises:
         InvalidParameter: there is none, or it is none of ours.
     """
-    path = (
-        Path(str(files("policies.envs.measured") / f"{BUILT_IN}.safetensors")) if source == BUILT_IN else Path(source)
-    )
+    is_ours = source in (BUILT_IN, DIVIDED)
+    path = Path(str(files("policies.envs.measured") / f"{source}.safetensors")) if is_ours else Path(source)
     if not path.is_file():
-        raise InvalidParameter(f"source: wanted {BUILT_IN!r}, or a file that `qorch twin` wrote, got {short(source)}")
+        raise InvalidParameter(
+            f"source: wanted {BUILT_IN!r}, {DIVIDED!r}, or a file that `qorch twin` wrote, got {short(source)}"
+        )
     stamp = path.stat()
     if stamp.st_size > MOST_BYTES:
         raise InvalidParameter(f"{path}: wanted at most {MOST_BYTES} bytes, got {stamp.st_size}")
@@ -316,9 +334,12 @@ def _load(path: Path, _changed: int) -> Twin:
         about = json.loads(bytes(held["about"].tolist()))
         if about["format"] != FORMAT:
             raise InvalidParameter(f"{path}: format: wanted {FORMAT}, got {short(about['format'])}")
-        check_keys(str(path), held, required={*HELD, "about"}, known={*HELD, "about"})
+        some = HELD if set(division.HELD).isdisjoint(held) else (*HELD, *division.HELD)
+        required = {*some, "about"}
+        check_keys(str(path), held, required=required, known=required)
         lanes = tuple(Lane(one["worker"], one["slots"], tuple(one["backends"])) for one in about["lanes"])
-        twin = Twin(tuple(about["backends"]), lanes, Scales(**about["scales"]), **{n: held[n] for n in HELD})
+        tensors, parts = {name: held[name] for name in HELD}, Division.read(held)
+        twin = Twin(tuple(about["backends"]), lanes, Scales(**about["scales"]), **tensors, division=parts)
         _check_shapes(twin)
         return twin
     except (SafetensorError, ValueError, LookupError, TypeError, StopIteration) as problem:
@@ -333,7 +354,11 @@ def _check_shapes(twin: Twin) -> None:
     wanted |= dict.fromkeys(OF_PAIRS, (num_jobs, num_places))
     wanted |= {"weights": (num_jobs, 4), "own": (num_jobs, num_places, 3)}
     wanted |= {"errors": (len(twin.backends), POOL, 3), "repeats": (3,)}
+    found = {name: getattr(twin, name) for name in wanted}
+    if twin.division:
+        wanted |= {"amount": (num_jobs,), "first": (num_jobs, num_places, 4), "merge_s": ()}
+        found |= twin.division.held()
     for name, shape in wanted.items():
-        if tuple(getattr(twin, name).shape) != shape:
-            raise ValueError(f"{name}: wanted shape {shape}, got {tuple(getattr(twin, name).shape)}")
+        if tuple(found[name].shape) != shape:
+            raise ValueError(f"{name}: wanted shape {shape}, got {tuple(found[name].shape)}")
     _ = twin.lane
