@@ -9,6 +9,7 @@ ENVS: dict[str, str] = {
     "MEQC-v1": "policies.envs.meqc.world:World",  # Xu et al., MEQC: independent slots, as in the paper
     "MEQC-v2": "policies.envs.meqc.sequential:SequentialWorld",  # ours: held QPUs, hidden drift, batteries
     "Measured-v1": "policies.envs.measured.world:World",  # ours: jobs and errors as they were measured
+    "Measured-v2": "policies.envs.measured.divided:DividedWorld",  # ours: jobs that may be divided between two places
     "QCN-v1": "policies.envs.qcn.world:World",  # Xu et al., QCN: mobile, edge and cloud nodes, independent slots
     "QCN-v2": "policies.envs.qcn.sequential:SequentialWorld",  # ours: nodes work on what came before
 }

@@ -242,7 +242,7 @@ def players(words: Sequence[str]) -> dict[str, Rule]:
             found[word] = LiveWorld.rules[word]
             continue
         one = checkpoint.load(find(word).folder if is_name(word) else Path(word))
-        if not isinstance(one.run.setting, MeasuredSetting):
+        if type(one.run.setting) is not MeasuredSetting:  # jobs are pinned as a whole
             raise InvalidParameter(f"policies: wanted checkpoints of Measured-v1, got {short(word)} of {one.run.env}")
         found[word] = learned(one.actor())
     return found

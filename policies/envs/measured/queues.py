@@ -62,9 +62,17 @@ class Queues:
         self.left_s, self.told_s = moved(torch.where(there, left_s, 0.0)), moved(told_s)
         self.weight, self.rank = moved(self.weight), moved(self.rank)
 
-    def place(self, lanes: Tensor, rank: Tensor, weight: Tensor, work_s: Tensor, told_s: Tensor) -> Added:
-        """One more part in each world; all (B,). A full lane takes it together with its last."""
-        worlds = torch.arange(len(lanes))
+    def place(
+        self,
+        lanes: Tensor,
+        rank: Tensor,
+        weight: Tensor,
+        work_s: Tensor,
+        told_s: Tensor,
+        worlds: Tensor | None = None,
+    ) -> Added:
+        """One more part in each world, or in some; all (B,). A full lane takes it together with its last."""
+        worlds = torch.arange(len(lanes)) if worlds is None else worlds
         left_s, held_rank, held_weight = (each[worlds, lanes] for each in (self.left_s, self.rank, self.weight))
         slots = self.slots[lanes]
         taken = left_s > 0.0

@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 
+from policies.envs import of
 from policies.envs.measured.observation import noted, ranges
-from policies.envs.measured.world import World
 
 
 def watched(actor: Any, setting: Any, num_worlds: int) -> dict[str, tuple[float, float]]:
     """Ranges of what it sees in an episode of so many worlds."""
-    world, seen, ended = World(setting, num_worlds, 0), [], False
+    world, seen, ended = of(setting)(setting, num_worlds, 0), [], False
     while not ended:
         observation = world.observe()
         seen.append(noted(observation).flatten(0, 1))

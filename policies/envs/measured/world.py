@@ -16,6 +16,7 @@ an action count for nothing. A job sent where it may not go goes to the first pl
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -28,6 +29,7 @@ from circuits.parameters import choice, integer, real, text, validate
 from orchestrator.placement import PRIORITY_STEP_S
 from policies.envs.batched import BatchedWorld
 from policies.envs.contract import Action, Observation, Step
+from policies.envs.measured.division import Figures
 from policies.envs.measured.observation import NUM_PAIR, NUM_USER, Sight, observed
 from policies.envs.measured.queues import Queues
 from policies.envs.measured.twin import BUILT_IN, Twin, load
@@ -99,6 +101,17 @@ class _Jobs:
     rows: Tensor
     off: Tensor
     waited_s: Tensor
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of parts, (B,): as in :class:`Outcome`; ``delayed``: cost of the others' waiting."""
+
+    latency_s: Tensor
+    fidelity: Tensor
+    energy_j: Tensor
+    cost_usd: Tensor
+    delayed: Tensor
 
 
 class World(BatchedWorld):
@@ -289,20 +302,43 @@ class World(BatchedWorld):
 
     def _place(self, user: int, chosen: Tensor) -> tuple[Tensor, ...]:
         """One job of each world, and what comes of it: the fields of :class:`Outcome`."""
-        twin, worlds = self.twin, torch.arange(self.num_worlds)
-        rows, off = self._all(self._jobs.rows[:, user]), self._all(self._jobs.off[:, user])
-        may = twin.feasible[rows] & self._all(self._open)
-        at = torch.where(may[worlds, chosen], chosen, may.to(torch.int8).argmax(-1))
-        weights = (twin.weights[rows] / self._scale).unbind(-1)
-        waited_s = self._all(self._jobs.waited_s[:, user])
+        rows = self._all(self._jobs.rows[:, user])
+        at = self._allowed(rows, chosen)
+        weights = (self.twin.weights[rows] / self._scale).unbind(-1)
+        return self._paid(weights, self._run(user, at, self._told(rows, at), weights[0]))
+
+    def _allowed(self, rows: Tensor, chosen: Tensor) -> Tensor:
+        """The places that were chosen, where jobs may go there; else the first where they may."""
+        may = self.twin.feasible[rows] & self._all(self._open)
+        return torch.where(may[torch.arange(len(rows)), chosen], chosen, may.to(torch.int8).argmax(-1))
+
+    def _told(self, rows: Tensor, at: Tensor) -> Figures:
+        """What jobs are told to take there as a whole."""
+        twin = self.twin
+        return Figures(
+            twin.elapsed_s[rows, at], twin.service_s[rows, at], twin.energy_j[rows, at], twin.cost_usd[rows, at]
+        )
+
+    def _run(self, user: int, at: Tensor, told: Figures, weight: Tensor, worlds: Tensor | None = None) -> Ran:
+        """Parts of one job of each world, or of some, on their places; all (B,).
+
+        Args:
+            told: what they are told to take.   weight: cost of a second of their waiting.
+        """
+        worlds = torch.arange(self.num_worlds) if worlds is None else worlds
+        twin, jobs = self.twin, self._jobs
+        rows, off, waited_s = (self._all(each[:, user])[worlds] for each in (jobs.rows, jobs.off, jobs.waited_s))
         sooner_s = torch.minimum(-PRIORITY_STEP_S * twin.priority[rows], twin.deadline_s[rows] - PRIORITY_STEP_S)
-        ratio, lost, spent = off[worlds, at].unbind(-1)
-        told_s, elapsed_s = twin.service_s[rows, at], twin.elapsed_s[rows, at]
-        work_s = told_s * ratio.exp()
-        rank = self.at_s - waited_s + sooner_s  # as orchestrator.placement.rank
-        added = self.queues.place(self._lane[at], rank, weights[0], work_s, told_s)
-        latency_s = waited_s + added.wait_s + work_s + (elapsed_s - told_s).clamp(min=0.0)
+        ratio, lost, spent = off[torch.arange(len(rows)), at].unbind(-1)
+        work_s = told.service_s * ratio.exp()
+        rank = self.at_s[worlds] - waited_s + sooner_s  # as orchestrator.placement.rank
+        added = self.queues.place(self._lane[at], rank, weight, work_s, told.service_s, worlds)
+        latency_s = waited_s + added.wait_s + work_s + (told.elapsed_s - told.service_s).clamp(min=0.0)
         fidelity = (twin.fidelity[rows, at] + lost).clamp(0.0, 1.0)
-        energy_j, cost_usd = twin.energy_j[rows, at] * spent.exp(), twin.cost_usd[rows, at]
+        return Ran(latency_s, fidelity, told.energy_j * spent.exp(), told.cost_usd, added.delayed)
+
+    def _paid(self, weights: Sequence[Tensor], ran: Ran) -> tuple[Tensor, ...]:
+        """What it costs, and why: the fields of :class:`Outcome`."""
+        latency_s, fidelity, energy_j, cost_usd = ran.latency_s, ran.fidelity, ran.energy_j, ran.cost_usd
         own = weights[0] * latency_s + weights[1] * energy_j + weights[2] * (1.0 - fidelity) + weights[3] * cost_usd
-        return own + added.delayed, own, latency_s, fidelity, energy_j, cost_usd
+        return own + ran.delayed, own, latency_s, fidelity, energy_j, cost_usd
