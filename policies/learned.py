@@ -8,8 +8,9 @@ and without chance, so that a decision can be taken again, and no core spins bes
 An actor whose networks have an input for each backend knows the backends of its twin by their names and no others: it
 is shown them in the twin's order, those that are not there as places where the job may not go.
 
-The world knows no shares, so no actor has learned any: a job that allows several parts goes to the place that was
-learned and to the one that its estimates say is best beside it, as much to each as :mod:`policies.split` works out.
+A job that allows several parts goes to the place that was learned and to the one that its estimates say is best beside
+it. How much goes to each was learned, too, where the actor was trained in ``Measured-v2``; ``Measured-v1`` knows no
+shares, and :mod:`policies.split` works them out there.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ from torch import Tensor
 from circuits.errors import InvalidParameter
 from circuits.torch_threads import one_thread
 from orchestrator.placement import Backlog, Choice
+from policies.envs import of
 from policies.envs.contract import Observation
-from policies.envs.measured.observation import LEFT, NUM_PAIR, NUM_USER, WAIT, Sight, coded, observed
+from policies.envs.measured.divided import DividedSetting
+from policies.envs.measured.division import divided, fixed_in
+from policies.envs.measured.observation import LEFT, WAIT, Sight, coded, observed
 from policies.envs.measured.twin import load
 from policies.envs.measured.world import World
 from policies.joint import Plan
 from policies.learners.kit.checkpoint import Checkpoint
 from policies.learners.learner import Actor
-from policies.split import parted
+from policies.split import part_s, parted
 from policies.table import Array, Booking, Table
 
 NOWHERE = -1
@@ -56,10 +60,11 @@ class Placed:
         run = checkpoint.run
         if not isinstance(run.setting, World.setting_type):
             raise InvalidParameter(f"checkpoint {checkpoint.name}: wanted one of Measured-v1, got one of {run.env}")
-        self._actor = checkpoint.actor()
+        self._actor, self._divides = checkpoint.actor(), isinstance(run.setting, DividedSetting)
         self.places: tuple[str, ...] = ()
-        if _refused(self._actor, run.setting.servers + 1) is not None:
-            if error := _refused(self._actor, run.setting.servers):
+        features = of(run.setting).num_features
+        if _refused(self._actor, run.setting.servers + 1, features) is not None:
+            if error := _refused(self._actor, run.setting.servers, features):
                 raise InvalidParameter(
                     f"checkpoint {checkpoint.name}: wanted an actor that decides job by job (--users 1), "
                     f"got one of {run.learner} for {run.setting.users}: {error}"
@@ -69,6 +74,9 @@ class Placed:
 
     def decide(self, table: Table, backlog: Backlog) -> list[Choice]:
         """See :class:`policies.guarded.Learned`. A job that allows it is shared, see :func:`policies.split.parted`."""
+        if self._divides:
+            with one_thread():
+                return self._one_by_one(table, backlog, divided(observed(sight_of(table, backlog)), fixed_in(table)))
         before = backlog.copy()
         choices = self._whole(table, backlog)
         if any(request.spec.max_parts > 1 for request in table.requests):
@@ -98,18 +106,42 @@ class Placed:
             waits_s = torch.from_numpy(booking.waits_s).float()
             pair[..., WAIT] = torch.where(torch.from_numpy(table.feasible[row]), coded(waits_s), 0.0)
             shown = Observation(user, torch.where(there, pair[..., columns, :], 0.0))
-            column = columns[int(self._actor.act(shown).servers)]
+            action = self._actor.act(shown)
+            column = columns[int(action.servers)]
             if column == NOWHERE or not table.feasible[row, column]:
                 column = int(table.costs(row, booking.waits_s).argmin())
-            booking.add(column, service_s.item(row, column))
-            choices[row] = {table.backends[column]: 1.0}
+            shares = {column: 1.0}
+            if self._divides:
+                shares = _shares(table, row, column, float(action.shares), booking.waits_s)
+            for place, share in shares.items():
+                candidate = table.candidates[row * len(table.backends) + place]
+                whole = share == 1.0
+                work_s = service_s.item(row, place) if whole else part_s(candidate, table.requests[row].amount, share)
+                booking.add(place, work_s)
+            choices[row] = {table.backends[place]: share for place, share in shares.items()}
         return choices
 
 
-def _refused(actor: Actor, num_places: int) -> Exception | None:
+def _shares(table: Table, row: int, column: int, share: float, waits_s: Array) -> dict[int, float]:
+    """A job's shares by column: so much of it, in whole items, at the place that costs it least beside the chosen one.
+
+    As ``Measured-v2`` has it (:mod:`policies.envs.measured.divided`).
+    """
+    request, costs = table.requests[row], table.costs(row, waits_s)
+    costs[column] = np.inf
+    second, items = int(costs.argmin()), round(share * request.amount)
+    if request.spec.max_parts == 1 or not table.feasible[row, second] or second == column or items == 0:
+        return {column: 1.0}
+    if items == request.amount:
+        return {second: 1.0}
+    return {column: 1.0 - items / request.amount, second: items / request.amount}
+
+
+def _refused(actor: Actor, num_places: int, num_features: tuple[int, int]) -> Exception | None:
     """What an actor says if it may choose among so many places for one job; None where it chooses."""
     try:
-        actor.act(Observation(torch.zeros(1, 1, NUM_USER), torch.zeros(1, 1, num_places, NUM_PAIR)))
+        num_user, num_pair = num_features
+        actor.act(Observation(torch.zeros(1, 1, num_user), torch.zeros(1, 1, num_places, num_pair)))
     except (RuntimeError, ValueError, IndexError, InvalidParameter) as error:
         return error
     return None

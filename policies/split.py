@@ -82,7 +82,7 @@ class Split:
             chosen[request.job_id] = choice = _choice(request, backlog, scales)
             for one in request.feasible:
                 if one.backend in choice:
-                    backlog.add(one.backend, _service_s(one, request.amount, choice[one.backend]))
+                    backlog.add(one.backend, part_s(one, request.amount, choice[one.backend]))
         return [chosen[request.job_id] for request in requests]
 
 
@@ -102,7 +102,7 @@ def parted(requests: Sequence[Request], choices: list[Choice], backlog: Backlog,
             found[row] = _shared(replace(request, candidates=pair), backlog, scales) or choices[row]
         for one in request.feasible:
             if one.backend in found[row]:
-                backlog.add(one.backend, _service_s(one, request.amount, found[row][one.backend]))
+                backlog.add(one.backend, part_s(one, request.amount, found[row][one.backend]))
     return found
 
 
@@ -221,7 +221,7 @@ def _line(candidate: Candidate, request: Request, backlog: Backlog, scales: Scal
     return Line(candidate.backend, begin_s, variable_s, fee, rate + error, fee_usd, rate_usd, slots)
 
 
-def _service_s(candidate: Candidate, amount: int, share: float) -> float:
+def part_s(candidate: Candidate, amount: int, share: float) -> float:
     """Seconds of work of a part."""
     if candidate.one_shot is None or amount == 1:
         return candidate.estimate.service_s

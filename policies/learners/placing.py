@@ -8,7 +8,8 @@ learning" (arXiv 1703.03864, 2017): antithetic pairs, and Adam on the estimated 
 Ours: F is the mean over worlds of the logarithm of an episode's cost, so that busy worlds count no more than quiet
 ones; all actors of a step meet the same worlds (common random numbers) and act by their best choice, as they will; it
 is standardised instead of ranked. There is no critic: what a placement does to those who come later, be it seconds or
-minutes afterwards, is in the cost of its episode.
+minutes afterwards, is in the cost of its episode. In ``Measured-v2``, where jobs may be divided, it learns that as well
+(:mod:`policies.learners.kit.divider`).
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from circuits.parameters import integer, real, validate
-from policies.envs.contract import Action
-from policies.envs.measured.world import MeasuredSetting, World
+from policies.envs import of
+from policies.envs.measured.divided import DividedSetting
+from policies.envs.measured.world import MeasuredSetting
+from policies.learners.kit.divider import Divider
 from policies.learners.kit.draws import seeded
 from policies.learners.kit.placer import Placer
 from policies.learners.kit.schedule import slow_down
@@ -53,15 +56,16 @@ class PlacingConfig:
 
 
 class Placing:
-    """Trains a :class:`Placer`."""
+    """Trains a :class:`Placer`, or a :class:`Divider` where jobs may be divided."""
 
     config_type = PlacingConfig
-    envs = ("Measured-v1",)
+    envs = ("Measured-v1", "Measured-v2")
 
     def __init__(self, config: PlacingConfig, setting: MeasuredSetting, seed: int) -> None:
         self.config, self.setting = config, setting
         self.chance = torch.Generator().manual_seed(seed)
-        self.placer = seeded(seed, lambda: Placer(config.width))
+        kind = Divider if isinstance(setting, DividedSetting) else Placer
+        self.placer = seeded(seed, lambda: kind(config.width))
         self.optimiser = torch.optim.Adam(self.placer.parameters(), lr=config.learning_rate)
         self.epochs = 0
 
@@ -104,7 +108,7 @@ class Placing:
         parts = actors.split([shape.numel() for shape in shapes], dim=1)
         weights = {name: part.reshape(-1, *shape) for name, part, shape in zip(names, parts, shapes, strict=True)}
         seed = int(torch.randint(2**40, (1,), generator=self.chance))
-        world = World(self.setting, self.config.worlds, seed, copies=len(actors))
+        world = of(self.setting)(self.setting, self.config.worlds, seed, copies=len(actors))
         score = torch.vmap(lambda mine, user, pair: functional_call(self.placer, mine, (user, pair)))
         total, done = torch.zeros(world.num_worlds), False
         with torch.no_grad():
@@ -112,8 +116,7 @@ class Placing:
                 seen = world.observe()
                 self.placer.note(seen)
                 user, pair = (one.unflatten(0, (len(actors), -1)) for one in (seen.user, seen.pair))
-                servers = score(weights, user, pair).flatten(0, 1).argmax(-1)
-                step = world.step(Action(servers, torch.zeros(servers.shape)))
+                step = world.step(self.placer.chosen(score(weights, user, pair).flatten(0, 1)))
                 total, done = total + step.outcome.cost.sum(-1), step.terminated
         return total.unflatten(0, (len(actors), -1)) / (self.setting.episode_slots * self.setting.users)
 

@@ -63,7 +63,7 @@ class Placer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
     def forward(self, user: Tensor, pair: Tensor) -> Tensor:
         """Log-scores of all places, (B, U, E); -inf where a job may not go."""
         known = quantities(Observation(user, pair))
-        hidden = torch.tanh(self.hidden(_compared(user, pair, known)))
+        hidden = torch.tanh(self.hidden(compared(user, pair, known)))
         longer, price, more = self.last(hidden).unbind(-1)
         waiting_s = known.wait_s * torch.exp(longer.clamp(-3.0, 3.0))
         cost = (
@@ -79,12 +79,12 @@ class Placer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
     def act(self, observation: Observation, chance: torch.Generator | None = None) -> Action:
         """The best place of each job, or one drawn."""
         with torch.no_grad():
-            scores = self(observation.user, observation.pair)
-        if chance is not None:
-            noise = torch.empty_like(scores).exponential_(generator=chance)
-            scores = SHARPNESS * scores - noise.log()
-        servers = scores.argmax(-1)
-        return Action(servers, torch.zeros(servers.shape, dtype=scores.dtype))
+            return self.chosen(self(observation.user, observation.pair), chance)
+
+    def chosen(self, scores: Tensor, chance: torch.Generator | None = None) -> Action:
+        """What :meth:`forward` says as an action: the best, or one drawn."""
+        way = drawn(scores, chance)
+        return Action(way, torch.zeros(way.shape, dtype=scores.dtype))
 
     def note(self, observation: Observation) -> None:
         """Widen the range of what it was trained on."""
@@ -96,7 +96,15 @@ class Placer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
         return ranges(self.low, self.high)
 
 
-def _compared(user: Tensor, pair: Tensor, known: Quantities) -> Tensor:
+def drawn(scores: Tensor, chance: torch.Generator | None) -> Tensor:
+    """The best of log-scores, or one drawn by them; without the last dimension."""
+    if chance is not None:
+        noise = torch.empty_like(scores).exponential_(generator=chance)
+        scores = SHARPNESS * scores - noise.log()
+    return scores.argmax(-1)
+
+
+def compared(user: Tensor, pair: Tensor, known: Quantities) -> Tensor:
     """What the network sees: job, place, and the place beside the others."""
     expected = known.rest + known.per_s * (known.elapsed_s + known.wait_s)
     best = torch.where(known.feasible, expected, torch.inf).amin(-1, keepdim=True)
