@@ -20,7 +20,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from circuits.errors import InvalidParameter
 from circuits.torch_threads import one_thread
@@ -76,7 +75,8 @@ class Placed:
         """See :class:`policies.guarded.Learned`. A job that allows it is shared, see :func:`policies.split.parted`."""
         if self._divides:
             with one_thread():
-                return self._one_by_one(table, backlog, divided(observed(sight_of(table, backlog)), fixed_in(table)))
+                seen = divided(as_tensors(observed(sight_of(table, backlog))), fixed_in(table))
+                return self._one_by_one(table, backlog, seen)
         before = backlog.copy()
         choices = self._whole(table, backlog)
         if any(request.spec.max_parts > 1 for request in table.requests):
@@ -86,12 +86,12 @@ class Placed:
 
     def _whole(self, table: Table, backlog: Backlog) -> list[Choice]:
         """A place for each job."""
+        seen = observed(sight_of(table, backlog))
+        costs = getattr(self._actor, "costs", None)
+        if costs is not None:
+            return _together(table, backlog, costs(seen)[0])
         with one_thread():
-            seen = observed(sight_of(table, backlog))
-            costs = getattr(self._actor, "costs", None)
-            if costs is None:
-                return self._one_by_one(table, backlog, seen)
-            return _together(table, backlog, np.asarray(costs(seen)[0], dtype=np.float64))
+            return self._one_by_one(table, backlog, as_tensors(seen))
 
     def _one_by_one(self, table: Table, backlog: Backlog, seen: Observation) -> list[Choice]:
         """In order of service, each booked before the next is looked at."""
@@ -162,7 +162,7 @@ def _together(table: Table, backlog: Backlog, costs: Array) -> list[Choice]:
 
 
 def sight_of(table: Table, backlog: Backlog) -> Sight:
-    """A batch as one world of as many users, each as if it were the last of its batch."""
+    """A batch as one world of as many users, each as if it were the last of its batch; arrays of float64."""
     num_jobs = len(table.requests)
     waits_s = np.array([backlog.wait_s(name) for name in table.backends])
     requests = [one.spec for one in table.requests]
@@ -176,7 +176,7 @@ def sight_of(table: Table, backlog: Backlog) -> Sight:
         waited_s=_one(waited_s),
         slack_s=_one(np.array(slack_s) - waited_s),
         left=_one(np.zeros(num_jobs)),
-        feasible=torch.from_numpy(table.feasible).unsqueeze(0),
+        feasible=table.feasible[None],
         rest=_one(np.where(table.feasible, table.rest, 0.0)),
         elapsed_s=_one(table.elapsed_s),
         service_s=_one(table.service_s),
@@ -190,8 +190,13 @@ def sight_of(table: Table, backlog: Backlog) -> Sight:
     )
 
 
-def _one(figures: Array | list[int]) -> Tensor:
-    return torch.as_tensor(np.asarray(figures, dtype=np.float32)).unsqueeze(0)
+def as_tensors(seen: Observation) -> Observation:
+    """What networks take."""
+    return Observation(*(torch.from_numpy(one).float() for one in (seen.user, seen.pair)))
+
+
+def _one(figures: Array | list[int]) -> Array:
+    return np.asarray(figures, dtype=np.float64)[None]
 
 
 def _mates(backends: tuple[str, ...], backlog: Backlog) -> Array:

@@ -95,7 +95,8 @@ def twinned(record: Mapping[str, Any]) -> RenderableType:
         f"{number(num_backends)} backends",
         "held against": f"the last {number(off['num_measured'])}, by a twin of those before them",
         "measured / foretold": f"{off['ratio']:.3g} (median); off by a factor of {math.exp(off['off']):.3g} (median), "
-        f"estimates of {math.exp(off['estimates_off']):.3g}",
+        f"without what lanes do to each other of {math.exp(off['unslowed_off']):.3g}, estimates of "
+        f"{math.exp(off['estimates_off']):.3g}",
         "coverage": f"{off['coverage']:.0%} of them inside of what should hold 90 %",
     }
     return pairs(rows)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 from evidence import results
 
@@ -50,6 +51,7 @@ class Twinned:
     off: float
     coverage: float
     estimates_off: float
+    unslowed_off: float
 
 
 Best = Mapping[tuple[int, str], float]
@@ -67,12 +69,13 @@ def report(
 ) -> None:
     """One row a phase and policy: means over seeds, ratios paired by seed, 95 % intervals."""
     others = [name for name in names if name != LEARNED]
-    ratios = [*(f"cost_over_{other}" for other in others), "cost_over_best", "foretold_over_measured"]
+    ratios = [*(f"cost_over_{other}" for other in others), "cost_over_best", "foretold_over_measured", "same_over_eft"]
     ends = ("", "_low_95", "_high_95")
     columns = ["phase", "policy", "num_seeds", *(f"{one}{end}" for one in (*FIGURES, *ratios) for end in ends)]
-    shown = ("cost", "latency_s", "fidelity", "energy_j", "cost_over_eft", "cost_over_best")
-    lines = ["| phase | policy | cost | latency, s | fidelity | energy, J | cost / eft | cost / best | below a floor |"]
-    lines.append("|---|---|" + "---:|" * 7)
+    shown = ("cost", "latency_s", "fidelity", "energy_j", "cost_over_eft", "cost_over_best", "same_over_eft")
+    heads = ["phase", "policy", "cost", "latency, s", "fidelity", "energy, J", "cost / eft", "cost / best"]
+    lines = ["| " + " | ".join([*heads, "same job / eft", "below a floor"]) + " |"]
+    lines.append("|---|---|" + "---:|" * 8)
     with results(name, [*columns, "below_floor", "failed", "fell_back"], seeds=seeds, folder=folder) as table:
         for phase, label in ((phase, label) for phase in PHASES for label in (*names, TUNED)):
             mine = [row for row in rows if (row.phase, row.policy) == (phase, label)]
@@ -85,6 +88,7 @@ def report(
             there = {seed: value for (seed, where), value in best.items() if where == phase}
             told["cost_over_best"] = mean(list(_over(mine, there))) if there else None
             told["foretold_over_measured"] = mean(_gap(mine))
+            told["same_over_eft"] = mean(same) if (same := _same(mine, rows)) else None
             counts = [sum(getattr(row, what) for row in mine) for what in ("below_floor", "failed")]
             counts.append(sum(bool(row.instead) for row in mine))
             words = [word for one in told.values() for word in _words(one)]
@@ -92,10 +96,7 @@ def report(
             cells = [phase, label, *(_said(told.get(one)) for one in shown), str(counts[0])]
             lines.append("| " + " | ".join(cells) + " |")
     with results(f"{name}_twin", list(Twinned.__annotations__), seeds=seeds, folder=folder) as table:
-        table.writerows(
-            [one.seed, *(f"{value:.4g}" for value in (one.ratio, one.off, one.coverage, one.estimates_off))]
-            for one in twins
-        )
+        table.writerows([one.seed, *(f"{value:.4g}" for value in astuple(one)[1:])] for one in twins)
     (folder / f"{name}.md").write_text("\n".join([f"Seeds {seeds}; 95 % intervals over seeds.", "", *lines, ""]))
     _draw(rows, (*names, TUNED), folder / f"{name}.png")
 
@@ -121,6 +122,17 @@ def _over(rows: Sequence[Row], theirs: Mapping[int, float]) -> Iterator[float]:
 def _gap(rows: Sequence[Row]) -> list[float]:
     done = [row for row in rows if not row.failed]
     return [told / found for told, found in zip(_of(done, "foretold"), _of(done, "cost"), strict=True)]
+
+
+def _same(mine: Sequence[Row], rows: Sequence[Row]) -> list[float]:
+    """Service over that under `eft` of the same jobs on the same backends, medians by seed: how slow the machine."""
+    eft = {(row.seed, row.phase, row.index, row.backend): row.service_s for row in rows if row.policy == "eft"}
+    found = defaultdict[int, list[float]](list)
+    for row in mine:
+        theirs_s = eft.get((row.seed, row.phase, row.index, row.backend))
+        if row.backend and theirs_s:
+            found[row.seed].append(row.service_s / theirs_s)
+    return [median(found[seed]) for seed in sorted(found)]
 
 
 def _words(one: Mean | None) -> list[str]:

@@ -78,7 +78,7 @@ class Placing:
         return Progress(self.epochs, jobs, means[0], {"against_greedy": means[1], "spread": means[2]})
 
     def _update(self) -> Tensor:
-        """One step; mean cost of a job, cost over that of the greedy rule, and how far actors differ."""
+        """One step; mean cost of a job, cost over that of the untrained actor, and how far actors differ."""
         names = [name for name, _ in self.placer.named_parameters()]
         now = torch.cat([value.detach().flatten() for value in self.placer.parameters()])
         noise = torch.randn(self.config.pairs, len(now), generator=self.chance)

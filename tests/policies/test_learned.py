@@ -7,24 +7,26 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
 
 from circuits.errors import InvalidParameter
 from orchestrator.door import check_batch
 from orchestrator.errors import UnknownPolicy
 from orchestrator.job import JobSpec
-from orchestrator.placement import Backlog, Instead, Scales
+from orchestrator.placement import Backlog, Instead, Request, Scales
 from orchestrator.settings import Settings
 from policies import POLICIES, load
 from policies.envs.contract import Action, Observation
 from policies.envs.measured.observation import observed, quantities
 from policies.envs.measured.twin import load as load_twin
-from policies.learned import Placed, sight_of
+from policies.learned import Placed, as_tensors, sight_of
 from policies.learners.kit import checkpoint as checkpoints
 from policies.shelf import entries, find, is_name, put, shelves
 from policies.table import Table
-from tests.policies.batches import LANES, one
+from tests.policies.batches import LANES, batches, one
 
 (SHIPPED, *_) = [entry for entry in entries() if entry.folder.parent == shelves()[1]]
 
@@ -52,23 +54,35 @@ def test_a_batch_is_seen_as_the_twin_shows_it() -> None:
     requests = batch(3)
     table, backlog = Table.of(requests, Scales()), Backlog(LANES, {"w2": 3.0})  # type: ignore[arg-type]
     known = quantities(observed(sight_of(table, backlog)))
-    told = torch.from_numpy(table.elapsed_s).float()
-    assert torch.allclose(known.elapsed_s[0], told, rtol=1e-3, atol=1e-5)
-    waits = torch.tensor([backlog.wait_s(name) for name in table.backends])
-    assert torch.allclose(known.wait_s[0], waits.expand(3, -1).float(), rtol=1e-3, atol=1e-5)
-    assert torch.equal(known.feasible[0], torch.from_numpy(table.feasible))
+    assert known.elapsed_s[0] == pytest.approx(table.elapsed_s, rel=1e-9)
+    waits_s = [backlog.wait_s(name) for name in table.backends]
+    assert known.wait_s[0] == pytest.approx(np.tile(waits_s, (3, 1)), rel=1e-9, abs=1e-9)
+    assert (known.feasible[0] == table.feasible).all()
 
 
-def test_it_decides_on_one_thread_and_leaves_the_others_to_whoever_had_them(monkeypatch: pytest.MonkeyPatch) -> None:
+@given(batches())
+def test_arrays_cost_what_tensors_do(requests: list[Request]) -> None:
+    actor = checkpoints.load(SHIPPED.folder).actor()
+    seen = observed(sight_of(Table.of(requests, Scales()), Backlog(LANES, {"w2": 3.0})))
+    tensors = Observation(torch.from_numpy(seen.user), torch.from_numpy(seen.pair))
+    assert actor.costs(seen) == pytest.approx(actor.double().costs(tensors).numpy(), rel=1e-6)  # type: ignore[attr-defined]
+
+
+def test_what_has_no_costs_acts_on_one_thread_and_leaves_the_others_to_whoever_had_them() -> None:
     placed, seen = Placed(checkpoints.load(SHIPPED.folder)), []
-    monkeypatch.setattr(
-        placed._actor, "costs", lambda sight: seen.append(torch.get_num_threads()) or sight.pair[..., 0]
-    )
+
+    class Acts:
+        def act(self, sight: Observation) -> Action:
+            seen.append(torch.get_num_threads())
+            servers = sight.pair[..., 0].argmax(-1)
+            return Action(servers, torch.zeros(servers.shape))
+
+    placed._actor = Acts()  # type: ignore[assignment]
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        placed.decide(Table.of(batch(), Scales()), Backlog(LANES))  # type: ignore[arg-type]
-        assert seen == [1]
+        placed.decide(Table.of(batch(2), Scales()), Backlog(LANES))  # type: ignore[arg-type]
+        assert seen == [1, 1]
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -84,7 +98,7 @@ def test_infeasible_places_are_never_chosen() -> None:
     placed = Placed(checkpoints.load(SHIPPED.folder))
     for policy in (
         placed.decide,
-        lambda table, backlog: placed._one_by_one(table, backlog, observed(sight_of(table, backlog))),
+        lambda table, backlog: placed._one_by_one(table, backlog, as_tensors(observed(sight_of(table, backlog)))),
     ):
         assert policy(Table.of(requests, Scales()), Backlog(LANES)) == [{"b": 1.0}] * 4
 

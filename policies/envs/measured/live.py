@@ -15,6 +15,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,7 +31,7 @@ from policies.envs.contest import learned
 from policies.envs.contract import Action, Observation, Rule, Rules, Step
 from policies.envs.measured.observation import NUM_PAIR, NUM_USER, observed, quantities
 from policies.envs.measured.world import MeasuredSetting, Outcome
-from policies.learned import sight_of
+from policies.learned import as_tensors, sight_of
 from policies.learners.kit import checkpoint
 from policies.shelf import find, is_name
 from policies.table import Table
@@ -126,9 +127,8 @@ class LiveWorld:
         table = Table.of([self._request(row) for row in range(len(self.slots))], self._scales)
         seen = sight_of(table, self._fleet.backlog((), 0.0))
         waits_s = [[offers[name].wait_s if name in offers else 0.0 for name in self.places] for offers in self._offers]
-        left = torch.arange(len(self.slots) - 1, -1, -1, dtype=seen.left.dtype).unsqueeze(0)
-        waits = torch.where(seen.feasible, torch.tensor([waits_s], dtype=seen.wait_s.dtype), 0.0)
-        return observed(replace(seen, wait_s=waits, left=left))
+        left = np.arange(len(self.slots) - 1.0, -1.0, -1.0)[None]
+        return as_tensors(observed(replace(seen, wait_s=np.where(seen.feasible, waits_s, 0.0), left=left)))
 
     def _request(self, row: int) -> Request:
         offers = self._offers[row]

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 from circuits.errors import InvalidParameter
 from orchestrator.decision import Decision, Situation
-from orchestrator.job import Measurement
+from orchestrator.job import Measurement, Times
 from orchestrator.placement import Request
+from policies.envs.measured.sharing import busy_beside, lane_of
 from policies.envs.measured.twin import Error, Measured, Twin, error, fit, work_of
 
 LEAST_MEASURED = 40
@@ -63,13 +64,12 @@ def read(log: Iterable[Decision], measurements: Mapping[int, Measurement]) -> Lo
     told = ((one, _still(one.request, served)) for one in decisions if not one.request.spec.pin)
     asked = {one.id: request for one, request in told if request.feasible}
     works = {work_of(request) for request in asked.values()}
+    whole = [one for one in decisions if one.id in measurements and len(one.choice) == 1]
+    busy = _busy(whole, measurements)
     measured = {
-        one.id: _measured(one, measurements[one.id])
-        for one in decisions
-        if one.id in measurements
-        and len(one.choice) == 1
-        and served.issuperset(one.choice)
-        and work_of(one.request) in works
+        one.id: _measured(one, measurements[one.id], busy[one.id])
+        for one in whole
+        if served.issuperset(one.choice) and work_of(one.request) in works
     }
     if len(measured) < LEAST_MEASURED:
         raise InvalidParameter(
@@ -83,10 +83,35 @@ def _still(request: Request, served: frozenset[str]) -> Request:
     return replace(request, candidates=tuple(one for one in request.candidates if one.backend in served))
 
 
-def _measured(decision: Decision, found: Measurement) -> Measured:
+def _busy(decisions: Sequence[Decision], measurements: Mapping[int, Measurement]) -> dict[int, frozenset[str]]:
+    """By decision, who else ran a job when its own began, as the wall clock has it."""
+    begun_s = {one.id: one.at + measurements[one.id].wait_s for one in decisions}
+    ended_s = {number: at_s + measurements[number].service_s for number, at_s in begun_s.items()}
+    return busy_beside(begun_s, ended_s, {one.id: _worker(one) for one in decisions})
+
+
+def _worker(decision: Decision) -> str:
+    """Who served it: the worker of its backend then, or the backend's own name."""
+    ((backend, _),) = decision.choice.items()
+    lanes = decision.situation.lanes if decision.situation else ()
+    number = lane_of(backend, lanes)
+    return backend if number is None else lanes[number].worker
+
+
+def _measured(decision: Decision, found: Measurement, busy: frozenset[str]) -> Measured:
     (backend,) = decision.choice
     estimate = next(one.estimate for one in decision.request.candidates if one.backend == backend)
-    return Measured(work_of(decision.request), backend, estimate, found.service_s, found.fidelity, found.energy_j)
+    trip_s = found.latency_s - decision.request.waited_s - found.wait_s - found.service_s
+    return Measured(
+        work_of(decision.request),
+        backend,
+        estimate,
+        found.service_s,
+        found.fidelity,
+        found.energy_j,
+        busy,
+        max(0.0, trip_s) if found.times is Times.WALL else None,
+    )
 
 
 def held_out(logged: Logged) -> Error:

@@ -1,7 +1,9 @@
 """What a policy sees of a job and its places: written once, for the world it is trained in and for the live trip.
 
 Source: ours. Times, costs and prices are logarithms, so that a millisecond and an hour look alike; everything can be
-read back (:func:`quantities`), so that an actor can work out what each place is expected to cost.
+read back (:func:`quantities`), so that an actor can work out what each place is expected to cost. The same lines do for
+tensors and for arrays of numpy, which are told from each other (:func:`namespace`): thousands of worlds are tensors; a
+batch of the live trip is small, and numpy is through with it before torch has dispatched its operations.
 
 User features, by index: 0 cost of a second of this job's waiting · 1 priority · 2 how long it has waited · 3 urgency of
 its deadline, 1 / (1 + slack) · 4 log(1 + jobs of its batch behind it).
@@ -13,7 +15,9 @@ Pair features: 0 whether the job may go there · 1 cost of everything but time �
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,8 +25,8 @@ from policies.envs.contract import Observation
 
 NUM_USER, NUM_PAIR = 5, 11
 
-LEFT, WAIT = 4, 4
-"""Indices of the user feature and of the pair feature that change while a batch is booked."""
+LEFT, WAIT, WIDTH = 4, 4, 7
+"""Indices of the user feature and of the pair feature that change while a batch is booked; and of the widths."""
 
 LEAST, UNIT = 1e-6, 5.0
 """What nothing is coded as, and how many e-foldings make one of a feature (ours)."""
@@ -63,39 +67,45 @@ class Sight:
     price: Tensor
 
 
+def namespace(array: Any) -> Any:
+    """The module whose functions take it: torch or numpy."""
+    return torch if isinstance(array, Tensor) else np
+
+
 def coded(amount: Tensor) -> Tensor:
     """As a feature: a logarithm that knows 0."""
-    return torch.log(amount.clamp(min=0.0, max=1e12) + LEAST) / UNIT
+    return namespace(amount).log(amount.clip(0.0, 1e12) + LEAST) / UNIT
 
 
 def _read(code: Tensor) -> Tensor:
-    return (torch.exp(code * UNIT) - LEAST).clamp(min=0.0)
+    return (namespace(code).exp(code * UNIT) - LEAST).clip(0.0, None)
 
 
 def observed(seen: Sight) -> Observation:
-    """As features; what does not count is 0."""
+    """As features; what does not count is 0. Of the same kind as what is seen, be it tensors or arrays."""
+    of = namespace(seen.rest)
     user = [
         coded(seen.per_s),
         (seen.priority - PRIORITY) / PRIORITY,
         coded(seen.waited_s),
-        1.0 / (1.0 + seen.slack_s.clamp(min=0.0)),
-        torch.log1p(seen.left),
+        1.0 / (1.0 + seen.slack_s.clip(0.0, None)),
+        of.log1p(seen.left),
     ]
     pair = [
-        seen.feasible.to(seen.rest.dtype),
+        seen.feasible * of.ones_like(seen.rest),
         coded(seen.rest),
         coded(seen.elapsed_s),
         coded(seen.service_s),
         coded(seen.wait_s),
         seen.loss,
-        torch.log1p(seen.num_observations) / UNIT,
-        seen.width.clamp(0.0, WIDEST) / UNIT,
-        torch.log(seen.mates),
+        of.log1p(seen.num_observations) / UNIT,
+        seen.width.clip(0.0, WIDEST) / UNIT,
+        of.log(seen.mates),
         coded(seen.energy),
         coded(seen.price),
     ]
-    pairs = torch.stack([one.expand_as(seen.rest) for one in pair], dim=-1)
-    return Observation(torch.stack(user, dim=-1), torch.where(seen.feasible.unsqueeze(-1), pairs, 0.0))
+    pairs = of.stack([of.broadcast_to(one, seen.rest.shape) for one in pair], -1)
+    return Observation(of.stack(user, -1), of.where(seen.feasible[..., None], pairs, 0.0))
 
 
 @dataclass(frozen=True)
@@ -108,18 +118,20 @@ class Quantities:
     elapsed_s: Tensor
     service_s: Tensor
     wait_s: Tensor
+    width: Tensor
 
 
 def quantities(seen: Observation) -> Quantities:
     """The inverse of :func:`observed`, of what a price is made of."""
-    user, pair = seen.user.unsqueeze(-2).unbind(-1), seen.pair.unbind(-1)
+    pair = seen.pair
     return Quantities(
-        per_s=_read(user[0]),
-        feasible=pair[0] > 0.5,
-        rest=_read(pair[1]),
-        elapsed_s=_read(pair[2]),
-        service_s=_read(pair[3]),
-        wait_s=_read(pair[WAIT]),
+        per_s=_read(seen.user[..., None, 0]),
+        feasible=pair[..., 0] > 0.5,
+        rest=_read(pair[..., 1]),
+        elapsed_s=_read(pair[..., 2]),
+        service_s=_read(pair[..., 3]),
+        wait_s=_read(pair[..., WAIT]),
+        width=pair[..., WIDTH] * UNIT,
     )
 
 

@@ -19,9 +19,10 @@ DONE_S = 1e-9
 
 @dataclass(frozen=True)
 class Added:
-    """What parts added: their own wait, seconds, and the cost of the others' waiting.   (B,)."""
+    """What parts added: their own wait and work, seconds, and the cost of the others' waiting.   (B,)."""
 
     wait_s: Tensor
+    work_s: Tensor
     delayed: Tensor
 
 
@@ -31,10 +32,17 @@ class Queues:
     Attributes:
         left_s: work that is really left.   told_s: work that is expected to be left.
         weight: cost of a second of waiting.   rank: smaller is served first.
+
+    Args:
+        slowed: ln of the factor by which a part on a lane takes longer for each other lane that is busy when it begins,
+            (L, L); nothing on its diagonal. What is placed later slows nobody who is there.
     """
 
-    def __init__(self, num_worlds: int, slots: Tensor, longest: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, num_worlds: int, slots: Tensor, longest: int, dtype: torch.dtype, slowed: Tensor | None = None
+    ) -> None:
         self.slots = slots.to(dtype)
+        self.slowed = torch.zeros(len(slots), len(slots), dtype=dtype) if slowed is None else slowed.to(dtype)
         shape = (num_worlds, len(slots), longest)
         self.left_s, self.told_s, self.weight, self.rank = (torch.zeros(shape, dtype=dtype) for _ in range(4))
         self._order = torch.arange(longest)
@@ -71,18 +79,23 @@ class Queues:
         told_s: Tensor,
         worlds: Tensor | None = None,
     ) -> Added:
-        """One more part in each world, or in some; all (B,). A full lane takes it together with its last."""
+        """One more part in each world, or in some, ``work_s`` if no other lane is busy; all (B,).
+
+        A full lane takes it together with its last.
+        """
         worlds = torch.arange(len(lanes)) if worlds is None else worlds
         left_s, held_rank, held_weight = (each[worlds, lanes] for each in (self.left_s, self.rank, self.weight))
         slots = self.slots[lanes]
         taken = left_s > 0.0
         first = taken & ((held_rank <= rank[:, None]) | (self._order == 0))  # who runs is not overtaken
         wait_s = (left_s * first).sum(-1) / slots
+        busy = self.left_s[worlds].sum(-1) / self.slots > wait_s[:, None]
+        work_s = work_s * torch.exp((self.slowed[lanes] * busy).sum(-1))
         behind = (held_weight * (taken & ~first)).sum(-1)
         at = first.sum(-1).clamp(max=len(self._order) - 1)
         for held, value in ((self.left_s, work_s), (self.told_s, told_s), (self.weight, weight), (self.rank, rank)):
             self._insert(held, worlds, lanes, at, value, adds=held is not self.rank)
-        return Added(wait_s, behind * work_s / slots)
+        return Added(wait_s, work_s, behind * work_s / slots)
 
     def _insert(self, held: Tensor, worlds: Tensor, lanes: Tensor, at: Tensor, value: Tensor, *, adds: bool) -> None:
         row = held[worlds, lanes]

@@ -3,9 +3,11 @@
 A job of the twin is a request of a decision log, with every candidate as it was. What comes of it on a backend:
 
 - where the same program and shots were measured on that backend, those measurements, with the spread of repeated runs;
-- elsewhere its estimate, off by what another estimate of that backend was off by (of all backends, where it has few).
+- elsewhere its estimate, off by what another estimate of that backend was off by (of all backends, where it has few);
+- longer on a lane that shares its cores with others that are busy when it begins; and with a trip beside it: what is
+  neither waiting nor service, such as messages and the store (:mod:`policies.envs.measured.sharing`).
 
-Both are ours. Errors are drawn as they were found: of time, fidelity and energy together. :func:`error` holds a twin
+All are ours. Errors are drawn as they were found: of time, fidelity and energy together. :func:`error` holds a twin
 against outcomes that it has not seen. The file is a safetensors file; nothing is unpickled.
 """
 
@@ -14,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -34,6 +36,7 @@ from orchestrator.placement import Lane, Request, Scales
 from policies.envs.documents import check_keys
 from policies.envs.measured import division
 from policies.envs.measured.division import Division
+from policies.envs.measured.sharing import alone, lane_of, longer, slowed_of, trips_of
 from policies.table import HUGE, Table
 
 BUILT_IN = "recorded"
@@ -42,7 +45,9 @@ BUILT_IN = "recorded"
 DIVIDED = "divided"
 """Another one, of batches that may be divided between the classical algorithm, simulators and an emulated QPU."""
 
-FORMAT = 1
+FORMAT = 2
+"""Files of format 1 know nothing of what lanes do to each other, nor of trips: there nobody is slowed, or on a trip."""
+
 POOL = 64
 """Errors that are kept of a backend."""
 
@@ -53,7 +58,12 @@ MOST_BYTES = 2**28
 
 
 class Measured(NamedTuple):
-    """How one job ended on one backend; ``fidelity`` None where nobody could judge."""
+    """How one job ended on one backend.
+
+    Attributes:
+        fidelity: None where nobody could judge.   busy: workers that were busy when it began, its own left out.
+        trip_s: of its latency, what was neither waiting nor service; None where that is not known.
+    """
 
     work: tuple[str, int]
     backend: str
@@ -61,6 +71,8 @@ class Measured(NamedTuple):
     service_s: float
     fidelity: float | None
     energy_j: float
+    busy: frozenset[str] = frozenset()
+    trip_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,8 @@ class Twin:
         errors: what estimates were off by, (E, POOL, 3): ln of time, difference of fidelity, ln of energy.
         own: the same of each job on each place where it was measured, else not a number, (R, E, 3).
         repeats: standard deviation of repeated runs, (3,).
+        slowed: ln of the factor by which a job on a lane takes longer for each other lane busy when it begins, (L, L).
+        trips_s: what of a latency was neither waiting nor service, (POOL,).
         division: how jobs may be divided; None where none of them may.
     """
 
@@ -95,13 +109,14 @@ class Twin:
     errors: Tensor
     own: Tensor
     repeats: Tensor
+    slowed: Tensor
+    trips_s: Tensor
     division: Division | None = None
 
     @property
     def lane(self) -> Tensor:
         """Number of the first lane that serves each place, int64 (E,)."""
-        found = [next(n for n, lane in enumerate(self.lanes) if name in lane.backends) for name in self.backends]
-        return torch.tensor(found)
+        return torch.tensor([lane_of(name, self.lanes) for name in self.backends])
 
     def taking(self, num_places: int) -> Twin:
         """With the places alone that take most jobs.
@@ -119,9 +134,7 @@ class Twin:
         held |= {name: getattr(self, name)[rows][:, most] for name in OF_PAIRS}
         names = tuple(self.backends[place] for place in most.tolist())
         parts = self.division and self.division.taking(rows, most)
-        return Twin(
-            names, self.lanes, self.scales, **held, errors=self.errors[most], repeats=self.repeats, division=parts
-        )
+        return replace(self, backends=names, **held, errors=self.errors[most], division=parts)
 
 
 OF_JOBS = ("weights", "priority", "deadline_s")
@@ -136,7 +149,28 @@ OF_PAIRS = (
     "width",
     "own",
 )
-HELD = (*OF_JOBS, *OF_PAIRS, "errors", "repeats")
+OF_MACHINE = ("slowed", "trips_s")
+HELD = (*OF_JOBS, *OF_PAIRS, "errors", "repeats", *OF_MACHINE)
+
+
+def joined(twin: Twin, other: Twin) -> Twin:
+    """The jobs of both, on the places and lanes of the first; what the other alone has is left out.
+
+    Errors of a place that both have are drawn from both alike. What lanes do to each other, and trips, are the first's.
+    """
+    columns = [twin.backends.index(name) for name in other.backends if name in twin.backends]
+    theirs = [other.backends.index(twin.backends[column]) for column in columns]
+    rows = other.feasible[:, theirs].any(1)
+    held = {name: torch.cat([getattr(twin, name), getattr(other, name)[rows]]) for name in OF_JOBS}
+    for name in OF_PAIRS:
+        mine, found = getattr(twin, name), getattr(other, name)[rows]
+        nothing = math.nan if name == "own" else 0.0
+        new = torch.full((len(found), *mine.shape[1:]), nothing).to(mine.dtype)
+        new[:, columns] = found[:, theirs]
+        held[name] = torch.cat([mine, new])
+    errors, half = twin.errors.clone(), torch.linspace(0, POOL - 1, POOL // 2).round().long()
+    errors[columns] = torch.cat([twin.errors[columns][:, half], other.errors[theirs][:, half]], dim=1)
+    return replace(twin, **held, errors=errors)
 
 
 # ── fitted ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,6 +203,8 @@ def fit(
     table = Table.of(requests, scales)
     served = {name for lane in lanes for name in lane.backends}
     lanes = (*lanes, *(Lane(name, 1, (name,)) for name in table.backends if name not in served))
+    slowed = slowed_of(lanes, measured)
+    measured = [alone(one, lanes, slowed) for one in measured]
     pairs = _told(table) | {"own": _own(requests, table, measured)}
     limits = [request.spec.limits.deadline_s for request in requests]
     weights = [table.weights(name)[:, 0] for name in ("latency", "energy", "fidelity", "price")]
@@ -178,6 +214,8 @@ def fit(
         "deadline_s": [math.inf if limit is None else limit for limit in limits],
         "repeats": _repeats(measured),
         "errors": _errors(table.backends, measured),
+        "slowed": slowed,
+        "trips_s": trips_of(measured, POOL),
     }
     held = {
         name: torch.as_tensor(np.asarray(value, dtype=np.float32 if name != "feasible" else np.bool_))
@@ -255,6 +293,7 @@ class Error(NamedTuple):
     Attributes:
         ratio: median of measured / median drawn.   off: median of its logarithm, without sign.
         coverage: share of the measurements inside of the 90 % of what is drawn.   estimates_off: of estimates alone.
+        unslowed_off: ``off``, were no lane slowed by others.   trip_ratio: ``ratio`` of trips; 1 where none is known.
     """
 
     num_measured: int
@@ -262,6 +301,8 @@ class Error(NamedTuple):
     off: float
     coverage: float
     estimates_off: float
+    unslowed_off: float
+    trip_ratio: float
 
 
 def error(twin: Twin, unseen: Sequence[Measured], requests: Sequence[Request]) -> Error:
@@ -272,7 +313,7 @@ def error(twin: Twin, unseen: Sequence[Measured], requests: Sequence[Request]) -
     known: dict[tuple[str, int], int] = {}
     for number, request in enumerate(requests):
         known[work_of(request)] = number  # the last time that it was told is the best known
-    ratios, inside, bare = [], [], []
+    ratios, inside, bare, unslowed = [], [], [], []
     for one in unseen:
         row = known.get(one.work)
         if one.backend not in twin.backends or one.estimate.service_s <= 0.0:
@@ -286,6 +327,8 @@ def error(twin: Twin, unseen: Sequence[Measured], requests: Sequence[Request]) -
             spread = max(twin.repeats[0].item(), 1e-6)
             drawn = math.log(max(told_s, 1e-12)) + own + spread * np.linspace(-1.645, 1.645, POOL) / 0.9
         found = math.log(one.service_s)
+        unslowed.append(abs(found - np.median(drawn)))
+        drawn = drawn + math.log(longer(one, twin.lanes, twin.slowed.numpy()))
         low, middle, high = np.quantile(drawn, [0.05, 0.5, 0.95])
         ratios.append(found - middle)
         inside.append(low <= found <= high)
@@ -293,8 +336,17 @@ def error(twin: Twin, unseen: Sequence[Measured], requests: Sequence[Request]) -
     if not ratios:
         raise InvalidParameter("unseen: wanted measurements on the twin's places, got none")
     median = float(np.median(ratios))
-    off = float(np.median(np.abs(ratios)))
-    return Error(len(ratios), math.exp(median), off, float(np.mean(inside)), float(np.median(bare)))
+    off, estimates_off, unslowed_off = (float(np.median(np.abs(each))) for each in (ratios, bare, unslowed))
+    trip_s, drawn_s = float(np.median(trips_of(unseen, POOL))), float(twin.trips_s.median())
+    return Error(
+        num_measured=len(ratios),
+        ratio=math.exp(median),
+        off=off,
+        coverage=float(np.mean(inside)),
+        estimates_off=estimates_off,
+        unslowed_off=unslowed_off,
+        trip_ratio=trip_s / drawn_s if drawn_s > 0.0 else 1.0,
+    )
 
 
 # ── on disk ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -332,8 +384,11 @@ def _load(path: Path, _changed: int) -> Twin:
     try:
         held: Mapping[str, Tensor] = read_tensors(path.read_bytes())
         about = json.loads(bytes(held["about"].tolist()))
-        if about["format"] != FORMAT:
-            raise InvalidParameter(f"{path}: format: wanted {FORMAT}, got {short(about['format'])}")
+        if about["format"] not in (1, FORMAT):
+            raise InvalidParameter(f"{path}: format: wanted 1 or {FORMAT}, got {short(about['format'])}")
+        if about["format"] == 1:
+            num_lanes = len(about["lanes"])
+            held = {**held, "slowed": torch.zeros(num_lanes, num_lanes), "trips_s": torch.zeros(POOL)}
         some = HELD if set(division.HELD).isdisjoint(held) else (*HELD, *division.HELD)
         required = {*some, "about"}
         check_keys(str(path), held, required=required, known=required)
@@ -342,7 +397,7 @@ def _load(path: Path, _changed: int) -> Twin:
         twin = Twin(tuple(about["backends"]), lanes, Scales(**about["scales"]), **tensors, division=parts)
         _check_shapes(twin)
         return twin
-    except (SafetensorError, ValueError, LookupError, TypeError, StopIteration) as problem:
+    except (SafetensorError, ValueError, LookupError, TypeError) as problem:
         raise InvalidParameter(
             f"{path}: wanted a twin as `qorch twin` writes it, got something else: {problem}"
         ) from problem
@@ -354,6 +409,7 @@ def _check_shapes(twin: Twin) -> None:
     wanted |= dict.fromkeys(OF_PAIRS, (num_jobs, num_places))
     wanted |= {"weights": (num_jobs, 4), "own": (num_jobs, num_places, 3)}
     wanted |= {"errors": (len(twin.backends), POOL, 3), "repeats": (3,)}
+    wanted |= {"slowed": (len(twin.lanes), len(twin.lanes)), "trips_s": (POOL,)}
     found = {name: getattr(twin, name) for name in wanted}
     if twin.division:
         wanted |= {"amount": (num_jobs,), "first": (num_jobs, num_places, 4), "merge_s": ()}

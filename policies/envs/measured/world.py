@@ -96,11 +96,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Jobs:
-    """Those of a turn: rows of the twin, (W, U), and what really comes of them, (W, U, E, 3)."""
+    """Those of a turn: rows of the twin, (W, U), what really comes of them, (W, U, E, 3), and their trips, (W, U)."""
 
     rows: Tensor
     off: Tensor
     waited_s: Tensor
+    trip_s: Tensor
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ class World(BatchedWorld):
         low, high = math.log(self.setting.low_load), math.log(self.setting.high_load)
         self.load = torch.exp(low + (high - low) * self._draw(self._kinds))
         self._between_s = self.setting.burst * self._pace_s() / self.load
-        self.queues = Queues(self.num_worlds, self._slots, LONGEST, self.dtype)
+        self.queues = Queues(self.num_worlds, self._slots, LONGEST, self.dtype, self.twin.slowed)
         self.at_s = torch.zeros(self.num_worlds, dtype=self.dtype)
         self._left = torch.zeros(self._kinds, dtype=self.dtype)
         self.turn = 0
@@ -233,7 +234,10 @@ class World(BatchedWorld):
             gone_s = gone_s + torch.where(fresh, -draws[1].log() * self._between_s, 0.0)
             self._left = torch.where(fresh, size, self._left) - 1.0
         rows = torch.multinomial(self._fits, users, replacement=True, generator=self._chance)
-        self._jobs = _Jobs(rows, self._errors(rows), LOOK_S * self._draw(self._kinds, users))
+        waited_s = LOOK_S * self._draw(self._kinds, users)
+        trips_s = self.twin.trips_s
+        trip_s = trips_s[torch.randint(len(trips_s), rows.shape, generator=self._chance)]
+        self._jobs = _Jobs(rows, self._errors(rows), waited_s, trip_s)
         gone_s = self._all(gone_s)
         self.queues.pass_by(gone_s)
         self.at_s = self.at_s + gone_s
@@ -330,10 +334,11 @@ class World(BatchedWorld):
         rows, off, waited_s = (self._all(each[:, user])[worlds] for each in (jobs.rows, jobs.off, jobs.waited_s))
         sooner_s = torch.minimum(-PRIORITY_STEP_S * twin.priority[rows], twin.deadline_s[rows] - PRIORITY_STEP_S)
         ratio, lost, spent = off[torch.arange(len(rows)), at].unbind(-1)
-        work_s = told.service_s * ratio.exp()
         rank = self.at_s[worlds] - waited_s + sooner_s  # as orchestrator.placement.rank
+        work_s = told.service_s * ratio.exp()
         added = self.queues.place(self._lane[at], rank, weight, work_s, told.service_s, worlds)
-        latency_s = waited_s + added.wait_s + work_s + (told.elapsed_s - told.service_s).clamp(min=0.0)
+        beside_s = (told.elapsed_s - told.service_s).clamp(min=0.0) + self._all(jobs.trip_s[:, user])[worlds]
+        latency_s = waited_s + added.wait_s + added.work_s + beside_s
         fidelity = (twin.fidelity[rows, at] + lost).clamp(0.0, 1.0)
         return Ran(latency_s, fidelity, told.energy_j * spent.exp(), told.cost_usd, added.delayed)
 

@@ -10,7 +10,7 @@ import torch
 
 from circuits.errors import InvalidParameter
 from orchestrator.decision import Decision
-from orchestrator.job import Measurement
+from orchestrator.job import Measurement, Times
 from policies.envs.measured.logged import LEAST_MEASURED, held_out, read
 from policies.envs.measured.twin import load, save
 from policies.envs.measured.world import MeasuredSetting, World
@@ -92,3 +92,19 @@ def test_too_little_is_refused_in_words(log: list[Decision], measurement: Measur
     few = dict(list(ends(log, measurement).items())[: LEAST_MEASURED - 1])
     with pytest.raises(InvalidParameter, match=f"at least {LEAST_MEASURED} jobs .* got {LEAST_MEASURED - 1}; run more"):
         read(log, few)
+
+
+def test_who_else_was_busy_and_how_long_the_trip_was_is_in_the_log(
+    log: list[Decision], measurement: Measurement
+) -> None:
+    found = ends(log, replace(measurement, wait_s=0.5, latency_s=1e6))
+    apart = [replace(one, at=1e5 * number) for number, one in enumerate(log)]
+    assert not any(one.busy for one in read(apart, found).measured.values())
+    together = read([replace(one, at=0.0) for one in log], found)
+    assert {len(one.busy) for one in together.measured.values()} == {2}, "three workers, all of them busy from then on"
+    assert not together.twin().slowed.any(), "nothing was measured twice"
+    for number, one in together.measured.items():
+        waited_s = together.asked[number].waited_s
+        assert one.trip_s == pytest.approx(1e6 - waited_s - 0.5 - one.service_s)
+    emulated = {number: replace(one, times=Times.EMULATED) for number, one in found.items()}
+    assert not read(log, emulated).twin().trips_s.any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 
 import torch
 from hypothesis import given, settings
@@ -61,3 +62,19 @@ def test_a_full_lane_loses_no_work() -> None:
     assert float(queues.left_s.sum()) == 4.0
     queues.pass_by(one * 100.0)
     assert float(queues.left_s.sum()) == float(queues.told_s.sum()) == 0.0
+
+
+def test_a_part_takes_longer_where_other_lanes_are_busy_as_it_begins() -> None:
+    slowed = torch.tensor([[0.0, 0.5], [0.25, 0.0]], dtype=torch.float64)
+    queues = Queues(1, torch.tensor([1, 1]), 4, torch.float64, slowed)
+    one = torch.ones(1, dtype=torch.float64)
+
+    def work_s(lane: int, alone_s: float) -> float:
+        return float(queues.place(torch.tensor([lane]), one, one, alone_s * one, one).work_s)
+
+    assert work_s(0, 4.0) == 4.0, "nobody else is there"
+    assert work_s(1, 2.0) == 2.0 * math.exp(0.25)
+    assert work_s(1, 2.0) == 2.0 * math.exp(0.25), "it begins before the other lane is through"
+    assert work_s(1, 2.0) == 2.0, "and this one afterwards"
+    assert work_s(0, 2.0) == 2.0 * math.exp(0.5)
+    assert float(queues.told_s.sum()) == 5.0, "nobody was told"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as write_tensors
 
 from circuits.errors import InvalidParameter
 from policies.envs.contract import Action
@@ -73,6 +76,17 @@ def test_an_untrained_actor_is_nearly_greedy() -> None:
     assert float(torch.stack(same).mean()) > 0.85
 
 
+@pytest.mark.parametrize(("width", "chosen"), [(0.0, 0), (4.6, 1)])
+def test_an_estimate_that_may_be_far_off_is_paid_for_as_its_mean(width: float, chosen: int) -> None:
+    sight, worlds = World(MeasuredSetting(servers=2), 4, 3).sight(), torch.ones(4, 1, 2)
+    sight = replace(sight, feasible=worlds.bool(), service_s=worlds, per_s=torch.ones(4, 1))
+    nothing, told_s = torch.zeros(4, 1, 2), torch.tensor([1.0, 1.5])
+    seen = replace(sight, rest=nothing, wait_s=nothing, elapsed_s=told_s * worlds)
+    known = replace(seen, width=torch.tensor([width, 0.2]) * worlds)
+    assert Placer().act(observed(known)).servers.eq(chosen).all()
+    assert not Placer().costs(observed(known)).isinf().any()
+
+
 def test_a_twin_is_read_as_it_was_written(tmp_path: Path) -> None:
     twin = twins.load(twins.BUILT_IN)
     twins.save(twin, tmp_path / "twin.safetensors")
@@ -84,6 +98,37 @@ def test_a_twin_is_read_as_it_was_written(tmp_path: Path) -> None:
     few = twin.taking(3)
     assert few.feasible.shape[1] == 3
     assert bool(few.feasible.any(1).all())
+
+
+def test_a_twin_of_format_1_slows_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "old.safetensors"
+    twins.save(twins.load(twins.BUILT_IN), path)
+    held = read_tensors(path.read_bytes())
+    about = json.loads(bytes(held.pop("about").tolist())) | {"format": 1}
+    old = {name: value for name, value in held.items() if name not in twins.OF_MACHINE}
+    for version in (1, 3):
+        stamp = json.dumps(about | {"format": version}).encode()
+        path.write_bytes(write_tensors({**old, "about": torch.tensor(list(stamp), dtype=torch.uint8)}))
+        if version == 1:
+            found = twins.load(str(path))
+            assert not found.slowed.any()
+            assert not found.trips_s.any()
+        else:
+            with pytest.raises(InvalidParameter, match="wanted 1 or 2, got 3"):
+                twins.load(str(path))
+
+
+def test_the_jobs_of_two_twins_meet_on_the_places_of_the_first() -> None:
+    twin = twins.load(twins.BUILT_IN)
+    few = twin.taking(3)
+    both = twins.joined(twin, few)
+    num = len(twin.priority)
+    assert len(both.priority) == num + len(few.priority)
+    at = [twin.backends.index(name) for name in few.backends]
+    assert torch.equal(both.feasible[num:][:, at], few.feasible)
+    assert both.feasible[num:].sum() == few.feasible.sum()
+    assert torch.equal(both.own[num:][:, at].nan_to_num(9.0), few.own.nan_to_num(9.0))
+    assert both.errors.shape == twin.errors.shape
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04.", b"{}", b"\x10" + b"\x00" * 7 + b'{"__metadata__":'])
