@@ -21,7 +21,7 @@ from policies.train import app
 (SHIPPED, *_) = [entry for entry in entries() if entry.folder.parent == shelves()[1]]
 SLOWER = 16.0
 SERVERS, PLACE = 6, 5
-SMALL = ("--epochs", "4", "--set", "worlds=12", "--set", "pairs=8", "--set", "updates=4", "--set", "learning_rate=0.1")
+SMALL = ("--epochs", "8", "--set", "worlds=12", "--set", "pairs=8", "--set", "updates=4", "--set", "learning_rate=0.1")
 
 
 def part_there(actor: Actor, setting: MeasuredSetting) -> float:
