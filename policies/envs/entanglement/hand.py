@@ -212,11 +212,7 @@ class Decider:
         total, weights = 0.0, []
         for place in range(first, last):
             link = int(plan.incident[place])
-            if self.rule.share == states.S_PULL:
-                weight = self.pulls.weights[link]
-                weight = weight * self.pulls.lean(node, place) if weight > 0.0 else weight
-            else:
-                weight = self.weight(link)
+            weight = self.pulls.shares[place] if self.rule.share == states.S_PULL else self.weight(link)
             if self.rule.share == states.S_LEARNED and weight > 0.0:
                 added = score(self.rule.share_head, node, self.link_features(node, link))
                 if self.rule.noise > 0.0:

@@ -13,7 +13,7 @@ from typing import Any
 
 from numba import njit
 
-from policies.envs.entanglement import parts, probing, pull, rules, state, streams
+from policies.envs.entanglement import elementary, parts, probing, pull, rules, state, streams
 from policies.envs.entanglement.faults import NODE
 from policies.envs.entanglement.parts import begun, drawn, note, part, want
 from policies.envs.entanglement.probing import execute
@@ -139,9 +139,11 @@ def refill(given, state):
 @part
 def generate(given, state, slot):
     """Poisson pairs on every link, by inversion: more of them at a higher rate, with the same luck."""
-    bits = begun(given, GENERATION, slot)
+    bits, lucks = begun(given, GENERATION, slot), state.rows[0]
+    for link in range(state.stock.size):  # by itself, so that the processor draws several at a time
+        lucks[link] = drawn(bits, link)
     for link in range(state.stock.size):
-        luck, mean = drawn(bits, link), state.rate[link] * given.slot_s
+        luck, mean = lucks[link], state.rate[link] * given.slot_s
         if luck < 1.0 - mean:  # below exp(-mean) without working it out
             continue
         made, term = 0, exp(-mean)
@@ -248,5 +250,5 @@ def _compiled(sources: int) -> Any:
     return advance
 
 
-_FILES = (__file__, parts.__file__, probing.__file__, pull.__file__, rules.__file__, state.__file__, streams.__file__)
-advance = _compiled(digest_of(*_FILES))
+_MADE_OF = (elementary, parts, probing, pull, rules, state, streams)
+advance = _compiled(digest_of(__file__, *(str(each.__file__) for each in _MADE_OF)))

@@ -15,6 +15,9 @@ from policies.envs.entanglement.state import NUM_DECISIONS, TRACED
 part = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, _nrt=False)
 """Called from within alone: without a door for Python, and without counting references, since nothing is allocated."""
 
+apart = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+"""Called from within alone, and not put in its place: what takes long, and needs few arrays."""
+
 STEP, ITEM, FIRST, SECOND, UNIT = streams.STEP, streams.ITEM, streams.FIRST, streams.SECOND, streams.UNIT
 _30, _27, _31, _11 = (np.uint64(each) for each in (30, 27, 31, 11))
 
@@ -62,13 +65,28 @@ def write_down(plan, state, slot, request, action, log_prob, usable):
 
 
 @part
+def path_of(plan, action):
+    """Path and rounds of an action that does not wait; most have no rounds, and a division costs more than all else."""
+    if action < plan.num_paths:
+        return action, 0
+    return action % plan.num_paths, action // plan.num_paths
+
+
+@part
+def way(plan, state, request):
+    """Pair, path, rounds and hops of a request that does not wait."""
+    pair = plan.pair[request]
+    path, rounds = path_of(plan, state.choice[request])
+    return pair, path, rounds, plan.hops[pair, path]
+
+
+@part
 def want(plan, state, request, sign):
     """Add what a request wants of the links of its path to their queues, or take it away."""
-    action = state.choice[request]
-    if action >= 0:
-        pair, path = plan.pair[request], action % plan.num_paths
-        pairs = sign * state.left[request] * (action // plan.num_paths + 1)
-        for hop in range(plan.hops[pair, path]):
+    if state.choice[request] >= 0:
+        pair, path, rounds, hops = way(plan, state, request)
+        pairs = sign * state.left[request] * (rounds + 1)
+        for hop in range(hops):
             state.queue[plan.links[pair, path, hop]] += pairs
 
 
@@ -80,8 +98,8 @@ def turn_to(plan, state, slot, request, action):
             state.choice[request] = action
         want(plan, state, request, sign)
     if slot == plan.arrival[request] and action >= 0:
-        pair, path = plan.pair[request], action % plan.num_paths
-        for hop in range(plan.hops[pair, path]):
+        pair, path, _, hops = way(plan, state, request)
+        for hop in range(hops):
             state.joined[plan.links[pair, path, hop]] += state.left[request]
 
 
@@ -106,9 +124,9 @@ def token_news(plan, state, slot, node, hop):
 @part
 def expected(plan, state, rule, slot, link):
     """Demand for a link in pairs/s: forecast, or its running mean, and what is announced."""
-    now, usual = slot // plan.share_every, state.ewma[link]
+    usual = state.ewma[link]
     if rule.forecast.shape[0] > 0:
-        usual = rule.forecast[min(now, rule.forecast.shape[0] - 1), link]
+        usual = rule.forecast[min(slot // plan.share_every, rule.forecast.shape[0] - 1), link]
     if rule.announced.shape[0] > 0:
-        usual += rule.announced[min(now, rule.announced.shape[0] - 1), link]
+        usual += rule.announced[min(slot // plan.share_every, rule.announced.shape[0] - 1), link]
     return usual

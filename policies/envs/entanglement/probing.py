@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import exp, log
 
-from policies.envs.entanglement.parts import begun, drawn, note, part, power
+from policies.envs.entanglement.parts import begun, drawn, note, part, power, way
 from policies.envs.entanglement.state import (
     ABLE,
     BLOCK,
@@ -50,8 +50,7 @@ def pumped(plan, state, slot, link, rounds, skip):
 @part
 def alone(plan, state, slot, request):
     """Whether a probe would succeed if nobody else probed."""
-    pair, path = plan.pair[request], state.choice[request] % plan.num_paths
-    rounds, hops = state.choice[request] // plan.num_paths, plan.hops[pair, path]
+    pair, path, rounds, hops = way(plan, state, request)
     total = (hops - 1) * plan.log_visibility
     for hop in range(hops):
         link = plan.links[pair, path, hop]
@@ -64,8 +63,8 @@ def alone(plan, state, slot, request):
 @part
 def claim(plan, state, request):
     """Say to all links of the path that one of their pairs is wanted."""
-    pair, path = plan.pair[request], state.choice[request] % plan.num_paths
-    for hop in range(plan.hops[pair, path]):
+    pair, path, _, hops = way(plan, state, request)
+    for hop in range(hops):
         state.claims[plan.links[pair, path, hop]] += 1
 
 
@@ -82,8 +81,7 @@ def block(state, slot, request, rival, link):
 @part
 def probe(plan, state, slot, request):
     """Lock hop by hop; with everything locked, purify and swap."""
-    pair, path = plan.pair[request], state.choice[request] % plan.num_paths
-    rounds, hops = state.choice[request] // plan.num_paths, plan.hops[pair, path]
+    pair, path, rounds, hops = way(plan, state, request)
     total, chance, rival = (hops - 1) * plan.log_visibility, 1.0, -1
     for hop in range(hops):
         link, node = plan.links[pair, path, hop], plan.nodes[pair, path, hop]
@@ -109,7 +107,7 @@ def probe(plan, state, slot, request):
         block(state, slot, request, rival, -1)
         return
     take(plan, state, pair, path, rounds, hops)
-    join(plan, state, slot, request, hops, rounds, total, chance)
+    join(plan, state, slot, request, total, chance)
 
 
 @part
@@ -130,8 +128,9 @@ def take(plan, state, pair, path, rounds, hops):
 
 
 @part
-def join(plan, state, slot, request, hops, rounds, total, chance):
+def join(plan, state, slot, request, total, chance):
     """Purify and swap: a pair, or nothing."""
+    pair, path, rounds, hops = way(plan, state, request)
     if rounds > 0 and drawn(begun(plan, PURIFICATION, slot), request) >= chance:
         state.tally[BURNT] += hops
         note(state, slot, request, PURIFY_FAIL, -1, 0.0)
@@ -144,7 +143,6 @@ def join(plan, state, slot, request, hops, rounds, total, chance):
     state.tally[USED] += hops
     state.fidelity[request] += fidelity
     note(state, slot, request, DELIVER, -1, fidelity)
-    pair, path = plan.pair[request], state.choice[request] % plan.num_paths
     for hop in range(hops):
         state.queue[plan.links[pair, path, hop]] -= rounds + 1
     state.left[request] -= 1
@@ -156,8 +154,8 @@ def join(plan, state, slot, request, hops, rounds, total, chance):
 @part
 def wipe(plan, state, request):
     """Count the claims on a path's links, once each, and forget the slot's locks."""
-    pair, path = plan.pair[request], state.choice[request] % plan.num_paths
-    for hop in range(plan.hops[pair, path]):
+    pair, path, _, hops = way(plan, state, request)
+    for hop in range(hops):
         link, node = plan.links[pair, path, hop], plan.nodes[pair, path, hop]
         if state.claims[link] > 0:
             state.tally[CLAIMED] += 1

@@ -4,29 +4,50 @@ Every waiting request pulls at each link of its path, by what that link knows of
 have no pair for it, how long it can wait, whether its pairs are about to be too old. The path's other links and nodes
 are seen as they were as many news delays ago as they are hops away. Pulls add up, in order of deadlines: who comes
 later has what is left. The tables of features are in SPEC.md.
+
+What is gathered stands in rows, so that logarithms and exponentials are worked out for many requests, links or shares
+at once: they are nearly all that there is to do.
 """
 
 from __future__ import annotations
 
-from math import exp, log
-
-from policies.envs.entanglement.parts import expected, part, token_news
+from policies.envs.entanglement.elementary import MOST, exponential, logarithm
+from policies.envs.entanglement.parts import apart, expected, part, token_news, way
 from policies.envs.entanglement.state import (
     LEAST_HZ,
+    NOTHING,
     NUM_PENDING,
     NUM_PULL_FEATURES,
     PULL_AGE,
     PULL_DEMAND,
     PULL_ETA,
     PULL_FULL,
+    PULL_HAS,
     PULL_LEAST,
     PULL_MADE,
     PULL_MAKES,
     PULL_MOST,
     PULL_OTHERS,
     PULL_POWER,
+    PULL_SHORT,
     PULL_STOCK,
 )
+
+log, exp = part(logarithm), part(exponential)
+
+
+@apart
+def logs(row, num):
+    """Of the first numbers of a row, in place."""
+    for one in range(num):
+        row[one] = log(row[one])
+
+
+@apart
+def exps(row, num, most):
+    """Of the first numbers of a row, none further from 0 than so much; in place."""
+    for one in range(num):
+        row[one] = exp(row[one], most)
 
 
 @part
@@ -41,95 +62,130 @@ def stored(plan, state, slot, link, away):
 
 
 @part
-def look_at_request(plan, state, slot, request, at, seen):
-    """What the link at a hop of a request's path knows of the request, into ``seen`` (11,)."""
-    pair, path = plan.pair[request], state.choice[request] % plan.num_paths
-    rounds, hops = state.choice[request] // plan.num_paths, plan.hops[pair, path]
+def look_at_path(plan, state, slot, request, at):
+    """What the link at a hop of a request's path hears: how long pairs can wait, how many there are none of, and more.
+
+    Ages of the links' freshest pairs go into ``ages``, in seconds, -1 where there is none for the request.
+
+    Returns:
+        Seconds that all pairs may wait; links that have none; the least rate of these, its hop, and the next to it;
+        longest wait for a swap token.
+    """
+    pair, path, rounds, hops = way(plan, state, request)
     spare = (plan.log_fresh[pair, path, rounds] - plan.log_min[request]) / plan.decay * plan.slot_s
-    missing, wait, tokens, age, own = 0, 0.0, 0.0, 0.0, 0.0
+    missing, least, where, next_to, tokens = 0, 1e300, -1, 1e300, 0.0
     for hop in range(hops):
         link, away = plan.links[pair, path, hop], abs(hop - at)
         stock, newest, rate = stored(plan, state, slot, link, away)
-        if hop == at:
-            own = rate
         if stock - state.ahead[link] > rounds:
-            old = (slot - newest) * plan.slot_s
-            spare -= old
-            if hop == at:
-                age = old
-        elif hop != at:
-            missing += 1
-            wait = max(wait, 1.0 / max(rate, LEAST_HZ))
+            state.ages[hop] = (slot - newest) * plan.slot_s
+            spare -= state.ages[hop]
+        else:
+            state.ages[hop], missing, rate = -1.0, missing + 1, max(rate, LEAST_HZ)
+            if rate < least:
+                least, where, next_to = rate, hop, least
+            else:
+                next_to = min(next_to, rate)
         if hop > 0:
             node = plan.nodes[pair, path, hop]
             lacking = 1.0 - token_news(plan, state, slot, node, away)
-            tokens = max(tokens, lacking / max(plan.swap_hz[node], LEAST_HZ))
-    seen[0], seen[1], seen[2] = 1.0, log(1.0 + missing), 1.0 if missing == 0 else 0.0
-    seen[3] = (plan.deadline[request] - slot) * plan.slot_s / 5.0
-    seen[4], seen[5] = min(max(spare, -5.0), 10.0) / 5.0, 1.0 if spare < 0.0 else 0.0
-    seen[6], seen[7], seen[8] = log(1.0 + tokens), hops / 4.0, log(1.0 + wait)
-    seen[9], seen[10] = log(max(own, LEAST_HZ)), age / 5.0
+            if lacking > 0.0:
+                tokens = max(tokens, lacking / max(plan.swap_hz[node], LEAST_HZ))
+    return spare, missing, least, where, next_to, tokens
 
 
-@part
-def strength(rule, first, seen):
-    """Of a pull, from some of the rule's weights."""
-    total = 0.0
+@apart
+def pull(weights, seen, pulls, weight, num):
+    """Add the pulls of the first columns to the weights of their links."""
+    short, has = seen[PULL_SHORT], seen[PULL_HAS]
+    for one in range(num):
+        seen[0, one], seen[2, one], seen[5, one] = 1.0, seen[1, one] == 0.0, seen[4, one] < 0.0
+        seen[4, one] = min(max(seen[4, one], -5.0), 10.0) / 5.0
+        seen[3, one], seen[7, one], seen[10, one] = seen[3, one] / 5.0, seen[7, one] / 4.0, seen[10, one] / 5.0
+        seen[1, one], seen[6, one], seen[8, one] = 1.0 + seen[1, one], 1.0 + seen[6, one], 1.0 + 1.0 / seen[8, one]
+        short[one] = has[one] = 0.0
+    for place in (1, 6, 8, 9):
+        logs(seen[place], num)
     for place in range(NUM_PULL_FEATURES):
-        total += rule.pull[first + place] * seen[place]
-    return exp(min(max(total, -PULL_MOST), PULL_MOST))
+        row, first, second = seen[place], weights[place], weights[NUM_PULL_FEATURES + place]
+        for one in range(num):
+            short[one] += first * row[one]
+            has[one] += second * row[one]
+    exps(short, num, PULL_MOST)
+    exps(has, num, PULL_MOST)
+    for one in range(num):
+        link, wanted, lacks = pulls[0, one], pulls[1, one], pulls[2, one]
+        weight[link] += lacks * short[one]
+        weight[link] += (wanted - lacks) * has[one]
 
 
 @part
-def pull(plan, state, rule, slot, request):
-    """Add a request's pulls to the weights of the links of its path."""
-    pair, path = plan.pair[request], state.choice[request] % plan.num_paths
-    wanted = state.left[request] * (state.choice[request] // plan.num_paths + 1)
-    for hop in range(plan.hops[pair, path]):
-        link = plan.links[pair, path, hop]
-        look_at_request(plan, state, slot, request, hop, state.pulled)
-        short = min(max(wanted - state.stock[link] + state.ahead[link], 0), wanted)
-        if short > 0:
-            state.weight[link] += short * strength(rule, 0, state.pulled)
-        if short < wanted:
-            state.weight[link] += (wanted - short) * strength(rule, NUM_PULL_FEATURES, state.pulled)
-    for hop in range(plan.hops[pair, path]):
-        state.ahead[plan.links[pair, path, hop]] += wanted
-
-
-@part
-def link_weight(plan, state, rule, slot, link):
-    """Of a link for both its ends: pulls and expected demand, and what it holds already."""
-    weights = rule.pull
-    stock, newest, _ = stored(plan, state, slot, link, 0)
-    total = state.weight[link] + exp(weights[PULL_DEMAND]) * expected(plan, state, rule, slot, link)
-    age = (slot - newest if stock > 0 else plan.cutoff) * plan.slot_s
-    found = weights[PULL_POWER] * log(total + exp(weights[PULL_LEAST])) + weights[PULL_AGE] * (age / 5.0)
-    found += weights[PULL_ETA] * log(max(plan.eta[link], 1e-9)) + weights[PULL_STOCK] * (stock / plan.memories)
-    if stock == plan.memories:
-        found += weights[PULL_FULL]
-    return exp(min(max(found, -100.0), 100.0))
+def weigh_requests(plan, state, rule, slot):
+    """Pulls at every link; as many at a time as there is room for."""
+    for link in range(state.weight.size):
+        state.weight[link], state.ahead[link] = 0.0, 0
+    num, room, seen = 0, state.pulled.shape[1], state.pulled
+    for place in range(state.count[NUM_PENDING]):
+        request = state.pending[place]
+        if state.choice[request] < 0:
+            continue
+        pair, path, rounds, hops = way(plan, state, request)
+        if num + hops > room:
+            pull(rule.pull, seen, state.pulls, state.weight, num)
+            num = 0
+        wanted, left_s = state.left[request] * (rounds + 1), (plan.deadline[request] - slot) * plan.slot_s
+        known = 0.0, 0, 0.0, 0, 0.0, 0.0
+        for hop in range(hops):
+            if hop == 0 or plan.delay[1] > 0:  # without delay all of them hear the same
+                known = look_at_path(plan, state, slot, request, hop)
+            spare, missing, least, where, next_to, tokens = known
+            link, age = plan.links[pair, path, hop], state.ages[hop]
+            seen[1, num], seen[3, num], seen[4, num] = missing - (age < 0.0), left_s, spare
+            seen[6, num], seen[7, num], seen[8, num] = tokens, hops, next_to if hop == where else least
+            seen[9, num], seen[10, num] = max(state.rate[link], LEAST_HZ), max(age, 0.0)
+            lacks = min(max(wanted - state.stock[link] + state.ahead[link], 0), wanted)
+            state.pulls[0, num], state.pulls[1, num], state.pulls[2, num] = link, wanted, lacks
+            num += 1
+        for hop in range(hops):
+            state.ahead[plan.links[pair, path, hop]] += wanted
+    pull(rule.pull, seen, state.pulls, state.weight, num)
 
 
 @part
 def weigh_pulls(plan, state, rule, slot):
-    """Every link."""
-    for link in range(state.weight.size):
-        state.weight[link], state.ahead[link] = 0.0, 0
-    for place in range(state.count[NUM_PENDING]):
-        if state.choice[state.pending[place]] >= 0:
-            pull(plan, state, rule, slot, state.pending[place])
-    for link in range(state.weight.size):
-        state.weight[link] = link_weight(plan, state, rule, slot, link) if state.down[link] == 0 else 0.0
+    """Logarithm of every link's weight for both its ends: pulls and expected demand, and what it holds already."""
+    weigh_requests(plan, state, rule, slot)
+    weights, weight, age, num = rule.pull, state.weight, state.rows[0], state.weight.size
+    wanted, least = exp(weights[PULL_DEMAND]), exp(weights[PULL_LEAST])
+    for link in range(num):
+        stock = state.stock[link]
+        age[link] = slot - state.births[link, stock - 1] if stock > 0 else plan.cutoff
+        weight[link] = weight[link] + wanted * expected(plan, state, rule, slot, link) + least
+    logs(weight, num)
+    power, older, eta, held = weights[PULL_POWER], weights[PULL_AGE], weights[PULL_ETA], weights[PULL_STOCK]
+    full, slot_s, memories = weights[PULL_FULL], plan.slot_s, plan.memories
+    for link in range(num):
+        found = power * weight[link] + older * (age[link] * slot_s / 5.0)
+        found += eta * plan.log_eta[link] + held * (state.stock[link] / memories)
+        found = found + full if state.stock[link] == memories else found
+        weight[link] = min(max(found, -100.0), 100.0) if state.down[link] == 0 else NOTHING
 
 
 @part
-def lean(plan, state, rule, node, place):
-    """How much a link is this end's business and not the other's: a factor."""
-    link, weights = plan.incident[place], rule.pull
-    other = plan.ends[link, 0] + plan.ends[link, 1] - node
-    makes, could = plan.generation_hz[node], plan.generation_hz[other]
-    made = makes * state.shares[place]
-    others = max(0.0, state.rate[link] / max(plan.eta[link], 1e-9) - made)
-    found = weights[PULL_MAKES] * log((makes + 0.1) / (makes + could + 0.2)) + weights[PULL_OTHERS] * log(1.0 + others)
-    return exp(found + weights[PULL_MADE] * log((made + 0.1) / (made + others + 0.2)))
+def weigh_shares(plan, state, rule):
+    """Every share: its link's weight, by how much that is this end's business and not the other's."""
+    shares, made, others, weight, num = state.shares, state.rows[0], state.rows[1], state.rows[2], state.shares.size
+    for place in range(num):
+        made[place] = plan.makes[place] * shares[place]
+    for place in range(num):
+        others[place], weight[place] = made[plan.twin[place]], state.weight[plan.incident[place]]
+    for place in range(num):
+        made[place], others[place] = (made[place] + 0.1) / (made[place] + others[place] + 0.2), 1.0 + others[place]
+    logs(made, num)
+    logs(others, num)
+    first, second, third = rule.pull[PULL_MAKES], rule.pull[PULL_MADE], rule.pull[PULL_OTHERS]
+    for place in range(num):
+        others[place] = weight[place] + (first * plan.log_makes[place] + third * others[place] + second * made[place])
+    exps(others, num, MOST)
+    for place in range(num):
+        shares[place] = others[place] if weight[place] > NOTHING else 0.0

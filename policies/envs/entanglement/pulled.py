@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 from policies.envs.entanglement import state as states
+from policies.envs.entanglement.elementary import exponential as exp
+from policies.envs.entanglement.elementary import logarithm as log
 from policies.envs.entanglement.hand import Asked, Decider, path_of
 from policies.envs.entanglement.state import LEAST_HZ, NUM_PULL_FEATURES
 
 
 class Pulls:
-    """What links are worth to the requests that wait at them, as a decider's world stands."""
+    """What links are worth to the requests that wait at them, as a decider's world stands.
+
+    Attributes:
+        weights: logarithm of each link's.   shares: weight of every share.
+    """
 
     def __init__(self, decider: Decider) -> None:
         self.decider, self.plan, self.world, self.slot = decider, decider.plan, decider.world, decider.world.slot
@@ -19,10 +23,8 @@ class Pulls:
         for one in self.world.pending:
             if one.action >= 0:
                 self.add(one)
-        self.weights = [
-            0.0 if down else self.of_link(link, total)
-            for link, (total, down) in enumerate(zip(self.weights, self.world.down, strict=True))
-        ]
+        self.weights = [self.of_link(link, total) for link, total in enumerate(self.weights)]
+        self.shares = [self.of_share(place, link) for place, link in enumerate(self.plan.incident.tolist())]
 
     def stored(self, link: int, away: int) -> tuple[int, int, float]:
         """Pairs, slot of the freshest, and rate of a link so many hops away."""
@@ -54,17 +56,17 @@ class Pulls:
                 tokens = self.decider.past[max(0, self.slot - old)][3][node] if old else self.world.tokens[node]
                 lacks.append((1.0 - tokens) / max(float(plan.swap_hz[node]), LEAST_HZ))
         return [
-            *(1.0, math.log(1.0 + missing), float(missing == 0), (one.deadline - self.slot) * slot_s / 5.0),
-            *(min(max(spare, -5.0), 10.0) / 5.0, float(spare < 0.0), math.log(1.0 + max(lacks)), len(links) / 4.0),
-            *(math.log(1.0 + max(waits)), math.log(max(self.world.rates[links[at]], LEAST_HZ)), ages.get(at, 0.0) / 5),
+            *(1.0, log(1.0 + missing), float(missing == 0), (one.deadline - self.slot) * slot_s / 5.0),
+            *(min(max(spare, -5.0), 10.0) / 5.0, float(spare < 0.0), log(1.0 + max(lacks)), len(links) / 4.0),
+            *(log(1.0 + max(waits)), log(max(self.world.rates[links[at]], LEAST_HZ)), ages.get(at, 0.0) / 5),
         ]
 
     def strength(self, first: int, seen: list[float]) -> float:
         """Of a pull."""
-        total, most = 0.0, states.PULL_MOST
+        total = 0.0
         for place, value in enumerate(seen):
             total += float(self.world.rule.pull[first + place]) * value
-        return math.exp(min(max(total, -most), most))
+        return float(exp(total, states.PULL_MOST))
 
     def add(self, one: Asked) -> None:
         """A request's pulls."""
@@ -81,25 +83,27 @@ class Pulls:
             self.ahead[link] += wanted
 
     def of_link(self, link: int, pulled: float) -> float:
-        """Its weight for both ends."""
+        """Logarithm of its weight for both ends."""
+        if self.world.down[link]:
+            return states.NOTHING
         plan, weights = self.plan, self.world.rule.pull.tolist()
         stock, newest, _ = self.stored(link, 0)
-        total = pulled + math.exp(weights[states.PULL_DEMAND]) * self.decider.expected(link)
+        total = pulled + float(exp(weights[states.PULL_DEMAND])) * self.decider.expected(link)
         age = (self.slot - newest if stock > 0 else plan.cutoff) * plan.slot_s
-        found = weights[states.PULL_POWER] * math.log(total + math.exp(weights[states.PULL_LEAST]))
+        found = weights[states.PULL_POWER] * float(log(total + exp(weights[states.PULL_LEAST])))
         found += weights[states.PULL_AGE] * (age / 5.0)
-        through = weights[states.PULL_ETA] * math.log(max(float(plan.eta[link]), 1e-9))
+        through = weights[states.PULL_ETA] * float(plan.log_eta[link])
         found += through + weights[states.PULL_STOCK] * (stock / plan.memories)
         found += weights[states.PULL_FULL] * (stock == plan.memories)
-        return math.exp(min(max(found, -100.0), 100.0))
+        return min(max(found, -100.0), 100.0)
 
-    def lean(self, node: int, place: int) -> float:
-        """How much a link is this end's business."""
+    def of_share(self, place: int, link: int) -> float:
+        """Its link's weight, by how much that is this end's business."""
+        if self.weights[link] == states.NOTHING:
+            return 0.0
         plan, weights = self.plan, self.world.rule.pull.tolist()
-        link = int(plan.incident[place])
-        makes, could = (float(plan.generation_hz[each]) for each in (node, int(plan.ends[link].sum()) - node))
-        made = makes * float(self.world.shares[place])
-        others = max(0.0, self.world.rates[link] / max(float(plan.eta[link]), 1e-9) - made)
-        found = weights[states.PULL_MAKES] * math.log((makes + 0.1) / (makes + could + 0.2))
-        found += weights[states.PULL_OTHERS] * math.log(1.0 + others)
-        return math.exp(found + weights[states.PULL_MADE] * math.log((made + 0.1) / (made + others + 0.2)))
+        made, others = (float(plan.makes[each] * self.world.shares[each]) for each in (place, int(plan.twin[place])))
+        found = weights[states.PULL_MAKES] * float(plan.log_makes[place])
+        found += weights[states.PULL_OTHERS] * float(log(1.0 + others))
+        found += weights[states.PULL_MADE] * float(log((made + 0.1) / (made + others + 0.2)))
+        return float(exp(self.weights[link] + found))

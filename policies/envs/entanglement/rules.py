@@ -8,8 +8,19 @@ from __future__ import annotations
 
 from math import cos, exp, log, pi, sqrt
 
-from policies.envs.entanglement.parts import begun, drawn, expected, part, token_news, turn_to, write_down
-from policies.envs.entanglement.pull import lean, weigh_pulls
+from policies.envs.entanglement.parts import (
+    apart,
+    begun,
+    drawn,
+    expected,
+    part,
+    path_of,
+    token_news,
+    turn_to,
+    way,
+    write_down,
+)
+from policies.envs.entanglement.pull import weigh_pulls, weigh_shares
 from policies.envs.entanglement.state import (
     D_ACTION,
     D_REQUEST,
@@ -45,11 +56,10 @@ from policies.envs.entanglement.streams import EXPLORE, TIE
 @part
 def mark(plan, state, request, flag):
     """Which links a request is now queued at: it does not stand in its own way."""
-    action = state.choice[request]
-    if action >= 0:
-        pair, path = plan.pair[request], action % plan.num_paths
-        for hop in range(plan.hops[pair, path]):
-            state.own[plan.links[pair, path, hop]] = flag * state.left[request] * (action // plan.num_paths + 1)
+    if state.choice[request] >= 0:
+        pair, path, rounds, hops = way(plan, state, request)
+        for hop in range(hops):
+            state.own[plan.links[pair, path, hop]] = flag * state.left[request] * (rounds + 1)
 
 
 @part
@@ -66,7 +76,7 @@ def news(plan, state, slot, link, hop):
 @part
 def survey(plan, state, rule, slot, request, action, seen):
     """Features of an action into ``seen`` (14,); the hand rule's cost of it, in seconds."""
-    pair, path, rounds = plan.pair[request], action % plan.num_paths, action // plan.num_paths
+    pair, (path, rounds) = plan.pair[request], path_of(plan, action)
     hops, need = plan.hops[pair, path], rounds + 1
     length = stock_sum = queue_sum = ready = most_queue = wanted = wait = 0.0
     least_stock, least_token, least_rate = 1e9, 2.0, 1e9
@@ -98,8 +108,8 @@ def survey(plan, state, rule, slot, request, action, seen):
 @part
 def usable(plan, request, action):
     """Whether fresh pairs on the path would be good enough."""
-    fresh = plan.log_fresh[plan.pair[request], action % plan.num_paths, action // plan.num_paths]
-    return fresh >= plan.log_min[request]
+    path, rounds = path_of(plan, action)
+    return plan.log_fresh[plan.pair[request], path, rounds] >= plan.log_min[request]
 
 
 @part
@@ -137,15 +147,27 @@ def anywhere(plan, slot, request):
     return WAIT
 
 
-@part
-def layer(weights, biases, given, found):
-    """relu(x w + b), input by input, so that sums have the same order everywhere."""
+@apart
+def layer(weights, biases, given, live, x, found):
+    """relu(x w + b), in the order of inputs, so that sums are the same everywhere; inputs that are 0 add nothing.
+
+    Eight inputs at a time, so that sums are put down once for all of them; the last are filled up with zeros.
+    """
+    num = 0
+    for place in range(given.size):
+        live[num], x[num] = place, given[place]
+        num += given[place] != 0.0
+    for place in range(num, num + 7):
+        live[place], x[place] = 0, 0.0
     for unit in range(found.size):
         found[unit] = biases[unit]
-    for place in range(given.size):
-        value = given[place]
+    for at in range(0, num, 8):
+        a, b, c, d = weights[live[at]], weights[live[at + 1]], weights[live[at + 2]], weights[live[at + 3]]
+        e, f, g, h = weights[live[at + 4]], weights[live[at + 5]], weights[live[at + 6]], weights[live[at + 7]]
         for unit in range(found.size):
-            found[unit] += value * weights[place, unit]
+            total = found[unit] + x[at] * a[unit] + x[at + 1] * b[unit] + x[at + 2] * c[unit] + x[at + 3] * d[unit]
+            total += x[at + 4] * e[unit]
+            found[unit] = total + x[at + 5] * f[unit] + x[at + 6] * g[unit] + x[at + 7] * h[unit]
     for unit in range(found.size):
         found[unit] = max(found[unit], biases.dtype.type(0.0))
 
@@ -154,13 +176,13 @@ def layer(weights, biases, given, found):
 def score(head, agent, given):
     """What a net says of features, as an agent has it."""
     who = agent if head.b3.size > 1 else 0
-    layer(head.w1[who], head.b1[who], given, head.one)
+    layer(head.w1[who], head.b1[who], given, head.live, head.x, head.one)
     total = head.b3[who]
     if head.two.size == 0:
         for unit in range(head.one.size):
             total += head.one[unit] * head.w3[who, unit]
         return float(total)
-    layer(head.w2[who], head.b2[who], head.one, head.two)
+    layer(head.w2[who], head.b2[who], head.one, head.live, head.x, head.two)
     for unit in range(head.two.size):
         total += head.two[unit] * head.w3[who, unit]
     return float(total)
@@ -182,7 +204,7 @@ def scored(plan, state, rule, slot, request):
         if action < last:
             if not usable(plan, request, action):
                 continue
-            if by_hand and least_rounds(plan, request, action % plan.num_paths) != action:
+            if by_hand and least_rounds(plan, request, path_of(plan, action)[0]) != action:
                 continue
             state.scores[action] = -survey(plan, state, rule, slot, request, action, seen)
         else:
@@ -196,13 +218,15 @@ def scored(plan, state, rule, slot, request):
 
 @part
 def picked(plan, state, slot, request, greedy):
-    """Place of the action that is taken by its score, and the logarithm of its probability (softmax)."""
+    """Place of the action that is taken by its score, and the logarithm of its probability (softmax), if kept."""
     best, last = 0, state.scores.size - 1
     for place in range(1, last + 1):
         if state.scores[place] > state.scores[best]:
             best = place
     if state.scores[best] == -1e300:
         return last, 0.0
+    if greedy and plan.record == 0:
+        return best, 0.0
     total = 0.0
     for place in range(last + 1):
         total += exp(state.scores[place] - state.scores[best])
@@ -325,12 +349,9 @@ def explore(plan, slot, place):
 
 @part
 def share_of_node(plan, state, rule, slot, node):
-    """A node's shares by hand rule, learned correction of it, or pulls; uniform if no link of it is wanted."""
-    first, last, total = plan.first[node], plan.first[node + 1], 0.0
-    for place in range(first, last):
+    """Weights of a node's shares by hand rule, or learned correction of it."""
+    for place in range(plan.first[node], plan.first[node + 1]):
         weight = state.weight[plan.incident[place]]
-        if rule.share == S_PULL and weight > 0.0:
-            weight *= lean(plan, state, rule, node, place)
         if rule.share == S_LEARNED and weight > 0.0:
             row = state.count[NUM_SHARES] if plan.record == FEATURES else 0
             seen = state.share_features[row, place] if plan.record == FEATURES else state.seen[0, :NUM_SHARE_FEATURES]
@@ -342,9 +363,22 @@ def share_of_node(plan, state, rule, slot, node):
                     state.share_noise[row, place] = normal
             weight *= exp(min(max(added, -30.0), 30.0))
         state.shares[place] = weight
-        total += weight
-    for place in range(first, last):
-        state.shares[place] = state.shares[place] / total if total > 0.0 else 1.0 / (last - first)
+
+
+@part
+def divide(plan, state):
+    """Weights of shares to shares: those of a node sum to 1, and are uniform if no link of it is wanted."""
+    spread = state.rows[0]
+    for node in range(state.tokens.size):
+        first, last, total = plan.first[node], plan.first[node + 1], 0.0
+        for place in range(first, last):
+            total += state.shares[place]
+        for place in range(first, last):
+            spread[place] = total
+            if total <= 0.0:
+                state.shares[place], spread[place] = 1.0, last - first
+    for place in range(state.shares.size):
+        state.shares[place] /= spread[place]
 
 
 @part
@@ -363,10 +397,12 @@ def decide_shares(plan, state, rule, slot):
         changed = True
         if rule.share == S_PULL:
             weigh_pulls(plan, state, rule, slot)
+            weigh_shares(plan, state, rule)
         else:
             weigh(plan, state, rule, slot)
-        for node in range(state.tokens.size):
-            share_of_node(plan, state, rule, slot, node)
+            for node in range(state.tokens.size):
+                share_of_node(plan, state, rule, slot, node)
+        divide(plan, state)
     if changed and plan.record > 0:
         row = state.count[NUM_SHARES]
         state.share_slot[row], state.count[NUM_SHARES] = slot, row + 1

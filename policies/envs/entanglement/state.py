@@ -53,6 +53,11 @@ one whose memories are full by this factor (form and first number second-hand, o
 
 NUM_PULL_FEATURES, PULL_MOST = 11, 20.0
 """What a link knows of a request that waits there; the logarithm of a pull is at most so far from 0."""
+PULL_SHORT, PULL_HAS, NUM_PULL_ROWS = range(NUM_PULL_FEATURES, NUM_PULL_FEATURES + 3)
+PULLS_AT_ONCE = 256
+"""Of the scratch of pulls: features, then the pull of a request that is short of a pair, and of one that has it."""
+NOTHING = -1e9
+"""Logarithm of the weight of a link that is down."""
 PULL_DEMAND, PULL_LEAST, PULL_POWER, PULL_ETA, PULL_FULL, PULL_STOCK, PULL_AGE = range(22, 29)
 PULL_MAKES, PULL_MADE, PULL_OTHERS, NUM_PULLS = range(29, 33)
 """Of the weights of pulls, after those of a request that is short of a pair and of one that has it; see SPEC.md."""
@@ -84,6 +89,10 @@ class Plan(NamedTuple):
     place: Any
     eta: Any
     generation_hz: Any
+    log_eta: Any
+    makes: Any  # pairs/s that the node of a share can make, (2 E,)
+    log_makes: Any  # logarithm of that over what both ends can, with 0.1/s more each, (2 E,)
+    twin: Any  # share of the same link at its other end, (2 E,)
     swap_hz: Any
     log_w: Any  # of fresh pairs, (E,)
     length_km: Any
@@ -112,7 +121,10 @@ class State(NamedTuple):
         int64 (R,).   wanted: action that rule FIXED gives it.   left, status, done_slot, blocked, harmed: int64 (R,).
         decide_slot: when its path is next reconsidered.   fidelity: sum over its delivered pairs, float64 (R,).
         stocks, queues (uint8), token_log, rates (float32), newest (slot of the freshest pair): ring of the last slots
-        for delayed news, (D, E) or (D, N).   ahead, pulled: scratch of pulls: pairs wanted before; features.
+        for delayed news, (D, E) or (D, N).
+        ahead, pulled, pulls, ages, rows: scratch of pulls: pairs wanted before, int64 (E,); features and strengths,
+        float64 (13, 256); links, pairs wanted and lacking of the same, int64 (3, 256); of a path's links, float64
+        (most hops,); of links or shares, float64 (3, 2 E).
         claims, locked, token_locked, holder, token_holder, own, able: scratch of a slot.   seen, scores: of a decision.
         decisions, log_prob, features; share_slot, share_log, share_features, share_noise; trace, trace_value: records.
     """
@@ -153,6 +165,9 @@ class State(NamedTuple):
     own: Any
     ahead: Any
     pulled: Any
+    pulls: Any
+    ages: Any
+    rows: Any
     able: Any
     seen: Any
     scores: Any
@@ -181,6 +196,8 @@ class Head(NamedTuple):
     b3: Any
     one: Any  # scratch, (H1,)
     two: Any  # scratch, (H2,)
+    live: Any  # scratch: places of a layer's inputs that are not 0, int64 (max(F, H1) + 7,)
+    x: Any  # scratch: these inputs, as many
 
 
 class Rule(NamedTuple):
@@ -229,7 +246,8 @@ def head(num_features: int, hidden: tuple[int, int] = (8, 0), num_agents: int = 
 def head_of(*weights: Any) -> Head:
     """A net from its six arrays w1, b1, w2, b2, w3, b3; see :class:`Head`."""
     w1, b1, w2, b2, w3, b3 = (np.ascontiguousarray(each, dtype=np.float32) for each in weights)
-    return Head(w1, b1, w2, b2, w3, b3, np.zeros(w1.shape[2], np.float32), np.zeros(b2.shape[1], np.float32))
+    one, two, x = (np.zeros(size, np.float32) for size in (w1.shape[2], b2.shape[1], max(w1.shape[1:]) + 7))
+    return Head(w1, b1, w2, b2, w3, b3, one, two, np.zeros(x.size, np.int64), x)
 
 
 def rule(
@@ -274,6 +292,8 @@ def plan(episode: Episode, record: int = 0) -> Plan:
     setting, topology, paths, requests = episode.setting, episode.topology, episode.paths, episode.requests
     hop_slots = setting.hop_delay_s / setting.slot_s
     log_w = np.log(np.maximum(werner(topology.fidelity), 1e-12))
+    makes, twin = np.repeat(topology.generation_hz, np.diff(topology.first)), np.empty_like(topology.incident)
+    twin[topology.place] = topology.place[:, ::-1]
     return Plan(
         num_slots=setting.num_slots,
         slot_s=setting.slot_s,
@@ -296,6 +316,10 @@ def plan(episode: Episode, record: int = 0) -> Plan:
         place=topology.place,
         eta=topology.transmission,
         generation_hz=topology.generation_hz,
+        log_eta=np.log(np.maximum(topology.transmission, 1e-9)),
+        makes=makes,
+        log_makes=np.log((makes + 0.1) / (makes + makes[twin] + 0.2)),
+        twin=twin,
         swap_hz=topology.swap_hz,
         log_w=log_w,
         length_km=topology.length_km,
@@ -375,7 +399,10 @@ def blank(episode: Episode, given: Plan, trace: int = 0) -> State:
         token_holder=np.full(num_nodes, -1, whole),
         own=np.zeros(num_links, whole),
         ahead=np.zeros(num_links, whole),
-        pulled=np.zeros(NUM_PULL_FEATURES, real),
+        pulled=np.zeros((NUM_PULL_ROWS, PULLS_AT_ONCE), real),
+        pulls=np.zeros((3, PULLS_AT_ONCE), whole),
+        ages=np.zeros(given.links.shape[2], real),
+        rows=np.zeros((3, 2 * num_links), real),
         able=np.zeros(num + 1, whole),
         seen=np.zeros((actions, NUM_PATH_FEATURES), np.float32),
         scores=np.zeros(actions, real),

@@ -103,6 +103,17 @@ def test_more_rate_makes_no_fewer_pairs_with_the_same_luck() -> None:
     assert made[0] == made[1]  # luck of links does not depend on requests
 
 
+def test_room_for_pulls_makes_no_difference() -> None:
+    rule = rules(build(SMALL))["pulls"]
+    whole, parts = play(build(SMALL), rule), begin(build(SMALL), rule)
+    rows, room = parts.state.pulled.shape[0], parts.plan.links.shape[2]
+    assert whole.state.pulled.shape[1] > room
+    parts.state = parts.state._replace(pulled=np.zeros((rows, room)))
+    advance(parts, parts.num_slots)
+    assert parts.state.shares.tolist() == whole.state.shares.tolist()
+    assert parts.state.status.tolist() == whole.state.status.tolist()
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_shares_by_any_pulls_are_shares(seed: int) -> None:
     episode = build(HARD, faults=faults.draw(build(HARD).topology, HARD.num_slots, 3, links=0.3, nodes=0.2))
