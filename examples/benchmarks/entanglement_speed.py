@@ -5,7 +5,7 @@
 Writes ``results/entanglement_speed.csv``: the compiled loop at 100, 1 000 and 10 000 nodes under a load of the same
 density, the plain reference at 100, and what building an episode costs. Figures are slots per second of processor time,
 median of the repeats; what is compiled is compiled before the clock starts. The nets have random weights: their size is
-what costs.
+what costs; ``dpem`` is the agent that comes along.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from evidence import results
 from rich.progress import Progress
 
+from policies.allocators.pairs.networks import dpem_rule
 from policies.envs.entanglement import reference
 from policies.envs.entanglement import state as st
 from policies.envs.entanglement.episode import Episode, build
@@ -80,13 +81,14 @@ def main() -> None:
         Progress() as bar,
     ):
         play(episode(100), st.local("local"))  # compiles
-        task = bar.add_task("sizes, policies", total=len(said.sizes) * (len(rules()) + 2) + 1)
+        task = bar.add_task("sizes, policies", total=len(said.sizes) * (len(rules()) + 3) + 1)
         for size in said.sizes:
             begun = time.process_time()
             whole = episode(size)
             build_s, links = time.process_time() - begun, whole.topology.num_links
             cases: list[tuple[str, Episode, st.Rule, int]] = [(name, whole, rule, 0) for name, rule in rules().items()]
             slow = episode(size, share_s=1.0)
+            cases += [("dpem", whole, dpem_rule(whole), 0)]
             cases += [("local", slow, st.local("local"), 0), ("local", slow, st.local("local"), 1)]
             for name, given, rule, record in cases:
                 runs = [begin(given, rule, record=record) for _ in range(said.repeats)]
