@@ -9,7 +9,6 @@ from __future__ import annotations
 from math import cos, exp, log, pi, sqrt
 
 from policies.envs.entanglement.parts import (
-    apart,
     begun,
     drawn,
     expected,
@@ -147,13 +146,13 @@ def anywhere(plan, slot, request):
     return WAIT
 
 
-@apart
-def layer(weights, biases, given, live, x, found):
+@part
+def layer(weights, biases, given, head, found):
     """relu(x w + b), in the order of inputs, so that sums are the same everywhere; inputs that are 0 add nothing.
 
     Eight inputs at a time, so that sums are put down once for all of them; the last are filled up with zeros.
     """
-    num = 0
+    live, x, num = head.live, head.x, 0
     for place in range(given.size):
         live[num], x[num] = place, given[place]
         num += given[place] != 0.0
@@ -176,13 +175,13 @@ def layer(weights, biases, given, live, x, found):
 def score(head, agent, given):
     """What a net says of features, as an agent has it."""
     who = agent if head.b3.size > 1 else 0
-    layer(head.w1[who], head.b1[who], given, head.live, head.x, head.one)
+    layer(head.w1[who], head.b1[who], given, head, head.one)
     total = head.b3[who]
     if head.two.size == 0:
         for unit in range(head.one.size):
             total += head.one[unit] * head.w3[who, unit]
         return float(total)
-    layer(head.w2[who], head.b2[who], head.one, head.live, head.x, head.two)
+    layer(head.w2[who], head.b2[who], head.one, head, head.two)
     for unit in range(head.two.size):
         total += head.two[unit] * head.w3[who, unit]
     return float(total)
