@@ -25,8 +25,8 @@ from policies.envs.contract import Observation
 
 NUM_USER, NUM_PAIR = 5, 11
 
-LEFT, WAIT, WIDTH = 4, 4, 7
-"""Indices of the user feature and of the pair feature that change while a batch is booked; and of the widths."""
+LEFT, WAIT = 4, 4
+"""Indices of the user feature and of the pair feature that change while a batch is booked."""
 
 LEAST, UNIT = 1e-6, 5.0
 """What nothing is coded as, and how many e-foldings make one of a feature (ours)."""
@@ -118,7 +118,6 @@ class Quantities:
     elapsed_s: Tensor
     service_s: Tensor
     wait_s: Tensor
-    width: Tensor
 
 
 def quantities(seen: Observation) -> Quantities:
@@ -131,7 +130,6 @@ def quantities(seen: Observation) -> Quantities:
         elapsed_s=_read(pair[..., 2]),
         service_s=_read(pair[..., 3]),
         wait_s=_read(pair[..., WAIT]),
-        width=pair[..., WIDTH] * UNIT,
     )
 
 

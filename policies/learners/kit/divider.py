@@ -40,7 +40,7 @@ class Divider(Placer):
     def forward(self, user: Tensor, pair: Tensor) -> Tensor:
         """Log-scores of all places as a whole and divided, and the share for the second place then, (B, U, 3 E)."""
         known = quantities(Observation(user, pair))
-        hidden = torch.tanh(self.hidden(compared(user, pair, known, known.elapsed_s)))
+        hidden = torch.tanh(self.hidden(compared(user, pair, known)))
         longer, price, more, moved, joined = self.last(hidden).unbind(-1)
         fixed, fee = pair[..., NUM_PAIR], pair[..., NUM_PAIR + 1]
         waiting_s = known.wait_s * torch.exp(longer.clamp(-3.0, 3.0))

@@ -2,16 +2,13 @@
 
 Source: ours. The cost that is expected of a job on a place has three parts,
 
-    rest + per_s (elapsed exp(doubt^2 / 2 exp(b)) + wait exp(a)) + price service,        log-score = -log of it + c
+    rest + per_s (elapsed + wait exp(a)) + price service,        log-score = -log of it + c
 
-with a, b, price and c from a network that sees job, place, and how the places compare. ``doubt`` is the standard
-deviation of ln elapsed that the interval of its estimate stands for: an estimate is a median, and who pays by the
-second pays the mean, which of a lognormal time is exp(doubt^2 / 2) of it. Where a backend was never tried, that is a
-factor of 3 to 5: it is tried where others are as much worse. The network's last layer begins at zero: then the actor is
-the greedy rule on means, with a small price on a place's time. What there is to learn: ``a``, by how much a job really
-waits longer or shorter than the backlog says, since others overtake it or it overtakes them; ``b``, how far such
-intervals are to be believed; ``price``, what a second of that place's time will be worth to those who wait or are still
-to come; ``c``, everything else.
+with a, price and c from a network that sees job, place, and how the places compare. The network's last layer begins at
+zero: then the actor is the greedy rule, with a small price on a place's time. What there is to learn: ``a``, by how
+much a job really waits longer or shorter than the backlog says, since others overtake it or it overtakes them;
+``price``, what a second of that place's time will be worth to those who wait or are still to come; ``c``, everything
+else.
 
 Tensors and arrays of numpy go the same way (:func:`policies.envs.measured.observation.namespace`).
 """
@@ -37,9 +34,6 @@ from policies.envs.measured.observation import (
 FIRST_PRICE = -2.5
 """Where the price of a second begins: softplus of it, 0.08 of what a second of weight 1 costs (ours)."""
 
-WIDTH_OF_ONE = 2.0 * 1.645
-"""Width of the 90 % interval of a normal distribution in standard deviations."""
-
 SHARPNESS = 10.0
 """Of choices that are drawn: a place that costs 10 % more is chosen 0.4 times as often (ours)."""
 
@@ -62,7 +56,7 @@ class Placer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
     def __init__(self, width: int = 16) -> None:
         super().__init__()
         self.hidden = nn.Linear(NUM_USER + NUM_PAIR + 4, width)
-        self.last = nn.Linear(width, 4)
+        self.last = nn.Linear(width, 3)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
         self.register_buffer("low", torch.full((len(GUARDED),), BAD))
@@ -71,12 +65,11 @@ class Placer(nn.Module):  # type: ignore[misc]  # torch is Any to mypy here
     def forward(self, user: Tensor, pair: Tensor) -> Tensor:
         """Log-scores of all places, (B, U, E); -inf where a job may not go."""
         of, known = namespace(pair), quantities(Observation(user, pair))
-        found = _through(self.last, of.tanh(_through(self.hidden, compared(user, pair, known, _mean_s(known)))))
-        longer, price, more, doubted = (found[..., part] for part in range(4))
-        elapsed_s = _mean_s(known, of.exp(doubted.clip(-3.0, 1.0)))
+        found = _through(self.last, of.tanh(_through(self.hidden, compared(user, pair, known))))
+        longer, price, more = (found[..., part] for part in range(3))
         waiting_s = known.wait_s * of.exp(longer.clip(-3.0, 3.0))
         per_service_s = of.logaddexp(price + FIRST_PRICE, of.zeros_like(price))  # softplus
-        cost = known.rest + known.per_s * (elapsed_s + waiting_s) + per_service_s * known.service_s
+        cost = known.rest + known.per_s * (known.elapsed_s + waiting_s) + per_service_s * known.service_s
         return of.where(known.feasible, more - of.log(cost + 1e-9), -of.inf)
 
     def costs(self, observation: Observation) -> Tensor:
@@ -112,12 +105,6 @@ def drawn(scores: Tensor, chance: torch.Generator | None) -> Tensor:
     return scores.argmax(-1)
 
 
-def _mean_s(known: Quantities, believed: Tensor | float = 1.0) -> Tensor:
-    """Elapsed times that are expected where estimates are medians, as far as their intervals are believed."""
-    doubt = known.width / WIDTH_OF_ONE
-    return known.elapsed_s * namespace(doubt).exp(0.5 * doubt * doubt * believed)
-
-
 def _through(layer: nn.Linear, seen: Tensor) -> Tensor:
     """What a layer makes of it; of an array, with the same weights."""
     if isinstance(seen, Tensor):
@@ -125,10 +112,10 @@ def _through(layer: nn.Linear, seen: Tensor) -> Tensor:
     return seen @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
 
 
-def compared(user: Tensor, pair: Tensor, known: Quantities, elapsed_s: Tensor) -> Tensor:
-    """What the network sees: job, place, and the place beside the others, where it takes ``elapsed_s``."""
+def compared(user: Tensor, pair: Tensor, known: Quantities) -> Tensor:
+    """What the network sees: job, place, and the place beside the others."""
     of = namespace(pair)
-    expected = known.rest + known.per_s * (elapsed_s + known.wait_s)
+    expected = known.rest + known.per_s * (known.elapsed_s + known.wait_s)
     best = of.amin(of.where(known.feasible, expected, of.inf), -1)[..., None]
     above = of.log((expected + 1e-9) / (of.nan_to_num(best, posinf=1.0) + 1e-9)).clip(-5.0, 5.0)
     there = known.feasible * of.ones_like(pair[..., WAIT])

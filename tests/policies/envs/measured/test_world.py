@@ -76,17 +76,6 @@ def test_an_untrained_actor_is_nearly_greedy() -> None:
     assert float(torch.stack(same).mean()) > 0.85
 
 
-@pytest.mark.parametrize(("width", "chosen"), [(0.0, 0), (4.6, 1)])
-def test_an_estimate_that_may_be_far_off_is_paid_for_as_its_mean(width: float, chosen: int) -> None:
-    sight, worlds = World(MeasuredSetting(servers=2), 4, 3).sight(), torch.ones(4, 1, 2)
-    sight = replace(sight, feasible=worlds.bool(), service_s=worlds, per_s=torch.ones(4, 1))
-    nothing, told_s = torch.zeros(4, 1, 2), torch.tensor([1.0, 1.5])
-    seen = replace(sight, rest=nothing, wait_s=nothing, elapsed_s=told_s * worlds)
-    known = replace(seen, width=torch.tensor([width, 0.2]) * worlds)
-    assert Placer().act(observed(known)).servers.eq(chosen).all()
-    assert not Placer().costs(observed(known)).isinf().any()
-
-
 def test_a_twin_is_read_as_it_was_written(tmp_path: Path) -> None:
     twin = twins.load(twins.BUILT_IN)
     twins.save(twin, tmp_path / "twin.safetensors")
