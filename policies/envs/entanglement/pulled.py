@@ -95,7 +95,7 @@ class Pulls:
         through = weights[states.PULL_ETA] * float(plan.log_eta[link])
         found += through + weights[states.PULL_STOCK] * (stock / plan.memories)
         found += weights[states.PULL_FULL] * (stock == plan.memories)
-        return min(max(found, -100.0), 100.0)
+        return float(min(max(found, -100.0), 100.0))
 
     def of_share(self, place: int, link: int) -> float:
         """Its link's weight, by how much that is this end's business."""
