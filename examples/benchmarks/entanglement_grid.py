@@ -1,7 +1,7 @@
 """Who delivers most in ``Entanglement-v1``: every policy in every cell of a part of the protocol, with its tests.
 
     python examples/benchmarks/entanglement_grid.py --part headline --seeds 320:340    # 460 runs, some 10 minutes
-    python examples/benchmarks/entanglement_grid.py --part map --seeds 320:340         # 11 700 runs: hours on one core
+    python examples/benchmarks/entanglement_grid.py --part map --seeds 320:340         # 11 700 runs, some 20 minutes
     python examples/benchmarks/entanglement_grid.py --part headline --seeds 320:340 --runs runs/grid
         --checkpoint dpem=runs/dpem --against dpem    # every training in runs/dpem, pooled; the others' runs stay
 
