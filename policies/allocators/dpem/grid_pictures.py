@@ -22,33 +22,38 @@ def drawn(out: Path, found: Found, rows: Sequence[Mapping[str, Any]], against: s
 
 
 def _map(out: Path, rows: Sequence[Mapping[str, Any]], against: str) -> list[str]:
-    """Gain over each controller, by delay and period."""
-    middle = replace(Cell(), delay_s=0.0)
+    """Gain over each controller, by delay and period; a row of panels for each load."""
+    middle = Cell(delay_s=0.0)
     here = [
         row
         for row in rows
-        if row["gain"] != "" and row["hold"] == 1 and replace(cell_of(row), delay_s=0.0, period_s=5.0) == middle
+        if row["gain"] != ""
+        and row["hold"] == 1
+        and replace(cell_of(row), load=middle.load, delay_s=0.0, period_s=middle.period_s) == middle
     ]
     styles = [name for name in CENTRES[:4] if any(row["policy"] == name for row in here)]
-    periods, delays = (sorted({row[name] for row in here}) for name in ("period_s", "delay_s"))
+    loads, periods, delays = (sorted({row[name] for row in here}) for name in ("load", "period_s", "delay_s"))
     if not styles or len(periods) * len(delays) < 4:
         return []
-    path = out / "map.png"
-    with picture(path, 1, len(styles), (3.0 + 3.0 * len(styles), 2.0 + 0.6 * len(delays)), sharey=True) as (_, axes):
-        for axis, style in zip(axes[0], styles, strict=True):
-            gains = np.full((len(delays), len(periods)), np.nan)
-            for row in here:
-                if row["policy"] == style:
-                    gains[delays.index(row["delay_s"]), periods.index(row["period_s"])] = 100.0 * row["gain"]
-            axis.imshow(np.clip(gains, -60, 60), cmap="RdBu", vmin=-60.0, vmax=60.0, aspect="auto", origin="lower")
-            for (y, x), gain in np.ndenumerate(gains):
-                if np.isfinite(gain):
-                    axis.text(x, y, f"{gain:+.0f}", ha="center", va="center", color="w" if abs(gain) > 40.0 else "k")
-            axis.set_xticks(range(len(periods)), [f"{each:g}" for each in periods])
-            axis.set_yticks(range(len(delays)), [f"{each:g}" for each in delays])
-            axis.set_title(style, fontsize=9)
+    path, size = out / "map.png", (3.0 + 3.0 * len(styles), len(loads) * (1.4 + 0.6 * len(delays)) + 0.6)
+    with picture(path, len(loads), len(styles), size, sharex=True, sharey=True) as (_, axes):
+        for load, line in zip(loads, axes, strict=True):
+            for axis, style in zip(line, styles, strict=True):
+                gains = np.full((len(delays), len(periods)), np.nan)
+                for row in here:
+                    if (row["policy"], row["load"]) == (style, load):
+                        gains[delays.index(row["delay_s"]), periods.index(row["period_s"])] = 100.0 * row["gain"]
+                axis.imshow(np.clip(gains, -60, 60), cmap="RdBu", vmin=-60.0, vmax=60.0, aspect="auto", origin="lower")
+                for (y, x), gain in np.ndenumerate(gains):
+                    if np.isfinite(gain):
+                        tone = "w" if abs(gain) > 40.0 else "k"
+                        axis.text(x, y, f"{gain:+.0f}", ha="center", va="center", color=tone)
+                axis.set_xticks(range(len(periods)), [f"{each:g}" for each in periods])
+                axis.set_yticks(range(len(delays)), [f"{each:g}" for each in delays])
+                axis.set_title(f"{style}, load {load:g}", fontsize=9)
+            line[0].set_ylabel(f"delay, s; gain of {against}, %")
+        for axis in axes[-1]:
             axis.set_xlabel("period, s")
-        axes[0][0].set_ylabel(f"delay, s; gain of {against}, %")
     return [str(path)]
 
 
