@@ -9,12 +9,11 @@ the same five phases of the same jobs at the same times, and keeps what it learn
     light, medium, overload        0.3, 0.7, 1.5 of what the fleet could do
     outage    medium load; at half of the jobs the backend that everybody likes best is taken out of service
 
-The learned policy is the shipped checkpoint. Its twin knows recorded runs of both workloads' programs, in worlds of
-other seeds, and what workers did to each other on a day of seed 1 (``measured_larger.py``). "fine-tuned" goes through
-the same day with its weights trained on in a twin of what the learned policy met in phase "first", as `qorch twin` and
-`python -m policies.train --from` do it. Every fourth job demands a fidelity. ``same_over_eft`` says
-how long jobs took over the same jobs on the same backends under `eft`: where it is far from 1, the machine was slower
-for one of the two, and their costs cannot be compared.
+The learned policy is the shipped checkpoint, which was trained in the twin of recorded runs alone and has seen nothing
+of this fleet. "fine-tuned" goes through the same day with its weights trained on in a twin of what the learned policy
+met in phase "first", as `qorch twin` and `python -m policies.train --from` do it. Every fourth job demands a fidelity.
+``same_over_eft`` says how long jobs took over the same jobs on the same backends under `eft`: where it is far from 1,
+the machine was slower for one of the two, and their costs cannot be compared.
 
 ``foretold_over_measured`` is the sum of the costs that were expected when jobs were placed, wait included, over the sum
 of those that were measured; the error of a twin is that of the first three quarters of a log on the last, of the
@@ -26,9 +25,10 @@ waiting; where nobody ever went it believes the recording.
 ``--workload larger`` is the same day with programs that keep a simulator busy for 0.05 to 2 s instead of 1 to 150 ms,
 so that placement decides what they wait for, and not the trip. Its sizes were chosen before any policy played it.
 
-What was run is kept in runs/learned_live/jobs.jsonl: an interrupted benchmark goes on. Seeds 21 to 25, by which nothing
-was chosen; on seeds 1 and 2 it was found that torch's threads took a core from the workers, on 11 to 15 that an earlier
-checkpoint gained nothing. The order of policies turns from seed to seed, so that no one always meets a warm machine.
+What was run is kept in runs/learned_live/jobs.jsonl: an interrupted benchmark goes on. Seeds 11 to 15, by which nothing
+was chosen; on seeds 1 and 2 it was found that torch's threads took a core from the workers, and on 21 to 24, 31 and 32
+of the larger jobs which checkpoints not to ship. The order of policies turns from seed to seed, so that no one always
+meets a warm machine.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ console = Console()
 def main(
     jobs: Annotated[int, typer.Option(min=40, help="Jobs of a phase.")] = 60,
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions with other jobs and arrivals.")] = 5,
-    first_seed: Annotated[int, typer.Option(min=1, help="Of the first repetition.")] = 21,
+    first_seed: Annotated[int, typer.Option(min=1, help="Of the first repetition.")] = 11,
     policy: Annotated[list[str] | None, typer.Option(help="Peers; default: all.")] = None,
     workload: Annotated[str, typer.Option(help=", ".join(TIMEOUT_S))] = "mixed",
     work: Annotated[Path | None, typer.Option(help="Folder of stores and of what was measured.")] = None,

@@ -44,18 +44,6 @@ def slowed_of(lanes: Sequence[Lane], measured: Iterable[Measured]) -> Array:
     return slowed
 
 
-def explained(lanes: Sequence[Lane], measured: Iterable[Measured], slowed: Array) -> float:
-    """Part of the variance of ln service among repeated measurements that goes back to other lanes, as was foretold.
-
-    Below 0 where it was foretold worse than by nothing; 0 where nothing was repeated.
-    """
-    before = after = 0.0
-    for number, (busy, log_s) in _repeated(lanes, measured).items():
-        before += float(np.square(log_s).sum())
-        after += float(np.square(log_s - busy @ slowed[number]).sum())
-    return 1.0 - after / before if before else 0.0
-
-
 def _repeated(lanes: Sequence[Lane], measured: Iterable[Measured]) -> dict[int, tuple[Array, Array]]:
     """By lane, of what was measured several times: who was busy, (n, num_lanes), and ln service, (n,), about means."""
     groups = defaultdict[tuple[tuple[str, int], str], list["Measured"]](list)

@@ -153,26 +153,6 @@ OF_MACHINE = ("slowed", "trips_s")
 HELD = (*OF_JOBS, *OF_PAIRS, "errors", "repeats", *OF_MACHINE)
 
 
-def joined(twin: Twin, other: Twin) -> Twin:
-    """The jobs of both, on the places and lanes of the first; what the other alone has is left out.
-
-    Errors of a place that both have are drawn from both alike. What lanes do to each other, and trips, are the first's.
-    """
-    columns = [twin.backends.index(name) for name in other.backends if name in twin.backends]
-    theirs = [other.backends.index(twin.backends[column]) for column in columns]
-    rows = other.feasible[:, theirs].any(1)
-    held = {name: torch.cat([getattr(twin, name), getattr(other, name)[rows]]) for name in OF_JOBS}
-    for name in OF_PAIRS:
-        mine, found = getattr(twin, name), getattr(other, name)[rows]
-        nothing = math.nan if name == "own" else 0.0
-        new = torch.full((len(found), *mine.shape[1:]), nothing).to(mine.dtype)
-        new[:, columns] = found[:, theirs]
-        held[name] = torch.cat([mine, new])
-    errors, half = twin.errors.clone(), torch.linspace(0, POOL - 1, POOL // 2).round().long()
-    errors[columns] = torch.cat([twin.errors[columns][:, half], other.errors[theirs][:, half]], dim=1)
-    return replace(twin, **held, errors=errors)
-
-
 # ── fitted ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 def work_of(request: Request) -> tuple[str, int]:
     """What decides how a job runs, apart from its seed."""

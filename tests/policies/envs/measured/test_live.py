@@ -82,8 +82,8 @@ def test_one_command_evaluates_live(client: Client, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("orchestrator.Client", lambda _: client)
     monkeypatch.setattr(client, "close", lambda: None)
     done = CliRunner().invoke(
-        app, ["--live", "here", "--policies", "greedy,placing:e2148a4e", "--slots", "2", "--json"]
+        app, ["--live", "here", "--policies", "greedy,placing:109f4302", "--slots", "2", "--json"]
     )
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)["rows"]
-    assert [(row["policy"], row["num_jobs"]) for row in rows] == [("greedy", 2), ("placing:e2148a4e", 2)]
+    assert [(row["policy"], row["num_jobs"]) for row in rows] == [("greedy", 2), ("placing:109f4302", 2)]

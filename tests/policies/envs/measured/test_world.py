@@ -107,19 +107,6 @@ def test_a_twin_of_format_1_slows_nobody(tmp_path: Path) -> None:
                 twins.load(str(path))
 
 
-def test_the_jobs_of_two_twins_meet_on_the_places_of_the_first() -> None:
-    twin = twins.load(twins.BUILT_IN)
-    few = twin.taking(3)
-    both = twins.joined(twin, few)
-    num = len(twin.priority)
-    assert len(both.priority) == num + len(few.priority)
-    at = [twin.backends.index(name) for name in few.backends]
-    assert torch.equal(both.feasible[num:][:, at], few.feasible)
-    assert both.feasible[num:].sum() == few.feasible.sum()
-    assert torch.equal(both.own[num:][:, at].nan_to_num(9.0), few.own.nan_to_num(9.0))
-    assert both.errors.shape == twin.errors.shape
-
-
 @pytest.mark.parametrize("content", [b"", b"\x80\x04.", b"{}", b"\x10" + b"\x00" * 7 + b'{"__metadata__":'])
 def test_what_is_no_twin_is_refused_in_words(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "twin.safetensors"
