@@ -174,6 +174,7 @@ class EntanglementAllocator(Protocol):
         ...
 
 
+@runtime_checkable
 class Clocked(EntanglementAllocator, Protocol):
     """An allocator of a network that is simulated: its clock, which begins at 0, is moved by whoever keeps it."""
 

@@ -30,6 +30,7 @@ from orchestrator.sql.archive import Wanted
 from orchestrator.sql.store import SqlStore
 from orchestrator.store import Announcement, Ending
 from policies import load as policy
+from policies.allocators import pairs
 from policies.allocators.pairs import live, load
 from policies.allocators.pairs.provision import provision
 from policies.allocators.pairs.table import PairTable
@@ -177,6 +178,15 @@ def test_what_nobody_quotes_is_estimated_by_what_links_publish(desk: Desk, caplo
     assert found.prior.queue_s is not None
     assert found.prior.queue_s > 0.0
     assert "nowhere" in caplog.text
+
+
+def test_an_allocator_without_a_clock_costs_its_quotes_and_no_job(
+    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairs, "load", lambda *_: object())
+    ((_, found),) = desk.placed(ghz())
+    assert not found.prior.pairs
+    assert "whose clock can be moved" in caplog.text
 
 
 def test_a_quote_changes_nothing_for_who_only_asks(desk: Desk) -> None:

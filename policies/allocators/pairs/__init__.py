@@ -36,15 +36,21 @@ def live(network: "QPUNetwork") -> "Clocked":
     """The allocator behind a device that tells what its pairs are made from.
 
     Raises:
-        InvalidParameter: it tells of no network, or nobody has that allocator's name.
+        InvalidParameter: it tells of no network, nobody has that allocator's name, or it has no clock to be moved.
     """
     import json
 
+    from orchestrator.entanglement import Clocked
     from policies.envs.qnum.document import read
 
     try:
         document = json.loads(network.made_from)
     except ValueError as error:
         raise InvalidParameter(f"made_from: wanted a network as JSON, got one that cannot be read: {error}") from error
-    made: Clocked = load(network.allocator, read(document))  # type: ignore[assignment]  # all of ours are simulated
+    made = load(network.allocator, read(document))
+    if not isinstance(made, Clocked):
+        raise InvalidParameter(
+            f"allocator: wanted one whose clock can be moved (advance), got {network.allocator}: provision its links "
+            "without --live"
+        )
     return made
