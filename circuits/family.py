@@ -102,6 +102,15 @@ class AdaptiveFamily(CircuitFamily, Protocol):
 
 
 @runtime_checkable
+class ForeseenFamily(AdaptiveFamily, Protocol):
+    """A family that can say how much a run will ask for before it has seen any counts."""
+
+    def expected_runs(self, shots: int) -> float:
+        """Circuits that it will ask for, each of so many shots, as far as that can be said without the answer."""
+        ...
+
+
+@runtime_checkable
 class DivisibleFamily(AdaptiveFamily, Protocol):
     """A family whose work is a row of items that know nothing of each other, such as the rows of a picture.
 

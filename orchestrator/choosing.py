@@ -58,7 +58,7 @@ class Chooser:
                     log.warning("policy %r did not decide on %d jobs: %s", policy, number, FALLBACKS[reason])
                 for request, choice in answers:
                     decided_by = choice.policy if isinstance(choice, Instead) else policy
-                    yield Chosen(request, dict(choice), decided_by, told)
+                    yield Chosen(request, choice, decided_by, told)
 
     def _ask(
         self, policy: str, requests: Sequence[Request], backlog: Backlog, failures: dict[str, Failure]

@@ -53,6 +53,7 @@ class Decision:
         load_s: backlog per worker when the policy was asked, seconds.
         batch: jobs decided together share it.
         decide_s: time that the decision took, an equal part of its batch's, seconds.
+        sooner_s: by how much the job was to be served before what its rank says, seconds.
         group: what the cost model pools the program with; empty in a decision of an earlier version.
         situation: None in a decision of an earlier version.
     """
@@ -69,3 +70,4 @@ class Decision:
     id: int = 0
     group: str = ""
     situation: Situation | None = None
+    sooner_s: float = 0.0

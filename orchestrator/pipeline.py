@@ -41,7 +41,7 @@ from orchestrator.lifecycle import Broken, Completed, Returned, Sent, Withdrawn
 from orchestrator.logs import working_on
 from orchestrator.notifier import STOPS, Notifier
 from orchestrator.pairs import Allocators, PairOffice
-from orchestrator.placement import Policy, Request, missed_deadline
+from orchestrator.placement import Policy, Request, missed_deadline, sooner_s
 from orchestrator.preparer import Known, Preparer
 from orchestrator.quote import Quoter
 from orchestrator.remote_trip import Visit
@@ -207,7 +207,8 @@ class Pipeline:
             request, job_id, told = chosen.request, chosen.request.job_id, chosen.situation
             group = known[job_id][0].group
             asked_of = (job_id, chosen.policy, now, scene.model.cursor, batch, told.load_s, request)
-            why = Decision(*asked_of, chosen.choice, decide_s, group=group, situation=told)
+            choice, by_s = dict(chosen.choice), sooner_s(chosen.choice)
+            why = Decision(*asked_of, choice, decide_s, group=group, situation=told, sooner_s=by_s)
             placed.append(Placed(why, parts, stranded[job_id].moving if job_id in stranded else ()))
         if self._pairs is not None:  # before it can be run
             self._pairs.reserve([part for one in placed for part in one.parts])

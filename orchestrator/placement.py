@@ -9,14 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from orchestrator.errors import PlacementError
 from orchestrator.job import Estimate, Failure, JobSpec, Limits, Objective
 
 PRIORITY_STEP_S = 60.0
 """Seconds of waiting that one level of priority is worth (ours).
 
-So a job of priority 0 is overtaken only by what is submitted within 9 steps after it, and begins later than first come,
-first served would have it by the service times of that alone: never by more than 9 minutes where such work comes no
-faster than it is done.
+So a job of priority 0 is overtaken only by what is submitted within 10 steps after it, 9 by priority and one by a
+policy's order (:class:`Sooner`), and begins later than first come, first served would have it by the service times of
+that alone: never by more than 10 minutes where such work comes no faster than it is done.
 """
 
 
@@ -206,6 +207,32 @@ class Request:
 
 Choice = Mapping[str, float]
 """Backend -> share of the shots, or items; shares are > 0 and add up to 1."""
+
+
+class Sooner(dict[str, float]):
+    """A choice with a place in the queue: the job is served as if it had been submitted sooner than it was.
+
+    Attributes:
+        by_s: seconds, from 0 to one PRIORITY_STEP_S: an order among the equally urgent, which waiting outweighs.
+    """
+
+    def __init__(self, choice: Choice, by_s: float) -> None:
+        super().__init__(choice)
+        self.by_s = by_s
+
+
+def sooner_s(choice: Choice) -> float:
+    """By how much the parts of a choice go before their job's rank, seconds.
+
+    Raises:
+        PlacementError: by less than nothing, or more than a level of priority.
+    """
+    by_s = choice.by_s if isinstance(choice, Sooner) else 0.0
+    if not 0.0 <= by_s <= PRIORITY_STEP_S:
+        raise PlacementError(
+            f"a policy may have a job served from 0 to {PRIORITY_STEP_S:g} s sooner than its rank says, got {by_s:g} s"
+        )
+    return by_s
 
 
 class Instead(dict[str, float]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -15,8 +16,12 @@ from circuits.facts import NO_BONDS, Bonds, Features
 from circuits.program import Program
 from orchestrator.records import to_json
 
-PREPARATION_VERSION = 4
+PREPARATION_VERSION = 5
 """Raised when what is worked out of a program changes, such as the formula of its expected fidelity."""
+
+
+RUNS_AT = (1, 4, 16, 64, 256, 1024)
+"""Shots at which an adaptive family is asked how many circuits it will run: fewer where each has more shots."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class ProgramFacts:
         adaptive: its circuits depend on earlier counts, so its shots cannot be shared.
         ideal: exact distribution of the measured bits; None where it cannot be computed or a score replaces it.
         num_items: what its work can be divided into; 0 for a family that cannot be.
+        runs: circuits that an adaptive family expects to run at each number of shots in RUNS_AT; empty: one.
     """
 
     group: str
@@ -36,6 +42,11 @@ class ProgramFacts:
     adaptive: bool
     ideal: Mapping[str, float] | None
     num_items: int = 0
+    runs: tuple[float, ...] = ()
+
+    def num_runs(self, shots: int) -> float:
+        """Circuits that it is expected to run, each of so many shots: as at the next lower number in RUNS_AT."""
+        return self.runs[bisect_right(RUNS_AT, shots) - 1] if self.runs else 1.0
 
     @property
     def num_outcomes(self) -> int:

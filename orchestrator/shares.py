@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from orchestrator.errors import NoFeasibleBackend, PlacementError
 from orchestrator.job import Assignment, AssignmentState, Estimate
-from orchestrator.placement import Backlog, Candidate, Choice, Request, split_amount
+from orchestrator.placement import Backlog, Candidate, Choice, Request, sooner_s, split_amount
 from orchestrator.preparation import ProgramFacts
 
 
@@ -72,7 +72,8 @@ def assignments_of(request: Request, choice: Choice, backlog: Backlog, sized: Si
     """The shares of a choice, booked on the backlog.
 
     Raises:
-        PlacementError: the choice is none of the feasible candidates, or has more parts than the job allows.
+        PlacementError: the choice is none of the feasible candidates, has more parts than the job allows, or goes too
+            far before others.
     """
     candidates = {candidate.backend: candidate for candidate in request.feasible}
     strangers = sorted(set(choice) - set(candidates))
@@ -86,7 +87,7 @@ def assignments_of(request: Request, choice: Choice, backlog: Backlog, sized: Si
             f"policy {request.spec.policy!r} chose {len(choice)} backends for job {request.job_id}, "
             f"which may be shared by {request.spec.max_parts} at most"
         )
-    parts = []
+    parts, order = [], request.rank - sooner_s(choice)
     for index, (backend, amount, items) in enumerate(divided(request, choice), start=request.num_parts):
         candidate = candidates[backend]
         wait_s = backlog.wait_s(backend)
@@ -97,7 +98,7 @@ def assignments_of(request: Request, choice: Choice, backlog: Backlog, sized: Si
                 job_id=request.job_id,
                 backend=backend,
                 shots=amount if items is None else request.spec.shots,
-                rank=request.rank,
+                rank=order,
                 prior=before,
                 estimate=estimate,
                 wait_s=wait_s,

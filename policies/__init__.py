@@ -14,6 +14,7 @@ _OWN: dict[str, str] = {
     "shortest_queue": "policies.baselines:ShortestQueue",
     "greedy": "policies.baselines:Greedy",  # masked greedy by cost
     "eft": "policies.baselines:EarliestFinish",  # masked earliest finish time; the strong baseline on QSimPy
+    "smith": "policies.order:Smith",  # where `eft` would have them, in the order of Smith 1956
     "best_fidelity": "policies.baselines:BestFidelity",  # what users do by hand; queues at the best device
     "bandit": "policies.bandit:Thompson",  # Thompson, Biometrika 25 (1933), on the cost model's uncertainty
     "lcb": "policies.bandit:LowerConfidence",  # optimism in the place of chance

@@ -1,7 +1,8 @@
 """Joint placement: a batch is placed so that the cost of all its jobs together is least, waits included.
 
-Each job pays for its own waiting behind those before it, and for the waiting of those behind it. A lane serves its jobs
-in order of rank, ``slots`` at a time, each as long as its estimate says (as ``orchestrator.placement.Backlog`` has it):
+Each job pays for its own waiting behind those before it, and for the waiting of those behind it. Within a level of
+priority those go first that cost most for their work (:mod:`policies.order`), whenever they were placed. A lane serves
+``slots`` jobs at a time, each as long as its estimate says (as ``orchestrator.placement.Backlog`` has it):
 
     total = sum_j own_j(p_j) + w_j / L0 * (sum of service_i / slots over i before j on the lane of p_j)
 
@@ -28,7 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from orchestrator.placement import Backlog, Choice, Lane
+from orchestrator.placement import Backlog, Choice, Lane, Sooner
+from policies.order import by_smith_s
 from policies.table import Array, Booking, Table
 
 ROUNDS = 50
@@ -58,7 +60,8 @@ class Plan:
     """A batch in order of service on places: pairs of a backend and a worker that serves it.
 
     Attributes:
-        table: what it was made of; jobs here are its rows in order of service.
+        table: what it was made of.
+        order: its rows in order of service, as if each job went where it costs least alone; jobs here are these.
         columns: of the table, by place.   lane: of each place.
         alone_s: seconds until each job's end on each place, were there none of the batch before it.
         own: cost of each job on each place apart from the batch, (num_jobs, num_places); infinite where it may not go.
@@ -83,7 +86,8 @@ class Plan:
         slots = np.array([lane.slots or np.inf for lane in lanes])[self.lane]
         load_s = np.array([backlog.load_s.get(lane.worker, 0.0) for lane in lanes])[self.lane]
         cold_s = np.array([backlog.warm_up_s.get(backend, 0.0) for backend in table.backends])[self.columns]
-        order = np.array(table.order, dtype=np.intp)
+        self.order = _in_order_of_service(table)
+        order = np.array(self.order, dtype=np.intp)
         self.weight = table.weights("latency")[order, 0] / table.scales.latency_s
         self.alone_s = table.elapsed_s[np.ix_(order, self.columns)] + load_s / slots + cold_s
         self.own = table.rest[np.ix_(order, self.columns)] + self.weight[:, None] * self.alone_s
@@ -101,11 +105,12 @@ class Plan:
     def booked(self, places: Places, backlog: Backlog) -> list[Choice]:
         """These places as choices in the order of the requests, booked."""
         table, booking = self.table, Booking(self.table.backends, backlog)
-        choices: list[Choice] = [{}] * len(places)
-        for row, place in zip(table.order, places.tolist(), strict=True):
-            column = int(self.columns[place])
-            booking.add(column, table.service_s.item(row, column))
-            choices[row] = {table.backends[column]: 1.0}
+        columns, choices = self.columns[places], list[Choice]([{}] * len(places))
+        service_s = table.service_s[self.order, columns]
+        by_s = by_smith_s(self.weight, service_s)
+        for number, (row, column) in enumerate(zip(self.order, columns.tolist(), strict=True)):
+            booking.add(column, service_s.item(number))
+            choices[row] = Sooner({table.backends[column]: 1.0}, by_s.item(number))
         return choices
 
     def _is_unit(self) -> bool:
@@ -141,6 +146,13 @@ class Plan:
                 return np.asarray(place[taken // turns, np.arange(num_jobs)])
             turns = min(num_jobs, 2 * turns)
         return np.zeros(0, dtype=np.intp)
+
+
+def _in_order_of_service(table: Table) -> list[int]:
+    rows = np.arange(len(table.requests))
+    likely_s = table.service_s[rows, table.own.argmin(axis=1)]
+    by_s = by_smith_s(table.weights("latency")[:, 0] / table.scales.latency_s, likely_s)
+    return sorted(rows.tolist(), key=lambda row: (table.requests[row].rank - by_s[row], table.requests[row].seq))
 
 
 class Schedule:

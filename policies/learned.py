@@ -153,7 +153,7 @@ def _together(table: Table, backlog: Backlog, costs: Array) -> list[Choice]:
     What the jobs of the batch do to each other is worked out; what was learned stands for everything that comes after.
     """
     plan = Plan(table, backlog)
-    at = np.ix_(np.array(table.order, dtype=np.intp), plan.columns)
+    at = np.ix_(np.array(plan.order, dtype=np.intp), plan.columns)
     expected = table.rest + table.timed(np.array([backlog.wait_s(name) for name in table.backends]) + table.elapsed_s)
     with np.errstate(invalid="ignore"):
         learned = plan.own + (costs - expected)[at]

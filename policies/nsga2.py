@@ -57,7 +57,7 @@ def waits_s(plan: Plan, at: Places) -> Array:
 
 def _infidelity(table: Table, plan: Plan) -> Array:
     fidelity = table.read(attrgetter("fidelity"))
-    return np.asarray(1.0 - fidelity[np.ix_(np.array(table.order), plan.columns)])
+    return np.asarray(1.0 - fidelity[np.ix_(np.array(plan.order), plan.columns)])
 
 
 def _searched(plan: Plan, infidelity: Array, seed: int) -> Places:

@@ -1,6 +1,7 @@
 """The best placement in hindsight: what a world's tasks would have cost, had everything been known that was measured.
 
-It places whole jobs, at the looks of the world and served in the same order of rank, wherever a run was recorded. It
+It places whole jobs, at the looks of the world, wherever a run was recorded, and has them served in the order of their
+ranks or in that of :mod:`policies.order`, whichever comes out better. It
 minds no limits on estimates (``min_fidelity``, ``max_cost_usd``): what those cost is part of every policy's regret. The
 problem is unrelated machines with release dates and weighted flow time, NP-hard, so :func:`hindsight` says how it found
 what it found:
@@ -19,8 +20,9 @@ import heapq
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,7 @@ from scipy.sparse import coo_matrix, vstack
 from orchestrator.errors import PlacementError
 from orchestrator.placement import Lane, rank, ruled_out
 from policies.arena import Task, World, Yard
+from policies.order import by_smith_s
 
 MOST_TRIED = 4096
 """Placements of a world that is searched exhaustively (ours)."""
@@ -120,9 +123,14 @@ def least_span_s(lanes: Sequence[Lane], services_s: Sequence[Mapping[str, float]
 
 
 class Puzzle:
-    """A world as numbers: what each task costs where, and when."""
+    """A world as numbers: what each task costs where, and when.
 
-    def __init__(self, world: World) -> None:
+    Attributes:
+        by_smith: whether what costs most for its work goes before its rank.
+    """
+
+    def __init__(self, world: World, *, by_smith: bool = False) -> None:
+        self.by_smith = by_smith
         self.lanes = world.fleet.lanes
         self.pools = pools(self.lanes)
         self._pool_of = {name: at for at, pool in enumerate(self.pools) for lane in pool for name in lane.backends}
@@ -175,8 +183,19 @@ class Puzzle:
         taken = [(index, self.options[index][name]) for index, name in enumerate(places)]
         taken = [(index, option) for index, option in taken if option.pool in wanted]
         lanes = [lane for pool in sorted(wanted) for lane in self.pools[pool]]
-        jobs = [(self.ready_s[index], self.ranks[index], index, option) for index, option in taken]
-        return {index: self.cost(index, option, start_s) for index, option, start_s in serve(lanes, jobs)}
+        return {index: self.cost(index, option, start_s) for index, option, start_s in self._served(lanes, taken)}
+
+    def _served(self, lanes: Sequence[Lane], taken: Iterable[tuple[int, Option]]) -> list[tuple[int, Option, float]]:
+        jobs = [(self.ready_s[index], self._order(index, option), index, option) for index, option in taken]
+        return serve(lanes, jobs)
+
+    def _order(self, index: int, option: Option) -> float:
+        return self.ranks[index] - (by_smith_s(self.weights[index], option.service_s) if self.by_smith else 0.0)
+
+    def makespan_s(self, places: Sequence[str]) -> float:
+        """When the last task of a placement ends."""
+        taken = [(index, self.options[index][name]) for index, name in enumerate(places)]
+        return max(start_s + option.service_s for _, option, start_s in self._served(self.lanes, taken))
 
 
 def _rank(task: Task) -> float:
@@ -235,19 +254,23 @@ def hindsight(world: World, known: Iterable[Sequence[str]] = (), *, sweeps: int 
     Raises:
         PlacementError: a task was run nowhere.
     """
-    puzzle = Puzzle(world)
     if not world.tasks:
         return Hindsight("exhaustive", (), (), 0.0)
+    puzzles = [Puzzle(world, by_smith=by_smith) for by_smith in (False, True)]
+    puzzle = puzzles[0]
     if math.prod(map(len, puzzle.options)) <= MOST_TRIED:
-        return _told("exhaustive", puzzle, min(product(*puzzle.options), key=lambda places: _total(puzzle, places)))
+        found = [_told("exhaustive", one, min(product(*one.options), key=partial(_total, one))) for one in puzzles]
+        return min(found, key=attrgetter("mean_cost"))
     if _is_assignment(puzzle):
         return _told("assignment", puzzle, _assigned(puzzle))
     begun = [list(places) for places in known]
-    longest_s = max((_makespan(puzzle, places) for places in begun), default=0.0)
-    rounded, bound = relaxed(puzzle, longest_s)
-    promising = [rounded, *sorted(begun, key=lambda places: _total(puzzle, places))[:1]]
-    found = [improved(puzzle, places, sweeps) for places in promising]
-    return _told("search", puzzle, min(found, key=lambda places: _total(puzzle, places)), bound)
+    rounded, bound = relaxed(puzzle, max((puzzle.makespan_s(places) for places in begun), default=0.0))
+    found = []
+    for one in puzzles:
+        promising = [rounded, *sorted(begun, key=partial(_total, one))[:1]]
+        searched = [improved(one, places, sweeps) for places in promising]
+        found.append(_told("search", one, min(searched, key=partial(_total, one)), bound))
+    return min(found, key=attrgetter("mean_cost"))
 
 
 def _told(method: str, puzzle: Puzzle, places: Sequence[str], bound: float | None = None) -> Hindsight:
@@ -258,11 +281,6 @@ def _told(method: str, puzzle: Puzzle, places: Sequence[str], bound: float | Non
 
 def _total(puzzle: Puzzle, places: Sequence[str]) -> float:
     return math.fsum(puzzle.costs(places).values())
-
-
-def _makespan(puzzle: Puzzle, places: Sequence[str]) -> float:
-    jobs = [(puzzle.ready_s[i], puzzle.ranks[i], i, puzzle.options[i][name]) for i, name in enumerate(places)]
-    return max(start_s + option.service_s for _, option, start_s in serve(puzzle.lanes, jobs))
 
 
 def _is_assignment(puzzle: Puzzle) -> bool:

@@ -14,7 +14,7 @@ from orchestrator.decision import Decision, Situation
 from orchestrator.defects import DEFECTS, defect
 from orchestrator.errors import PlacementError, UnknownPolicy
 from orchestrator.hindsight import Devices, anew
-from orchestrator.placement import Choice, Policy, Request
+from orchestrator.placement import Choice, Policy, Request, Sooner, sooner_s
 from orchestrator.telemetry import Observation
 
 MOST_SHOWN = 20
@@ -70,13 +70,17 @@ def calls(log: Iterable[Decision], tally: Tally, by: str | None = None) -> Itera
 
 @dataclass(frozen=True)
 class Difference:
-    """A decision that was not taken again as it was."""
+    """A decision that was not taken again as it was.
+
+    Attributes:
+        logged, again: as a policy would give them, each with its place in the queue.
+    """
 
     job_id: str
     decision: int
     policy: str
-    logged: Choice
-    again: Choice
+    logged: Sooner
+    again: Sooner
 
 
 @dataclass
@@ -118,12 +122,13 @@ def replay(log: Iterable[Call], policies: Callable[[str], Policy], name: str | N
             found.num_gone += len(call.decisions)
             continue
         for decision, again in zip(call.decisions, _answers(call, policy), strict=True):
-            if dict(again) == dict(decision.choice):
+            if dict(again) == dict(decision.choice) and sooner_s(again) == decision.sooner_s:
                 found.num_same += 1
                 continue
             found.num_different += 1
             if len(found.different) < MOST_SHOWN:
-                told = Difference(decision.job_id, decision.id, asked, dict(decision.choice), dict(again))
+                logged = Sooner(decision.choice, decision.sooner_s)
+                told = Difference(decision.job_id, decision.id, asked, logged, Sooner(again, sooner_s(again)))
                 found.different.append(told)
     return found
 

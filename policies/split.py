@@ -29,7 +29,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from orchestrator.placement import Backlog, Candidate, Choice, Request, Scales, cost, figures
+from orchestrator.placement import Backlog, Candidate, Choice, Request, Scales, Sooner, cost, figures, sooner_s
 from policies.baselines import Greedy
 
 _SHORTEST_S = 1e-12
@@ -99,7 +99,8 @@ def parted(requests: Sequence[Request], choices: list[Choice], backlog: Backlog,
         if len(choices[row]) == 1 and request.spec.max_parts > 1 and others:
             second = min(others, key=lambda one: request.cost(one, scales, backlog.wait_s(one.backend)))
             pair = tuple(one for one in request.feasible if one.backend in (chosen, second.backend))
-            found[row] = _shared(replace(request, candidates=pair), backlog, scales) or choices[row]
+            shares = _shared(replace(request, candidates=pair), backlog, scales)
+            found[row] = Sooner(shares, sooner_s(choices[row])) if shares else choices[row]
         for one in request.feasible:
             if one.backend in found[row]:
                 backlog.add(one.backend, part_s(one, request.amount, found[row][one.backend]))

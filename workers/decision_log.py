@@ -171,6 +171,7 @@ def _decision(row: dict[str, Any], options: list[dict[str, Any]]) -> Decision:
         id=row["decision_id"],
         group=row["group"],
         situation=situation,
+        sooner_s=row.get("sooner_s") or 0.0,
     )
 
 

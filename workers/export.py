@@ -231,6 +231,7 @@ TABLES: dict[str, Columns] = {
         "job_id": ("text", lambda asked: asked.decision.job_id),
         "seq": ("whole", lambda asked: asked.decision.request.seq),
         "rank": ("number", lambda asked: asked.decision.request.rank),
+        "sooner_s": ("number", lambda asked: asked.decision.sooner_s),
         "waited_s": ("number", lambda asked: asked.decision.request.waited_s),
         "num_parts": ("whole", lambda asked: asked.decision.request.num_parts),
         "items": ("json", lambda asked: asked.decision.request.items),

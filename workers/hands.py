@@ -25,12 +25,21 @@ from backends.transpilation import rejection, transpile
 from circuits.entanglement import bonds
 from circuits.errors import CircuitError
 from circuits.facts import NO_BONDS, Features, Judgement
-from circuits.family import AdaptiveFamily, CircuitFamily, Counts, DivisibleFamily, Outcome, Run, SolvableFamily
+from circuits.family import (
+    AdaptiveFamily,
+    CircuitFamily,
+    Counts,
+    DivisibleFamily,
+    ForeseenFamily,
+    Outcome,
+    Run,
+    SolvableFamily,
+)
 from circuits.features import features
 from circuits.fidelity import ideal_distribution, judge, judge_outcome, mixture_fidelity
 from circuits.program import Limits, Program, is_scored
 from circuits.seeds import derive
-from orchestrator.preparation import Fit, ProgramFacts
+from orchestrator.preparation import RUNS_AT, Fit, ProgramFacts
 from orchestrator.records import from_json, to_json
 from orchestrator.runtime import Executed, ExecuteWork, Judged, JudgeWork, Prepared, PrepareWork, Progress
 from workers.foresight import foresee, outputs_of
@@ -97,6 +106,7 @@ def prepare(work: PrepareWork) -> Prepared:
         adaptive=isinstance(family, AdaptiveFamily),
         ideal=None if is_scored(family) else outputs,
         num_items=family.num_items if isinstance(family, DivisibleFamily) else 0,
+        runs=tuple(map(family.expected_runs, RUNS_AT)) if isinstance(family, ForeseenFamily) else (),
     )
     fits = {device.name: _fit(family, circuit, known, outputs, device, work.options) for device in work.devices}
     return Prepared(facts, fits)

@@ -29,6 +29,7 @@ def record(found: Explanation) -> dict[str, Any]:
         "answered_by": _answered_by(found),
         "instead": decision.situation.instead if decision.situation else "",
         "choice": decision.choice,
+        "sooner_s": decision.sooner_s,
         "at": decision.at,
         "model_cursor": decision.cursor,
         "load_s": decision.load_s,
@@ -113,6 +114,8 @@ def _headline(found: Explanation) -> Text:
     by = "pinned by its submitter" if decision.request.spec.pin else f"policy {decision.policy}"
     if _answered_by(found) != decision.policy and decision.situation is not None:
         by += f", answered by {decision.situation.policy}: {decision.situation.instead}"
+    if decision.sooner_s:
+        by += f", served as if submitted {duration(decision.sooner_s)} sooner"
     return Text(f"{by} · objective {asked} · model at observation {decision.cursor}", "dim")
 
 

@@ -98,6 +98,10 @@ class AutoencoderBatch:
         """Its exact value."""
         return float(self._exact[0])
 
+    def expected_runs(self, shots: int) -> float:
+        """One for each sample."""
+        return float(self.num_samples)
+
     @property
     def ideal_outcome_score(self) -> float:
         """The exact mean over the samples."""

@@ -214,6 +214,11 @@ class RayTracing:
         counted = dict(zip(_COUNTED, (wrong, *asked, work.num_circuits, work.num_samples), strict=True))
         return Outcome(float(np.mean(right)), self._value(seen, lit) | counted, work.num_rounds)
 
+    def expected_runs(self, shots: int) -> float:
+        """Circuits of the proofs that nothing was missed, one search a ray. What is found asks for some more (ours)."""
+        proof = sum(iterations > 0 for iterations in schedule(len(self.scene), self.delta, shots))
+        return float(self.width * self.height * proof * (2 if self._lights else 1))
+
     @property
     def num_operations(self) -> int:
         """Tests of a ray against a box, all of them."""

@@ -58,6 +58,7 @@ def prior(
     times: Times = Times.WALL,
     *,
     num_outcomes: int = 0,
+    num_runs: float = 1.0,
     pairs: Sequence[Promise] = (),
 ) -> Estimate:
     """Estimate of one assignment on a device where nothing like it has run yet.
@@ -66,12 +67,14 @@ def prior(
         device: as announced.   fit: the program on that device's target.   shots: of this assignment.
         times: as in :class:`orchestrator.job.Measurement`; a real device's queue counts in any case.
         num_outcomes: of the ideal that the counts are judged by; 0 where there is none.
+        num_runs: circuits of so many shots each; what an adaptive family is expected to ask for.
         pairs: what an allocator has to say to each of ``fit.pairs``, in order; empty where none is asked.
     """
-    device_s = shots * (fit.duration_s + REPETITION_S)
+    device_s = num_runs * shots * (fit.duration_s + REPETITION_S)
     curve = device.cost_curve
-    run_s = device_s if curve is None else curve.run_s(fit.num_qubits, fit.num_gates, shots, fit.bonds)
-    prepare_s = PREPARE_S + (PREPARE_GATE_S if device.coupling is None else ROUTED_GATE_S) * fit.num_gates
+    run_s = device_s if curve is None else num_runs * curve.run_s(fit.num_qubits, fit.num_gates, shots, fit.bonds)
+    gate_s = PREPARE_GATE_S if device.coupling is None else ROUTED_GATE_S
+    prepare_s = 0.0 if device.kind == "cpu" else PREPARE_S + gate_s * fit.num_gates
     judge_s = CONVERSATION_S + OUTCOME_S * num_outcomes + COUNT_S * min(shots, num_outcomes)
     service_s = prepare_s + run_s + judge_s
     emulated = times is Times.EMULATED and device.kind == "emulated_qpu"
@@ -89,22 +92,17 @@ def prior(
 
 
 def part_of(whole: Estimate, share: float) -> Estimate:
-    """Prior of a part of the items of a job, from that of all of them: all but the conversation is shared (ours).
+    """Prior of a part of the items of a job, from that of all of them: what is shared is the running (ours).
 
-    Preparation is shared, too: the prior's is of one circuit however many rounds follow, and of a classical algorithm,
-    which has none, it is nearly all of the prior.
+    Each part has a conversation of its own, and transpiles the circuits, which all items have in common.
     """
-
-    def grown(figure: float | None) -> float | None:
-        return None if figure is None else share * figure
-
+    own_s = CONVERSATION_S + whole.prepare_s
     return replace(
         whole,
-        service_s=CONVERSATION_S + share * max(0.0, whole.service_s - CONVERSATION_S),
+        service_s=own_s + share * max(0.0, whole.service_s - own_s),
         energy_j=share * whole.energy_j,
         cost_usd=share * whole.cost_usd,
-        device_s=grown(whole.device_s),
-        prepare_s=share * whole.prepare_s,
+        device_s=None if whole.device_s is None else share * whole.device_s,
     )
 
 

@@ -93,6 +93,7 @@ class Considered:
     decide_s: float = 0.0
     shots: int | None = None
     group: str = ""
+    sooner_s: float = 0.0
 
 
 @dataclass(frozen=True)

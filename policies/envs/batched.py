@@ -150,7 +150,7 @@ def written_setting(setting: Any) -> dict[str, Any]:
 
 
 def read_setting(env: str, document: object) -> Any:
-    """A setting as :func:`written_setting` writes it.
+    """A setting as :func:`written_setting` writes it, or wrote it before the fields that it says were ``added``.
 
     Raises:
         InvalidParameter: a field is missing, unknown or out of range; the message names it.
@@ -159,5 +159,5 @@ def read_setting(env: str, document: object) -> Any:
     if not isinstance(document, Mapping):
         raise InvalidParameter(f"setting: wanted an object, got {short(document)}")
     names = {*domains(kind), *(("mode", "overrides") if has_model(kind) else ())}
-    check_keys("setting", document, required=names, known=names)
+    check_keys("setting", document, required=names - getattr(kind, "added", frozenset()), known=names)
     return setting_of(document, kind)

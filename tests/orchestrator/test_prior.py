@@ -9,13 +9,15 @@ import pytest
 import backends
 from backends.backend import CostCurve
 from backends.pairs import PairLink, PairNeed, QPUNetwork
+from circuits.facts import Features
 from orchestrator.cost_model.prior import COUNT_S, OUTCOME_S, PREPARE_GATE_S, behind_pairs, prior
 from orchestrator.entanglement import PairDemand, PairQuote, Promise
 from orchestrator.job import Interval, Times
-from orchestrator.preparation import Fit
+from orchestrator.preparation import Fit, ProgramFacts
 
 CURVE = CostCurve(overhead_s=1.0, shot_s=1e-3, gate_s=0.0, qubit_exponent=0.0)
 DEVICE = replace(backends.load("aer_statevector").device(), cost_curve=CURVE)
+FEATURES = Features(1, 1, 2, 0, 1, 1, 0, 0, 1, 1, 0, False, True)
 FIT = Fit(num_qubits=3, num_gates=10, fidelity=1.0)
 
 
@@ -31,6 +33,23 @@ def test_judging_takes_time_for_every_outcome_and_for_every_one_that_can_be_coun
     unjudged = prior(DEVICE, FIT, 100)
     judged = prior(DEVICE, FIT, 100, num_outcomes=2048)
     assert judged.service_s - unjudged.service_s == pytest.approx(2048 * OUTCOME_S + 100 * COUNT_S)
+
+
+def test_an_adaptive_family_runs_its_circuit_as_often_as_it_expects_to() -> None:
+    one, nine = prior(DEVICE, FIT, 100), prior(DEVICE, FIT, 100, num_runs=9.0)
+    assert nine.service_s - one.service_s == pytest.approx(8 * 1.1)
+    assert nine.prepare_s == one.prepare_s, "it is transpiled once"
+    assert nine.energy_j / one.energy_j == pytest.approx(nine.service_s / one.service_s)
+
+
+def test_a_classical_algorithm_is_not_transpiled() -> None:
+    assert prior(replace(DEVICE, kind="cpu"), replace(FIT, num_gates=10**6), 100).prepare_s == 0.0
+
+
+def test_how_often_depends_on_the_shots() -> None:
+    known = ProgramFacts("raytracing", FEATURES, True, None, 3, (72.0, 18.0, 9.0, 9.0, 0.0, 0.0))
+    assert [known.num_runs(shots) for shots in (1, 3, 4, 16, 63, 256, 10**6)] == [72.0, 72.0, 18.0, 9.0, 9.0, 0.0, 0.0]
+    assert ProgramFacts("program", FEATURES, False, None).num_runs(100) == 1.0
 
 
 LINK = PairLink(0, 1, 100.0, 0.9, 10.0)

@@ -151,11 +151,18 @@ RECORDS = [
     Observation("j-0", "j", "aer_mps", "abc", "program", "h", 2, 3, 50, ESTIMATE, ESTIMATE, 0.5, MEASUREMENT, 1002.0),
     SITUATION,
     Decision(
-        "j", "greedy", 1000.5, 17, "b", {"w@host": 0.5}, REQUEST, {"aer_mps": 1.0}, 0.002, 4, "program", SITUATION
+        "j", "greedy", 1000.5, 17, "b", {"w@host": 0.5}, REQUEST, {"aer_mps": 1.0}, 0.002, 4, "program", SITUATION, 12.5
     ),
     Switch("backend", "fake_hanoi", "drained", 1000.0),
     Run({"00": 49}, MEASUREMENT, None, ("00",), ("OPENQASM 3.0;",)),
-    ProgramFacts("program", Features(2, 2, 3, 1, 2, 1, 1, 0, 2, 2, 0, False, True), False, {"00": 0.5, "11": 0.5}, 12),
+    ProgramFacts(
+        "program",
+        Features(2, 2, 3, 1, 2, 1, 1, 0, 2, 2, 0, False, True),
+        False,
+        {"00": 0.5, "11": 0.5},
+        12,
+        (9.0, 4.0, 2.0, 1.0, 1.0, 1.0),
+    ),
     Fit(2, 5, 0.97, 1e-6, None, Bonds(1, 24.0, 12.0), 1.5, 0.25, 0.125, (PairNeed(0, 1, 2, 0.95),)),
     Judgement(0.93, "hellinger", None, None, 0.99),
     DEMAND,

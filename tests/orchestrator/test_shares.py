@@ -61,8 +61,9 @@ def test_places_are_for_just_the_items_that_wait(spec: JobSpec, new_assignment: 
     assert not case.awaits([new_assignment(id="job-1", items=(3, 9))])
 
 
-def test_a_part_pays_for_its_items_and_the_conversation(estimate: Estimate) -> None:
-    half = part_of(estimate, 0.5)
-    assert half.service_s - CONVERSATION_S == pytest.approx(0.5 * (estimate.service_s - CONVERSATION_S))
+def test_a_part_pays_for_its_items_its_circuits_and_the_conversation(estimate: Estimate) -> None:
+    half, own_s = part_of(estimate, 0.5), CONVERSATION_S + estimate.prepare_s
+    assert half.service_s - own_s == pytest.approx(0.5 * (estimate.service_s - own_s))
+    assert half.prepare_s == estimate.prepare_s
     assert (half.energy_j, half.cost_usd) == (0.5 * estimate.energy_j, 0.5 * estimate.cost_usd)
     assert half.fidelity == estimate.fidelity

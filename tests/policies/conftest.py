@@ -13,7 +13,7 @@ import pytest
 from circuits.program import Program
 from orchestrator.decision import Decision, Situation
 from orchestrator.job import Estimate, Interval, Intervals, JobSpec
-from orchestrator.placement import Backlog, Candidate, Lane, Request, Scales
+from orchestrator.placement import Backlog, Candidate, Lane, Request, Scales, sooner_s
 from policies import load
 
 LANES = (Lane("w1", 1, ("a", "b")), Lane("w2", 2, ("b", "c")), Lane("w3", 1, ("d",)))
@@ -51,10 +51,11 @@ def decide(policy: str, requests: Sequence[Request], *, at: float, cursor: int =
             batch="batch",
             load_s=told.load_s,
             request=replace(request, spec=replace(request.spec, policy=policy)),
-            choice=choice,
+            choice=dict(choice),
             id=request.seq,
             group="program",
             situation=told,
+            sooner_s=sooner_s(choice),
         )
         for request, choice in zip(requests, choices, strict=True)
     ]

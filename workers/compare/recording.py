@@ -143,10 +143,9 @@ def recorded(
 def _affordable(known: Known, spec: JobSpec, devices: Mapping[str, Device], most_s: float) -> Known:
     """The fits without those whose run would take too long to record."""
     facts, fits = known
+    asked = {"num_outcomes": facts.num_outcomes, "num_runs": facts.num_runs(spec.shots)}
     expected_s = {
-        name: prior(devices[name], fit, spec.shots, num_outcomes=facts.num_outcomes).service_s
-        for name, fit in fits.items()
-        if not fit.cannot
+        name: prior(devices[name], fit, spec.shots, **asked).service_s for name, fit in fits.items() if not fit.cannot
     }
     why = "its recording would take about {:.0f} s, more than the {:g} s that are allowed"
     dear = {name: Fit(cannot=why.format(time_s, most_s)) for name, time_s in expected_s.items() if time_s > most_s}
@@ -221,7 +220,8 @@ def _run(
     """Run it as a worker does, and measure it as the trip does."""
     facts, fits = known
     now = time.time()
-    expected = prior(device, fits[device.name], spec.shots, Times.EMULATED, num_outcomes=facts.num_outcomes)
+    asked = {"num_outcomes": facts.num_outcomes, "num_runs": facts.num_runs(spec.shots)}
+    expected = prior(device, fits[device.name], spec.shots, Times.EMULATED, **asked)
     job = Job("", 0, spec, JobState.RUNNING, now)
     part = Assignment(
         f"-{repeat}", "", device.name, spec.shots, 0.0, expected, expected, 0.0, 0, "", now, started_at=now

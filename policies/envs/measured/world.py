@@ -33,6 +33,7 @@ from policies.envs.measured.division import Figures
 from policies.envs.measured.observation import NUM_PAIR, NUM_USER, Sight, observed
 from policies.envs.measured.queues import Queues
 from policies.envs.measured.twin import BUILT_IN, Twin, load
+from policies.order import by_smith_s
 
 LONGEST = 24
 """Parts that a lane can hold apart; what is more is taken together."""
@@ -55,7 +56,11 @@ class MeasuredSetting:
         burst: mean number of jobs that arrive together.   jobs: of an episode.
         fleets: "all" backends in every episode, or "drawn": all, only lanes that serve several backends, only those
             that serve one, or any of them.
+        order: of service: by "rank" alone, or before it by what a job costs for its work (:mod:`policies.order`).
     """
+
+    added: ClassVar[frozenset[str]] = frozenset({"order"})
+    """Fields of a later version: what an older checkpoint does not say has its default."""
 
     users: int = integer(1, low=1, high=1000, doc="jobs that are decided at once")
     servers: int = integer(15, low=1, high=1000, doc="backends")
@@ -65,6 +70,7 @@ class MeasuredSetting:
     burst: float = real(3.0, low=1.0, high=1000.0, doc="mean number of jobs that arrive together")
     jobs: int = integer(100, low=1, high=1_000_000, doc="jobs of an episode")
     fleets: str = choice("drawn", "drawn", "all", doc="which backends are there")
+    order: str = choice("rank", "rank", "smith", doc="who is served first of the equally urgent")
 
     def __post_init__(self) -> None:
         validate(self)
@@ -335,6 +341,8 @@ class World(BatchedWorld):
         sooner_s = torch.minimum(-PRIORITY_STEP_S * twin.priority[rows], twin.deadline_s[rows] - PRIORITY_STEP_S)
         ratio, lost, spent = off[torch.arange(len(rows)), at].unbind(-1)
         rank = self.at_s[worlds] - waited_s + sooner_s  # as orchestrator.placement.rank
+        if self.setting.order == "smith":
+            rank = rank - by_smith_s(weight, told.service_s)
         work_s = told.service_s * ratio.exp()
         added = self.queues.place(self._lane[at], rank, weight, work_s, told.service_s, worlds)
         beside_s = (told.elapsed_s - told.service_s).clamp(min=0.0) + self._all(jobs.trip_s[:, user])[worlds]
