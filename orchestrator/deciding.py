@@ -166,8 +166,8 @@ def _sized(
     shots = spec.shots if facts.num_items else amount
     paid = shots + (canary.num_shots(device, spec.canary, shots) if facts.unjudged else 0)
     promised = scene.pairs.promises(device, job_id, fit.pairs, paid) if scene.pairs is not None else ()
-    asked = {"num_outcomes": facts.num_outcomes, "num_runs": facts.num_runs(shots)}
-    before = prior(device, fit, paid, scene.times, **asked, pairs=promised)
+    num_outcomes, num_runs = facts.num_outcomes, facts.num_runs(shots)
+    before = prior(device, fit, paid, scene.times, num_outcomes=num_outcomes, num_runs=num_runs, pairs=promised)
     if 0 < amount < facts.num_items:
         before = part_of(before, amount / facts.num_items)
     if fit.cannot is not None:  # the figures mean nothing, and intervals around them would fill the log

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import count
 
@@ -249,6 +250,21 @@ def test_a_whole_image_costs_the_queries_that_were_expected() -> None:
     outcome = drive(family, shots=1, seed=9)
     assert outcome.value["num_wrong_pixels"] == 0
     assert outcome.value["num_queries"] == pytest.approx(outcome.value["expected_queries"], rel=0.1)
+
+
+@pytest.mark.parametrize("shots", [1, 4, 16])
+def test_rays_that_meet_nothing_run_the_circuits_that_were_expected(shots: int) -> None:
+    family = RayTracing(width=3, height=2, boxes="0 9 9 9 9 1 1")  # the box is outside of the tile
+    outcome = drive(family, shots=shots, seed=2)
+    assert outcome.value["depth"] == [[None] * 3] * 2
+    assert outcome.value["num_circuits"] == family.expected_runs(shots)
+    assert replace(family, light_z=-1).expected_runs(shots) == 2 * family.expected_runs(shots)
+
+
+@pytest.mark.parametrize("shots", [2, 16])
+def test_rays_that_meet_something_run_not_many_more(shots: int) -> None:
+    family = RayTracing(width=8, height=8, x0=4, y0=4)
+    assert 0.5 < drive(family, shots, seed=3).value["num_circuits"] / family.expected_runs(shots) < 3.0
 
 
 def test_an_axis_parallel_light_casts_shadows_too() -> None:

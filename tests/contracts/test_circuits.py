@@ -11,11 +11,12 @@ from qiskit_aer import AerSimulator
 from circuits import CIRCUITS, load
 from circuits.counts import clopper_pearson
 from circuits.errors import InvalidParameter
-from circuits.family import AdaptiveFamily, CircuitFamily
+from circuits.family import AdaptiveFamily, CircuitFamily, ForeseenFamily
 from circuits.features import features
 from circuits.fidelity import judge, judge_outcome
 from circuits.parameters import domains
 from circuits.program import Program
+from orchestrator.preparation import RUNS_AT
 
 SHOTS = 2000
 families = pytest.mark.parametrize("name", sorted(CIRCUITS))
@@ -90,3 +91,12 @@ def test_an_adaptive_one_finishes_with_its_ideal_outcome(name: str) -> None:
     assert outcome.num_rounds >= 1
     assert judge_outcome(family, outcome).fidelity == pytest.approx(1.0, abs=0.05)
     json.dumps(outcome.value, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", [name for name in CIRCUITS if isinstance(load(name), ForeseenFamily)])
+def test_one_that_foresees_its_circuits_expects_no_more_where_each_has_more_shots(name: str) -> None:
+    family = load(name)
+    assert isinstance(family, ForeseenFamily)
+    expected = [family.expected_runs(shots) for shots in RUNS_AT]
+    assert expected == sorted(expected, reverse=True)
+    assert expected[0] >= 1.0

@@ -143,9 +143,11 @@ def recorded(
 def _affordable(known: Known, spec: JobSpec, devices: Mapping[str, Device], most_s: float) -> Known:
     """The fits without those whose run would take too long to record."""
     facts, fits = known
-    asked = {"num_outcomes": facts.num_outcomes, "num_runs": facts.num_runs(spec.shots)}
+    num_outcomes, num_runs = facts.num_outcomes, facts.num_runs(spec.shots)
     expected_s = {
-        name: prior(devices[name], fit, spec.shots, **asked).service_s for name, fit in fits.items() if not fit.cannot
+        name: prior(devices[name], fit, spec.shots, num_outcomes=num_outcomes, num_runs=num_runs).service_s
+        for name, fit in fits.items()
+        if not fit.cannot
     }
     why = "its recording would take about {:.0f} s, more than the {:g} s that are allowed"
     dear = {name: Fit(cannot=why.format(time_s, most_s)) for name, time_s in expected_s.items() if time_s > most_s}
@@ -220,8 +222,8 @@ def _run(
     """Run it as a worker does, and measure it as the trip does."""
     facts, fits = known
     now = time.time()
-    asked = {"num_outcomes": facts.num_outcomes, "num_runs": facts.num_runs(spec.shots)}
-    expected = prior(device, fits[device.name], spec.shots, Times.EMULATED, **asked)
+    fit, num_outcomes, num_runs = fits[device.name], facts.num_outcomes, facts.num_runs(spec.shots)
+    expected = prior(device, fit, spec.shots, Times.EMULATED, num_outcomes=num_outcomes, num_runs=num_runs)
     job = Job("", 0, spec, JobState.RUNNING, now)
     part = Assignment(
         f"-{repeat}", "", device.name, spec.shots, 0.0, expected, expected, 0.0, 0, "", now, started_at=now
