@@ -45,6 +45,11 @@ BUILT_IN = "recorded"
 DIVIDED = "divided"
 """Another one, of batches that may be divided between the classical algorithm, simulators and an emulated QPU."""
 
+WIDER = "wider"
+"""The first one with larger jobs among its own, which keep a simulator busy for 0.05 to 2 s."""
+
+OURS = (BUILT_IN, DIVIDED, WIDER)
+
 FORMAT = 2
 """Files of format 1 know nothing of what lanes do to each other, nor of trips: there nobody is slowed, or on a trip."""
 
@@ -266,6 +271,34 @@ def _repeats(measured: Sequence[Measured]) -> np.ndarray:
     return np.sqrt(np.median(spreads, axis=0)) if spreads else np.zeros(3)
 
 
+# ── joined ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def joined(first: Twin, other: Twin) -> Twin:
+    """Jobs of both on the places and lanes of the first.
+
+    What a place's estimates are off by is, half and half, what they are off by in each; what a job of the other took on
+    places that the first has not is left out, and so is a job that no place takes, then.
+
+    Raises:
+        InvalidParameter: one of them has jobs that may be divided.
+    """
+    if first.division or other.division:
+        raise InvalidParameter("twin: wanted two whose jobs are whole, got one with jobs that may be divided")
+    shared = [name for name in first.backends if name in other.backends]
+    here = [first.backends.index(name) for name in shared]
+    there = [other.backends.index(name) for name in shared]
+    rows = other.feasible[:, there].any(1)
+    held = {name: torch.cat([getattr(first, name), getattr(other, name)[rows]]) for name in OF_JOBS}
+    for name in OF_PAIRS:
+        mine, its = getattr(first, name), getattr(other, name)[rows]
+        nothing = math.nan if name == "own" else 0
+        spread = mine.new_full((len(its), *mine.shape[1:]), nothing)
+        spread[:, here] = its[:, there]
+        held[name] = torch.cat([mine, spread])
+    errors = first.errors.clone()
+    errors[here] = torch.cat([first.errors[here, ::2], other.errors[there, 1::2]], dim=1)
+    return replace(first, **held, errors=errors, repeats=(first.repeats + other.repeats) / 2)
+
+
 # ── held against what it has not seen ─────────────────────────────────────────────────────────────────────────────────
 class Error(NamedTuple):
     """How a twin foretells service times: of measurements that it has not seen, and the same of bare estimates.
@@ -347,11 +380,11 @@ def load(source: str) -> Twin:
     Raises:
         InvalidParameter: there is none, or it is none of ours.
     """
-    is_ours = source in (BUILT_IN, DIVIDED)
+    is_ours = source in OURS
     path = Path(str(files("policies.envs.measured") / f"{source}.safetensors")) if is_ours else Path(source)
     if not path.is_file():
         raise InvalidParameter(
-            f"source: wanted {BUILT_IN!r}, {DIVIDED!r}, or a file that `qorch twin` wrote, got {short(source)}"
+            f"source: wanted {', '.join(OURS)}, or a file that `qorch twin` wrote, got {short(source)}"
         )
     stamp = path.stat()
     if stamp.st_size > MOST_BYTES:

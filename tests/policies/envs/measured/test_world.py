@@ -89,6 +89,36 @@ def test_a_twin_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert bool(few.feasible.any(1).all())
 
 
+def test_jobs_of_another_service_join_on_the_places_that_both_have(tmp_path: Path) -> None:
+    whole = twins.load(twins.BUILT_IN)
+    few = whole.taking(4)
+    places = [whole.backends.index(name) for name in few.backends]
+    both, num = twins.joined(whole, few), len(whole.feasible)
+    assert len(both.feasible) == num + len(few.feasible)
+    assert torch.equal(both.service_s[:num], whole.service_s)
+    assert torch.equal(both.service_s[num:][:, places], few.service_s)
+    assert int(both.feasible[num:].sum()) == int(few.feasible.sum()), "nowhere else"
+    assert torch.equal(both.priority[num:], few.priority)
+    others = [place for place in range(len(whole.backends)) if place not in places]
+    assert torch.equal(both.errors[others], whole.errors[others])
+    assert both.errors.shape == whole.errors.shape
+    twins.save(both, tmp_path / "both.safetensors")
+    assert len(twins.load(str(tmp_path / "both.safetensors")).feasible) == len(both.feasible)
+    with pytest.raises(InvalidParameter, match="wanted two whose jobs are whole"):
+        twins.joined(whole, twins.load(twins.DIVIDED))
+
+
+def test_the_equally_urgent_are_served_by_what_they_cost_where_that_is_the_order() -> None:
+    costs = []
+    for order in ("rank", "smith"):
+        world = World(MeasuredSetting(servers=5, jobs=60, low_load=1.5, high_load=1.5, order=order), 32, 3)
+        total = torch.zeros(32)
+        for _ in range(60):
+            total += -world.step(greedy(world)).reward.sum(-1)
+        costs.append(float(total.mean()))
+    assert costs[1] < 0.97 * costs[0], "the same jobs on the same places"
+
+
 def test_a_twin_of_format_1_slows_nobody(tmp_path: Path) -> None:
     path = tmp_path / "old.safetensors"
     twins.save(twins.load(twins.BUILT_IN), path)
