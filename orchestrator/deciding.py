@@ -10,6 +10,7 @@ from backends import canary
 from backends.backend import Device
 from backends.limits import rejection
 from backends.pricing import unpriced
+from orchestrator.choosing import Chooser, Chosen
 from orchestrator.cost_model.model import CostModel
 from orchestrator.cost_model.prior import part_of, prior
 from orchestrator.defects import DEFECTS, defect
@@ -17,6 +18,7 @@ from orchestrator.errors import NoFeasibleBackend, PlacementError
 from orchestrator.fleet import Fleet
 from orchestrator.job import Assignment, AssignmentState, Estimate, Failure, JobSpec, Times
 from orchestrator.lifecycle import Rules, movable
+from orchestrator.logs import working_on
 from orchestrator.pairs import PairOffice
 from orchestrator.placement import Backlog, Candidate, Choice, Request, rank, rejections, ruled_out
 from orchestrator.preparation import Fit, ProgramFacts
@@ -44,6 +46,64 @@ class Scene:
     times: Times = Times.WALL
     balances: Mapping[str, Sequence[Balance]] = field(default_factory=dict)
     pairs: PairOffice | None = None
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What was chosen for a job, and the assignments that it makes.
+
+    Attributes:
+        group: what the cost model pools its program with.
+    """
+
+    chosen: Chosen
+    parts: list[Assignment]
+    group: str
+
+
+def decide(
+    jobs: Sequence[tuple[Waiting, Known | RuntimeFailure]], scene: Scene, chooser: Chooser
+) -> tuple[list[Decided], dict[str, Failure]]:
+    """Decide on a batch; the failures are those of jobs that cannot be placed, by id.
+
+    What is stranded and can go nowhere else waits on where it is, and is neither.
+    """
+    decided: list[Decided] = []
+    failures: dict[str, Failure] = {}
+    known = {one.job.id: found for one, found in jobs if not isinstance(found, RuntimeFailure)}
+    for requests in _in_turn(jobs, scene, failures):
+        for chosen in chooser.choose(requests, scene.backlog, failures):
+            job_id = chosen.request.job_id
+            with working_on([job_id]):
+                parts = parts_of(chosen.request, chosen.choice, known[job_id], scene)
+            if isinstance(parts, Failure):
+                failures[job_id] = parts
+                continue
+            decided.append(Decided(chosen, parts, known[job_id][0].group))
+            if scene.pairs is not None:  # before it can be run, and before others are quoted pairs
+                scene.pairs.reserve(parts)
+    return decided, failures
+
+
+def _in_turn(
+    jobs: Sequence[tuple[Waiting, Known | RuntimeFailure]], scene: Scene, failures: dict[str, Failure]
+) -> Iterator[list[Request]]:
+    """Requests that can be decided together, each time as the scene is then: up to the first that pairs are quoted to.
+
+    Pairs that are quoted to one cannot be quoted to another before it is decided who gets them.
+    """
+    together: list[Request] = []
+    for one, found in jobs:
+        with working_on([one.job.id]):
+            asked = request_of(one, found, scene)
+        if isinstance(asked, Request):
+            together.append(asked)
+            if any(candidate.prior.pairs for candidate in asked.feasible):
+                yield together
+                together = []
+        elif not one.moving:
+            failures[one.job.id] = asked
+    yield together
 
 
 def movable_parts(stranded: Sequence[Waiting], rules: Rules) -> dict[str, Waiting]:

@@ -27,9 +27,9 @@ from circuits.facts import Judgement
 from orchestrator import measure
 from orchestrator.broker import Broker
 from orchestrator.bucket import Bucket, MemoryBucket
-from orchestrator.choosing import Chooser, Chosen
+from orchestrator.choosing import Chooser
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel
-from orchestrator.deciding import Scene, movable_parts, parts_of, request_of
+from orchestrator.deciding import Scene, decide, movable_parts
 from orchestrator.decision import Decision
 from orchestrator.defects import DEFECTS, defect
 from orchestrator.errors import StoreUnavailable
@@ -41,8 +41,8 @@ from orchestrator.lifecycle import Broken, Completed, Returned, Sent, Withdrawn
 from orchestrator.logs import working_on
 from orchestrator.notifier import STOPS, Notifier
 from orchestrator.pairs import Allocators, PairOffice
-from orchestrator.placement import Policy, Request, missed_deadline, sooner_s
-from orchestrator.preparer import Known, Preparer
+from orchestrator.placement import Policy, missed_deadline, sooner_s
+from orchestrator.preparer import Preparer
 from orchestrator.quote import Quoter
 from orchestrator.remote_trip import Visit
 from orchestrator.runtime import (
@@ -177,41 +177,15 @@ class Pipeline:
         backlog = fleet.backlog(look.outstanding, now)
         scene = Scene(fleet, backlog, self.learn(), now, self._settings.times, balances, self._follow_pairs(fleet))
         prepared = self._preparer.prepare([one.job for one in jobs], fleet.devices)
-        known: dict[str, Known] = {}
-        requests: list[Request] = []
-        failures: dict[str, Failure] = {}
-        num_asked = 0
-        for one, found in zip(jobs, prepared, strict=False):
-            with working_on([one.job.id]):
-                asked = request_of(one, found, scene)
-            num_asked += 1
-            if isinstance(asked, Request) and not isinstance(found, RuntimeFailure):
-                known[one.job.id] = found
-                requests.append(asked)
-                if any(candidate.prior.pairs for candidate in asked.feasible):
-                    break  # pairs that are quoted to one cannot be quoted to another before it is decided who gets them
-            elif isinstance(asked, Failure) and one.job.id not in stranded:
-                failures[one.job.id] = asked  # what is stranded and can go nowhere else waits on where it is
-        decided: list[tuple[Chosen, list[Assignment]]] = []
-        for chosen in self._chooser.choose(requests, scene.backlog, failures):
-            request = chosen.request
-            with working_on([request.job_id]):
-                parts = parts_of(request, chosen.choice, known[request.job_id], scene)
-            if isinstance(parts, Failure):
-                failures[request.job_id] = parts
-            else:
-                decided.append((chosen, parts))
+        decided, failures = decide(list(zip(jobs, prepared, strict=False)), scene, self._chooser)
         batch, decide_s = uuid.uuid4().hex, (time.perf_counter() - begun) / len(jobs)
         placed = []
-        for chosen, parts in decided:
-            request, job_id, told = chosen.request, chosen.request.job_id, chosen.situation
-            group = known[job_id][0].group
-            asked_of = (job_id, chosen.policy, now, scene.model.cursor, batch, told.load_s, request)
-            choice, by_s = dict(chosen.choice), sooner_s(chosen.choice)
-            why = Decision(*asked_of, choice, decide_s, group=group, situation=told, sooner_s=by_s)
-            placed.append(Placed(why, parts, stranded[job_id].moving if job_id in stranded else ()))
-        if self._pairs is not None:  # before it can be run
-            self._pairs.reserve([part for one in placed for part in one.parts])
+        for one in decided:
+            request, job_id, told = one.chosen.request, one.chosen.request.job_id, one.chosen.situation
+            asked_of = (job_id, one.chosen.policy, now, scene.model.cursor, batch, told.load_s, request)
+            choice, by_s = dict(one.chosen.choice), sooner_s(one.chosen.choice)
+            why = Decision(*asked_of, choice, decide_s, group=one.group, situation=told, sooner_s=by_s)
+            placed.append(Placed(why, one.parts, stranded[job_id].moving if job_id in stranded else ()))
         events = self.store.place(placed) if placed else []
         for backend in sorted({part.backend for one in placed for part in one.parts}):
             self.broker.wake_backend(backend)  # before the notices: the jobs wait for this
@@ -219,7 +193,7 @@ class Pipeline:
         self._tell(self.store.fail(failures) if failures else [])
         num_moved = sum(bool(one.instead_of) for one in placed)
         self._stuck = max(0, self._stuck - num_moved)
-        return num_asked < len(jobs) or len(waiting) == most or (num_moved > 0 and len(in_vain) == most)
+        return len(prepared) < len(jobs) or len(waiting) == most or (num_moved > 0 and len(in_vain) == most)
 
     def _follow_pairs(self, fleet: Fleet) -> PairOffice | None:
         """Allocators of entangled pairs as they stand."""
