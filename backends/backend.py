@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from backends.calibration import Calibration
-from backends.pairs import QPUNetwork
+from backends.pairs import Brought, QPUNetwork
 from backends.pricing import Price
 from circuits.facts import NO_BONDS, Bonds
 from circuits.family import Counts, Run
@@ -203,6 +203,7 @@ class Execution:
         queue_s: seconds that the runs waited at the device itself: emulated, or as its provider tells.
         approximate: the engine stands in for one that would take too long; its counts are no truth about the device.
         pair_fidelity: mean of the entangled pairs of a distributed run, each when it came; None where there were none.
+        links: what each link brought of them.
     """
 
     counts: tuple[Counts, ...]
@@ -213,6 +214,7 @@ class Execution:
     queue_s: float | None = None
     approximate: bool = False
     pair_fidelity: float | None = None
+    links: tuple[Brought, ...] = ()
 
 
 @runtime_checkable

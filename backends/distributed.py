@@ -20,7 +20,7 @@ from backends.aer import SINGLE_THREAD, fuses
 from backends.backend import REPETITION_S, CostCurve, Device, Execution, TranspileOptions
 from backends.energy import SUPERCONDUCTING_SYSTEM_POWER_W
 from backends.errors import ExecutionFailed, UnsupportedCircuit
-from backends.pairs import Foretold, deliver, foretell, network_here
+from backends.pairs import Brought, Foretold, deliver, foretell, network_here, together
 from backends.pricing import TARIFFS, Price
 from backends.sampling import Pool, Tally, bind, pool, rehearse
 from backends.sdk import sdk_version
@@ -188,7 +188,7 @@ class Distributed:
         """Run prepared circuits: bring the pairs of every shot, then run it with what they came with."""
         network, tally = network_here(), Tally()
         started, wait_s, device_s = time.perf_counter(), 0.0, 0.0
-        used: list[float] = []
+        brought: list[Brought] = []
         for number, group in enumerate(pool(prepared, runs)):
             circuit, shots = prepared[group.circuit], sum(group.shots)
             note = circuit.metadata[_NOTE]
@@ -196,15 +196,18 @@ class Distributed:
             paulis = errors(came.fidelities, derive(seed, "errors", number))
             tally.deal(group, self._shots(circuit, group, paulis, derive(seed, "call", number), note["num_clbits"]))
             wait_s += float(came.wait_s.sum())
-            used += shots * [network.link(tuple(both)).fidelity for both in note["ends"]]
+            brought += came.links
             device_s += shots * (note["duration_s"] + REPETITION_S)
+        links = together(brought)
+        num_pairs = sum(one.num_pairs for one in links)
         return tally.execution(
             run_s=time.perf_counter() - started,
             memory=memory,
             method="teleported",
             device_s=device_s,
             queue_s=wait_s,
-            pair_fidelity=sum(used) / len(used) if used else None,
+            pair_fidelity=sum(one.num_pairs * one.fidelity for one in links) / num_pairs if links else None,
+            links=links,
         )
 
     def _shots(

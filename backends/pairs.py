@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,6 +79,13 @@ class QPUNetwork:
         if len(set(ends)) < len(ends) or any(second >= len(self.qubits) for _, second in ends):
             refuse(self, "links", f"one for each two of {len(self.qubits)} QPUs at most", ends)
 
+    def ends(self, src: str, dst: str) -> tuple[int, int] | None:
+        """Numbers of two QPUs by their names, in order; None where one of them is of another network."""
+        if not {src, dst} <= set(self.names):
+            return None
+        first, second = sorted((self.names.index(src), self.names.index(dst)))
+        return first, second
+
     def link(self, ends: tuple[int, int]) -> PairLink:
         """Of two QPUs. Raises: UnsupportedCircuit: they share none."""
         for link in self.links:
@@ -120,16 +127,34 @@ def _read(path: Path, _changed: int) -> QPUNetwork:
 
 
 @dataclass(frozen=True)
+class Brought:
+    """What one link brought for a run.
+
+    Attributes:
+        first, second: its QPUs, in order.   num_pairs: in all.   fidelity: their mean, each when it came.
+        made_s: seconds that it made them for: what a job that needs no other link would have waited.
+    """
+
+    first: int
+    second: int
+    num_pairs: int
+    made_s: float
+    fidelity: float
+
+
+@dataclass(frozen=True)
 class Arrivals:
     """What came.
 
     Attributes:
         wait_s: of each shot, until its last pair was there.   float64 (shots,)
         fidelities: of each pair when its shot began.   float64 (shots, pairs)
+        links: what each of them brought.
     """
 
     wait_s: NDArray[np.float64]
     fidelities: NDArray[np.float64]
+    links: tuple[Brought, ...]
 
 
 def deliver(network: QPUNetwork, ends: Sequence[tuple[int, int]], shots: int, seed: int) -> Arrivals:
@@ -146,13 +171,26 @@ def deliver(network: QPUNetwork, ends: Sequence[tuple[int, int]], shots: int, se
     rng = np.random.default_rng(seed)
     arrived_s = np.zeros((shots, len(ends)))
     made, coherence_s = np.ones(len(ends)), np.ones(len(ends))
+    links = []
     for both in sorted(set(ends)):
         link, mine = network.link(both), [place for place, other in enumerate(ends) if other == both]
         arrived_s[:, mine] = rng.exponential(1.0 / link.rate_hz, (shots, len(mine))).cumsum(axis=1)
         made[mine], coherence_s[mine] = link.fidelity, link.coherence_s
+        links.append(Brought(*both, shots * len(mine), float(arrived_s[:, mine[-1]].sum()), link.fidelity))
     wait_s = arrived_s.max(axis=1, initial=0.0)
     fidelities = 0.25 + (made - 0.25) * np.exp(-(wait_s[:, None] - arrived_s) / coherence_s)
-    return Arrivals(wait_s, fidelities)
+    return Arrivals(wait_s, fidelities, tuple(links))
+
+
+def together(parts: Iterable[Brought]) -> tuple[Brought, ...]:
+    """What each link brought for several runs of one network."""
+    found: dict[tuple[int, int], Brought] = {}
+    for one in parts:
+        ends = (one.first, one.second)
+        if (before := found.get(ends)) is not None:
+            one = replace(one, num_pairs=before.num_pairs + one.num_pairs, made_s=before.made_s + one.made_s)
+        found[ends] = one
+    return tuple(found[ends] for ends in sorted(found))
 
 
 @dataclass(frozen=True)
@@ -191,8 +229,8 @@ def foretell(network: QPUNetwork, ends: Sequence[tuple[int, int]]) -> Foretold:
     return Foretold(float(drawn.wait_s.mean()), float(drawn.wait_s.std(ddof=1)), tuple(means.tolist()), tuple(needs))
 
 
-def behind_s(network: QPUNetwork, ahead: Mapping[tuple[int, int], int], seed: int) -> float:
-    """Seconds until links have made the pairs that are others' before the first is one's own; drawn, as in a run.
+def behind_s(network: QPUNetwork, ahead: Mapping[tuple[int, int], int], seed: int) -> dict[tuple[int, int], float]:
+    """Seconds until each link has made the pairs that are others' before the first is one's own; drawn, as in a run.
 
     Args:
         ahead: pairs by the numbers of their QPUs, in order.
@@ -200,9 +238,7 @@ def behind_s(network: QPUNetwork, ahead: Mapping[tuple[int, int], int], seed: in
     import numpy as np
 
     rng = np.random.default_rng(seed)
-    return max(
-        (float(rng.gamma(num)) / network.link(both).rate_hz for both, num in sorted(ahead.items()) if num), default=0.0
-    )
+    return {both: float(rng.gamma(num)) / network.link(both).rate_hz for both, num in sorted(ahead.items()) if num}
 
 
 def ready_p90_s(wait_s: float, wait_sd_s: float, shots: int) -> float:

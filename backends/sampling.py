@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from backends.backend import Backend, Execution, TranspileOptions
 from backends.errors import ExecutionFailed
+from backends.pairs import Brought
 from circuits.family import Counts, Run
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Tally:
         device_s: float | None = None,
         queue_s: float | None = None,
         pair_fidelity: float | None = None,
+        links: tuple[Brought, ...] = (),
     ) -> Execution:
         """The record of a call whose runs are all in."""
         order = range(len(self.counts))
@@ -101,6 +103,7 @@ class Tally:
             device_s=device_s,
             queue_s=queue_s,
             pair_fidelity=pair_fidelity,
+            links=links,
         )
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from backends.backend import TranspileOptions
+from backends.pairs import Brought
 from circuits.family import Counts
 from circuits.program import Program
 from orchestrator import checks
@@ -394,6 +395,8 @@ class Measurement:
             place of the simulation.
         energy_model: how the energy is known, a key in ``backends.energy.ENERGY_MODELS``.
         pair_fidelity: of the entangled pairs of a distributed run, each when it came; None where there were none.
+        links: what each link brought of them, with its times those of the pairs of others that came first; empty
+            where shares were merged.
     """
 
     wait_s: float
@@ -415,6 +418,7 @@ class Measurement:
     times: Times = Times.WALL
     energy_model: str = "wall_time"
     pair_fidelity: float | None = None
+    links: tuple[Brought, ...] = ()
 
 
 @dataclass(frozen=True)

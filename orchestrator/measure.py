@@ -32,7 +32,8 @@ def of_assignment(
     times: Times = Times.WALL,
 ) -> Measurement:
     """Measurement of one share. ``now`` is the store's time of its end; ``times`` as in :class:`Measurement`."""
-    latency_s, queue_s = now - job.submitted_at, queued_s(job, assignment, device, executed)
+    latency_s, behind = now - job.submitted_at, _behind_s(job, assignment, device, executed)
+    queue_s = None if executed.queue_s is None else executed.queue_s + max(behind.values(), default=0.0)
     if times is Times.EMULATED and executed.device_s is not None and not device.remote:
         latency_s += (queue_s or 0.0) + executed.device_s - service_s
     else:
@@ -64,21 +65,24 @@ def of_assignment(
         times=times,
         energy_model=energy.model,
         pair_fidelity=executed.pair_fidelity,
+        links=tuple(
+            replace(one, made_s=one.made_s + behind.get((one.first, one.second), 0.0)) for one in executed.links
+        ),
     )
 
 
-def queued_s(job: Job, assignment: Assignment, device: Device, executed: Executed) -> float | None:
-    """Seconds waited at the device itself; where it has pairs, those that came first for shares placed before, too.
+def _behind_s(job: Job, assignment: Assignment, device: Device, executed: Executed) -> dict[tuple[int, int], float]:
+    """Seconds that each link made pairs for shares placed before, which came first; empty where nobody was asked.
 
     A run knows its own pairs alone: what was promised to others when it was placed is drawn here, by the same law.
     """
-    if executed.queue_s is None or device.network is None or not assignment.prior.pairs:
-        return executed.queue_s
-    place, ahead = device.network.names.index, {}
-    for promise in assignment.prior.pairs:
-        first, second = sorted((place(promise.demand.src), place(promise.demand.dst)))
-        ahead[first, second] = promise.quote.ahead
-    return executed.queue_s + behind_s(device.network, ahead, derive(job.spec.seed, "ahead", assignment.id))
+    network = device.network
+    if network is None:
+        return {}
+    promised = {network.ends(one.demand.src, one.demand.dst): one.quote.ahead for one in assignment.prior.pairs}
+    used = [(link.first, link.second) for link in executed.links]
+    ahead = {ends: promised[ends] for ends in used if ends in promised}
+    return behind_s(network, ahead, derive(job.spec.seed, "ahead", assignment.id))
 
 
 def prior_of(assignment: Assignment, executed: Executed) -> Estimate:
@@ -136,6 +140,7 @@ def of_job(job: Job, assignments: Sequence[Assignment], runs: Sequence[Run], jud
         times=Times.EMULATED if latencies_s else Times.WALL,
         energy_model=models.pop() if len(models) == 1 else "mixed",
         pair_fidelity=parts[0].pair_fidelity if len(parts) == 1 else None,
+        links=parts[0].links if len(parts) == 1 else (),
     )
     memory = [run.memory for run in runs if run.memory is not None]
     compiled = {a.backend: run.compiled for a, run in zip(assignments, runs, strict=True) if run.compiled is not None}

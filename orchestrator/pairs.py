@@ -68,6 +68,16 @@ class _Live:
                 leases = (_reserved(self.allocator, promise) for promise in part.prior.pairs)
                 self.leases[part.id] = [lease for lease in leases if lease is not None]
 
+    def learn(self, seen: Observation) -> None:
+        """Tell of a share's leases. A run that took other pairs than were asked for says nothing: it is no test."""
+        brought = {(link.first, link.second): link for link in seen.measurement.links}
+        for lease in self.leases.get(seen.assignment_id, ()):
+            ends = self.network.ends(lease.demand.src, lease.demand.dst)
+            came = None if ends is None else brought.get(ends)
+            if self.allocator is not None and came is not None and came.num_pairs == lease.demand.num_pairs:
+                told = Delivered(lease.lease_id, came.num_pairs, came.made_s, came.fidelity, complete=True)
+                self.allocator.feedback(lease, told)
+
 
 def _reserved(allocator: Clocked, promise: Promise) -> Lease | None:
     """The quote of the decision, or one of now where that is forgotten, as by another process.
@@ -139,14 +149,9 @@ class PairOffice:
                     self._live[part.backend].reserve([part])
 
     def learn(self, seen: Sequence[Observation]) -> None:
-        """Tell allocators what came of these shares. Of several leases nobody knows which of them was waited for."""
+        """Tell allocators what came of these shares, link by link."""
         with self._lock:
             for one in seen:
-                live, met = self._live.get(one.backend), one.measurement
-                if live is None or live.allocator is None or met.queue_s is None:
-                    continue
-                leases = live.leases.get(one.assignment_id, [])
-                if len(leases) == 1:
-                    (lease,), num_pairs = leases, leases[0].demand.num_pairs
-                    came = Delivered(lease.lease_id, num_pairs, met.queue_s, met.pair_fidelity, complete=True)
-                    live.allocator.feedback(lease, came)
+                live = self._live.get(one.backend)
+                if live is not None:
+                    live.learn(one)

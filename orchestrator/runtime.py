@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from backends.backend import Device, TranspileOptions
+from backends.pairs import Brought
 from backends.remote import RemoteStatus, Ticket
 from circuits.facts import Judgement
 from circuits.family import Counts
@@ -119,7 +120,7 @@ class Executed:
         method, approximate: as of ``backends.backend.Execution``.
         expected: fidelity that calibration lets one expect of what a provider really ran; None where it does not tell.
         cpu_s: CPU time of all of it, judging included.   rapl_j: its energy, where the processor tells.
-        pair_fidelity: as of ``backends.backend.Execution``.
+        pair_fidelity, links: as of ``backends.backend.Execution``.
     """
 
     counts: Counts
@@ -142,6 +143,7 @@ class Executed:
     billed_usd: float | None = None
     expected: float | None = None
     pair_fidelity: float | None = None
+    links: tuple[Brought, ...] = ()
 
 
 class Word(StrEnum):

@@ -323,6 +323,7 @@ def executed_of(
         approximate=execution.approximate,
         queue_s=execution.queue_s,
         pair_fidelity=execution.pair_fidelity,
+        links=execution.links,
         at=work.at,
         memory=execution.memory[index] if execution.memory else None,
         compiled=compiled,
@@ -369,6 +370,7 @@ def _search(
         approximate=any(execution.approximate for execution in executions),
         queue_s=executions[0].queue_s if executions else None,  # the rounds share a session: it waits once
         pair_fidelity=executions[0].pair_fidelity if executions else None,
+        links=executions[0].links if executions else (),
         at=work.at,
         outcome=_plain(outcome),
         memory=tuple(memory) if work.memory else None,

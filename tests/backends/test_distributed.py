@@ -12,7 +12,7 @@ from qiskit.circuit import Parameter
 from backends.backend import TranspileOptions
 from backends.distributed import Distributed, errors, spread
 from backends.errors import UnsupportedCircuit
-from backends.pairs import PairLink, QPUNetwork, deliver, foretell, ready_p90_s
+from backends.pairs import Brought, PairLink, QPUNetwork, deliver, foretell, ready_p90_s, together
 from backends.transpilation import transpile
 from circuits.counts import finite_shot_floor, hellinger_fidelity
 from circuits.family import Run
@@ -47,6 +47,23 @@ def test_a_shot_waits_for_its_slowest_link() -> None:
     np.testing.assert_array_equal(deliver(LINE, [(0, 1)], 5, seed=4).wait_s, deliver(LINE, [(0, 1)], 5, seed=4).wait_s)
     with pytest.raises(UnsupportedCircuit, match="QPUs 0 and 2 share no pairs"):
         deliver(LINE, [(0, 2)], 1, seed=1)
+
+
+def test_each_link_tells_what_it_brought() -> None:
+    came = deliver(LINE, [(0, 1), (1, 2), (1, 2)], 2_000, seed=1)
+    assert [(one.first, one.second, one.num_pairs, one.fidelity) for one in came.links] == [
+        (0, 1, 2_000, 0.9),
+        (1, 2, 4_000, 0.95),
+    ]
+    fast, slow = (one.made_s for one in came.links)
+    assert (fast, slow) == pytest.approx((2_000 / 100, 4_000 / 50), rel=0.05), "as if nobody had waited for another"
+    assert came.wait_s.sum() > max(fast, slow), "a shot waits for the slower, which is not always the same"
+    alone = deliver(LINE, [(1, 2), (1, 2)], 2_000, seed=1)
+    assert alone.links[0].made_s == pytest.approx(alone.wait_s.sum())
+    assert together([*came.links, *alone.links]) == (
+        came.links[0],
+        Brought(1, 2, 8_000, slow + alone.links[0].made_s, 0.95),
+    )
 
 
 def test_nine_waits_in_ten_are_within_the_p90() -> None:

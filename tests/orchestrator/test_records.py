@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from backends.backend import TranspileOptions
-from backends.pairs import PairNeed
+from backends.pairs import Brought, PairNeed
 from backends.remote import RemoteState
 from circuits.facts import Bonds, Features, Judgement
 from circuits.program import Program
@@ -88,6 +88,7 @@ MEASUREMENT = Measurement(
     at=1001.0,
     times=Times.EMULATED,
     pair_fidelity=0.95,
+    links=(Brought(0, 1, 100, 11.5, 0.95),),
 )
 CANDIDATES = (
     Candidate("aer_mps", ESTIMATE, ESTIMATE, 0.5, "abc", (), ESTIMATE),

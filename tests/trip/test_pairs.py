@@ -14,7 +14,7 @@ import pytest
 from qiskit import QuantumCircuit
 from rich.console import Console
 
-from backends.backend import Device
+from backends.backend import Device, TranspileOptions
 from backends.distributed import Distributed
 from circuits.program import Program
 from orchestrator import Client
@@ -51,15 +51,20 @@ def ghz(num_qubits: int = 6) -> QuantumCircuit:
     return circuit
 
 
+def provisioned(folder: Path, qubits: tuple[int, ...], qpus: tuple[str, ...]) -> None:
+    """QPUs at the ends of a trunk, whose pairs are quoted by a table of rates."""
+    network = topologies.dumbbell(2, "neg", access_km=(0.5,), trunk_km=0.5)
+    device = provision(cast(Any, load("static", network)), qubits, qpus, network)
+    (folder / "network.json").write_text(to_json(device))
+
+
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Two QPUs of four qubits at the ends of a trunk, whose pairs are quoted by a table of rates; time stands still."""
-    network = topologies.dumbbell(2, "neg", access_km=(0.5,), trunk_km=0.5)
-    device = provision(cast(Any, load("static", network)), (4, 4), ("0", "2"), network)
-    (tmp_path / "network.json").write_text(to_json(device))
+    """Two QPUs of four qubits; time stands still."""
+    provisioned(tmp_path, (4, 4), ("0", "2"))
     monkeypatch.setenv("QORCH_QPU_NETWORK", str(tmp_path / "network.json"))
     held = {"experiment_start": datetime(2026, 1, 1, tzinfo=UTC), "experiment_speed": 0.0}
-    return Settings(data_dir=tmp_path, backends=("distributed",), times=Times.EMULATED, **held)
+    return Settings(data_dir=tmp_path, backends=("distributed",), times=Times.EMULATED, placement_window_s=60.0, **held)
 
 
 class Desk:
@@ -126,6 +131,17 @@ def test_what_is_quoted_follows_what_others_have_reserved(desk: Desk) -> None:
     assert later.estimate.fidelity == pytest.approx(asked.estimate.fidelity, abs=0.02)
     assert not alone.prior.pairs, "four qubits fit on one QPU"
     assert local.prior.queue_s in (None, 0.0)
+
+
+def test_a_batch_is_decided_in_one_go_and_each_job_is_quoted_behind_those_before(desk: Desk) -> None:
+    jobs = desk.pipeline.submit([JobSpec(Program.from_any(ghz(width)), shots=SHOTS) for width in (6, 4, 6, 6)])
+    assert not desk.pipeline.place(), "nothing waits any more"
+    decisions = [desk.store.decision(job.id) for job in jobs]
+    assert len({one.batch for one in decisions if one is not None}) == 1
+    candidates = [one.request.candidates[0] for one in decisions if one is not None]
+    assert [[pair.quote.ahead for pair in one.prior.pairs] for one in candidates] == [[0], [], [SHOTS], [2 * SHOTS]]
+    waits_s = [one.wait_s for one in candidates]
+    assert waits_s[0] < waits_s[1] == waits_s[2] < waits_s[3], "as the backlog: the second and the third go together"
 
 
 def test_jobs_that_are_cancelled_or_fail_give_back_what_they_had(desk: Desk) -> None:
@@ -226,3 +242,35 @@ def test_jobs_run_after_the_pairs_of_those_before_and_tell_what_came(
     met = [result.measurement for result in results]
     assert [(one.waited_s, one.fidelity_mean) for one in told[:2]] == [(one.queue_s, one.pair_fidelity) for one in met]
     assert all(one.complete and one.num_pairs == SHOTS for one in told)
+
+
+def test_each_link_hears_what_came_over_it(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A circuit in two halves, each over two of four QPUs of two qubits."""
+    told: dict[str, Delivered] = {}
+    monkeypatch.setattr(PairTable, "feedback", lambda _, lease, outcome: told.update({lease.demand.src: outcome}))
+    provisioned(tmp_path, (2, 2, 2, 2), ("0", "2", "1", "3"))
+    halves = ghz(3).remove_final_measurements(inplace=False)
+    circuit = QuantumCircuit(6)
+    circuit.compose(halves, range(3), inplace=True)
+    circuit.compose(halves, range(3, 6), inplace=True)
+    circuit.measure_all()
+    options = TranspileOptions(initial_layout=(0, 1, 2, 4, 5, 6))
+    sandbox = Sandbox()  # whose children know these QPUs
+    desk = Desk(settings, sandbox)
+    (job,) = desk.pipeline.submit([JobSpec(Program.from_any(circuit), shots=SHOTS, transpile=options)])
+    desk.pipeline.place()
+    (promised, other) = desk.store.assignments(job.id)[0].prior.pairs
+    assert desk.pipeline.execute({"distributed": desk.device})
+    desk.placed(ghz(2))  # its placement hears of the other
+    met = desk.store.results([job.id])[job.id].measurement
+    desk.close()
+    sandbox.close()
+    assert {"0", "1"} == set(told) == {promised.demand.src, other.demand.src}
+    assert met.queue_s is not None
+    for one in (promised, other):
+        came = told[one.demand.src]
+        assert (came.num_pairs, came.complete) == (SHOTS, True)
+        assert came.waited_s == pytest.approx(one.quote.ready_p50_s, rel=0.25)
+        assert came.fidelity_mean == pytest.approx(one.quote.fidelity_mean, abs=0.01)
+        assert met.queue_s > 1.2 * came.waited_s, "the job waited for the later of both, shot by shot"
+    assert told["0"].waited_s != told["1"].waited_s
