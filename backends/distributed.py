@@ -20,7 +20,7 @@ from backends.aer import SINGLE_THREAD, fuses
 from backends.backend import REPETITION_S, CostCurve, Device, Execution, TranspileOptions
 from backends.energy import SUPERCONDUCTING_SYSTEM_POWER_W
 from backends.errors import ExecutionFailed, UnsupportedCircuit
-from backends.pairs import Brought, Foretold, deliver, foretell, network_here, together
+from backends.pairs import Brought, Foretold, deliver, foretell, network_here, taken, together
 from backends.pricing import TARIFFS, Price
 from backends.sampling import Pool, Tally, bind, pool, rehearse
 from backends.sdk import sdk_version
@@ -192,7 +192,8 @@ class Distributed:
         for number, group in enumerate(pool(prepared, runs)):
             circuit, shots = prepared[group.circuit], sum(group.shots)
             note = circuit.metadata[_NOTE]
-            came = deliver(network, [tuple(both) for both in note["ends"]], shots, derive(seed, "pairs", number))
+            ends = [tuple(both) for both in note["ends"]]
+            came = deliver(network, ends, shots, derive(seed, "pairs", number), taken(network, ends, shots))
             paulis = errors(came.fidelities, derive(seed, "errors", number))
             tally.deal(group, self._shots(circuit, group, paulis, derive(seed, "call", number), note["num_clbits"]))
             wait_s += float(came.wait_s.sum())

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -157,11 +159,57 @@ class Arrivals:
     links: tuple[Brought, ...]
 
 
-def deliver(network: QPUNetwork, ends: Sequence[tuple[int, int]], shots: int, seed: int) -> Arrivals:
+@dataclass(frozen=True)
+class Stored:
+    """Pairs of two QPUs, by their names, that are there before a run begins.
+
+    Attributes:
+        fidelity: their mean as it begins.
+    """
+
+    src: str
+    dst: str
+    num_pairs: int
+    fidelity: float
+
+
+_stored: ContextVar[list[Stored] | None] = ContextVar("stored", default=None)
+
+
+@contextmanager
+def put_aside(pairs: Sequence[Stored]) -> Iterator[None]:
+    """Inside, runs find these pairs, until they are used up."""
+    token = _stored.set(list(pairs))
+    try:
+        yield
+    finally:
+        _stored.reset(token)
+
+
+def taken(network: QPUNetwork, ends: Sequence[tuple[int, int]], shots: int) -> dict[tuple[int, int], Stored]:
+    """What so many shots find of what was put aside; they use it up."""
+    found, there = {}, _stored.get() or []
+    for place, one in enumerate(there):
+        both = network.ends(one.src, one.dst)
+        number = 0 if both is None else min(one.num_pairs, shots * ends.count(both))
+        if both is not None and number:
+            found[both] = replace(one, num_pairs=number)
+            there[place] = replace(one, num_pairs=one.num_pairs - number)
+    return found
+
+
+def deliver(
+    network: QPUNetwork,
+    ends: Sequence[tuple[int, int]],
+    shots: int,
+    seed: int,
+    there: Mapping[tuple[int, int], Stored] | None = None,
+) -> Arrivals:
     """The pairs of so many shots. The same seed brings the same.
 
     Args:
         ends: the two QPUs of each pair that a shot needs, in the order of its circuit.
+        there: what the first shots need not wait for; it ages until it is used.
 
     Raises:
         UnsupportedCircuit: two of them share no link.
@@ -170,15 +218,23 @@ def deliver(network: QPUNetwork, ends: Sequence[tuple[int, int]], shots: int, se
 
     rng = np.random.default_rng(seed)
     arrived_s = np.zeros((shots, len(ends)))
-    made, coherence_s = np.ones(len(ends)), np.ones(len(ends))
+    made, coherence_s = np.ones((shots, len(ends))), np.ones(len(ends))
+    stored = np.zeros((shots, len(ends)), dtype=bool)
     links = []
     for both in sorted(set(ends)):
         link, mine = network.link(both), [place for place, other in enumerate(ends) if other == both]
-        arrived_s[:, mine] = rng.exponential(1.0 / link.rate_hz, (shots, len(mine))).cumsum(axis=1)
-        made[mine], coherence_s[mine] = link.fidelity, link.coherence_s
-        links.append(Brought(*both, shots * len(mine), float(arrived_s[:, mine[-1]].sum()), link.fidelity))
+        gaps_s = rng.exponential(1.0 / link.rate_hz, (shots, len(mine)))
+        made[:, mine], coherence_s[mine], fidelity = link.fidelity, link.coherence_s, link.fidelity
+        if there and both in there:
+            first = np.arange(gaps_s.size).reshape(gaps_s.shape) < there[both].num_pairs
+            gaps_s[first], stored[:, mine] = 0.0, first
+            made[:, mine] = np.where(first, there[both].fidelity, link.fidelity)
+            fidelity = float(made[:, mine].mean())
+        arrived_s[:, mine] = gaps_s.cumsum(axis=1)
+        links.append(Brought(*both, shots * len(mine), float(arrived_s[:, mine[-1]].sum()), fidelity))
     wait_s = arrived_s.max(axis=1, initial=0.0)
-    fidelities = 0.25 + (made - 0.25) * np.exp(-(wait_s[:, None] - arrived_s) / coherence_s)
+    aged_s = np.where(stored, wait_s.cumsum()[:, None], wait_s[:, None] - arrived_s)
+    fidelities = 0.25 + (made - 0.25) * np.exp(-aged_s / coherence_s)
     return Arrivals(wait_s, fidelities, tuple(links))
 
 
@@ -188,7 +244,9 @@ def together(parts: Iterable[Brought]) -> tuple[Brought, ...]:
     for one in parts:
         ends = (one.first, one.second)
         if (before := found.get(ends)) is not None:
-            one = replace(one, num_pairs=before.num_pairs + one.num_pairs, made_s=before.made_s + one.made_s)
+            number = before.num_pairs + one.num_pairs
+            fidelity = (before.num_pairs * before.fidelity + one.num_pairs * one.fidelity) / number
+            one = Brought(*ends, number, before.made_s + one.made_s, fidelity)
         found[ends] = one
     return tuple(found[ends] for ends in sorted(found))
 

@@ -68,6 +68,7 @@ class PairQuote:
         price: what a pair costs the others, in the allocator's own unit; 0 where it has no prices.
         info_age_s: age of what this rests on.   valid_until_s: moment after which it is forgotten.
         source: the allocator.   ahead: pairs that are promised to others and come first.
+        stored: pairs that were put aside for it, as it was announced.   stored_fidelity: their mean now; 0 of none.
     """
 
     quote_id: str
@@ -82,6 +83,8 @@ class PairQuote:
     valid_until_s: float = 0.0
     source: str = ""
     ahead: int = 0
+    stored: int = 0
+    stored_fidelity: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,10 @@ class EntanglementAllocator(Protocol):
 
     def announce(self, demands: Sequence[PairDemand], from_s: float) -> None:
         """Demand that is known to come from that moment on: it replaces a forecast, and binds nobody."""
+        ...
+
+    def withdraw(self, job_id: str) -> None:
+        """What was announced for a job does not come. Does no harm where nothing was."""
         ...
 
     def poll(self, lease: Lease) -> list[Pair]:

@@ -23,11 +23,11 @@ class Experiment:
         self._speed = settings.experiment_speed
         self._begun_at: float | None = None
 
-    def moment(self) -> float:
-        """Seconds since the epoch, for the emulated devices."""
+    def moment(self, at: float | None = None) -> float:
+        """Seconds since the epoch, for the emulated devices: now, or at another time of the store's."""
         if self._start is None:
-            return self._store.now()
+            return self._store.now() if at is None else at
         start = self._start.timestamp()
         if self._begun_at is None:
             self._begun_at = self._store.first_asked(f"experiment-{derive(0, repr(start), repr(self._speed))}")
-        return start + self._speed * max(0.0, self._store.now() - self._begun_at)
+        return start + self._speed * max(0.0, (self._store.now() if at is None else at) - self._begun_at)

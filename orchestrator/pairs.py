@@ -3,7 +3,8 @@
 Whoever places jobs keeps one allocator for each device that tells what its pairs are made from
 (``backends.pairs.QPUNetwork.made_from``). What is reserved there is what the store says is placed and has not ended:
 shares get their lease as they are placed, and before each batch those that are done, failed, cancelled or placed
-elsewhere lose it. So nothing has to be undone, and a process that begins has the leases of the one before.
+elsewhere lose it. So nothing has to be undone, and a process that begins has the leases of the one before. Jobs that
+come after others are announced (:mod:`orchestrator.coming`) until they are placed or ended, by the same look.
 
 The networks are simulated, and their clock is that of emulated devices (``orchestrator.experiment``). What came of a
 lease is heard through the log of measurements, as by the cost model.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backends.backend import Device
@@ -41,6 +42,7 @@ class _Live:
     Attributes:
         allocator: None where there is none for it.
         seen_at: moment of the last look.   now_s: the allocator's own clock.   leases: by share.
+        announced: moment and demands by job.
     """
 
     network: QPUNetwork
@@ -48,12 +50,18 @@ class _Live:
     seen_at: float
     now_s: float = 0.0
     leases: dict[str, list[Lease]] = field(default_factory=dict)
+    announced: dict[str, tuple[float, Sequence[PairDemand]]] = field(default_factory=dict)
 
     def follow(self, parts: Sequence[Assignment], moment: float) -> None:
         """Let time pass, give up leases of what has ended, reserve for what is new."""
         if self.allocator is None:
             return
-        self.now_s += min(LONGEST_S, max(0.0, moment - self.seen_at))
+        passed_s = max(0.0, moment - self.seen_at)
+        if passed_s > LONGEST_S:  # the beginning is left out, so that what was announced is expected that much sooner
+            self.seen_at, passed_s = moment - LONGEST_S, LONGEST_S
+            for at, demands in self.announced.values():
+                self._announce(at, demands)
+        self.now_s += passed_s
         self.seen_at = moment
         self.allocator.advance(self.now_s)
         for gone in self.leases.keys() - {part.id for part in parts}:
@@ -67,6 +75,21 @@ class _Live:
             if self.allocator is not None and part.id not in self.leases:
                 leases = (_reserved(self.allocator, promise) for promise in part.prior.pairs)
                 self.leases[part.id] = [lease for lease in leases if lease is not None]
+
+    def announce(self, job_id: str, at: float, demands: Sequence[PairDemand]) -> None:
+        """For a job that is expected at that moment, instead of what was announced for it before."""
+        if self.allocator is not None:
+            self.announced[job_id] = at, demands
+            self._announce(at, demands)
+
+    def _announce(self, at: float, demands: Sequence[PairDemand]) -> None:
+        assert self.allocator is not None
+        self.allocator.announce(demands, self.now_s + max(0.0, at - self.seen_at))
+
+    def withdraw(self, job_id: str) -> None:
+        """Of a job that is placed, ended, or not expected here any more."""
+        if self.allocator is not None and self.announced.pop(job_id, None) is not None:
+            self.allocator.withdraw(job_id)
 
     def learn(self, seen: Observation) -> None:
         """Tell of a share's leases. A run that took other pairs than were asked for says nothing: it is no test."""
@@ -100,25 +123,37 @@ class PairOffice:
     def __init__(self, allocators: Allocators) -> None:
         self._allocators = allocators
         self._live: dict[str, _Live] = {}
+        self._expected: dict[str, float] = {}  # moments of jobs that were looked at, announced or not
         self._lock = threading.Lock()
 
     def follow(
-        self, devices: Mapping[str, Device], moment: float, held: Callable[[Sequence[str]], Sequence[Assignment]]
+        self,
+        devices: Mapping[str, Device],
+        moment: float,
+        held: Callable[[Sequence[str]], Sequence[Assignment]],
+        unplaced: Callable[[Sequence[str]], Collection[str]],
     ) -> None:
         """As it is now.
 
         Args:
             moment: of emulated devices.   held: gives what waits or runs on some backends, in order of its placement.
+            unplaced: gives those of some jobs that are still to get their first place.
         """
         networks = {name: one.network for name, one in devices.items() if one.network and one.network.made_from}
         if not networks:
             return
-        parts = held(sorted(networks))
+        parts, known = held(sorted(networks)), sorted(self._expected)
+        still = unplaced(known) if known else ()
         with self._lock:
+            for job_id in set(known) - set(still):
+                self._expected.pop(job_id, None)
+                for each in self._live.values():
+                    each.withdraw(job_id)
             for name, network in networks.items():
                 live = self._live.get(name)
                 if live is None or live.network != network:
                     live = self._live[name] = _Live(network, self._allocator(name, network), moment)
+                    self._expected.clear()  # it is to be told of all
                 live.follow([part for part in parts if part.backend == name], moment)
 
     def _allocator(self, name: str, network: QPUNetwork) -> Clocked | None:
@@ -140,6 +175,24 @@ class PairOffice:
         with self._lock:
             quotes = live.allocator.quote(demands)
         return tuple(map(Promise, demands, quotes))
+
+    def news(self, job_id: str, at: float) -> bool:
+        """Whether it is new that the job is expected at that moment."""
+        return self._expected.get(job_id) != at
+
+    def expect(self, job_id: str, at: float, backend: str, demands: Sequence[PairDemand]) -> None:
+        """Announce what a job will want at that moment, instead of what was announced for it before.
+
+        Args:
+            demands: of that backend; empty where it is not known that it will want any.
+        """
+        with self._lock:
+            self._expected[job_id] = at
+            for name, live in self._live.items():
+                if name == backend and demands:
+                    live.announce(job_id, at, demands)
+                else:
+                    live.withdraw(job_id)
 
     def reserve(self, parts: Sequence[Assignment]) -> None:
         """For what is about to be placed; the next look gives up what was not."""

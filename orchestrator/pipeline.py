@@ -28,6 +28,7 @@ from orchestrator import measure
 from orchestrator.broker import Broker
 from orchestrator.bucket import Bucket, MemoryBucket
 from orchestrator.choosing import Chooser
+from orchestrator.coming import expected_at, wanted
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel
 from orchestrator.deciding import Scene, decide, movable_parts
 from orchestrator.decision import Decision
@@ -36,7 +37,7 @@ from orchestrator.errors import StoreUnavailable
 from orchestrator.experiment import Experiment
 from orchestrator.fleet import Fleet
 from orchestrator.held import Held
-from orchestrator.job import FINAL_JOB_STATES, Assignment, AssignmentState, Event, Failure, Job, JobSpec
+from orchestrator.job import FINAL_JOB_STATES, Assignment, AssignmentState, Event, Failure, Job, JobSpec, JobState
 from orchestrator.lifecycle import Broken, Completed, Returned, Sent, Withdrawn
 from orchestrator.logs import working_on
 from orchestrator.notifier import STOPS, Notifier
@@ -62,6 +63,9 @@ from orchestrator.store import Claim, Claimed, Ending, Placed, Run, Store, Switc
 
 SNAPSHOT_EVERY = 100
 """Observations between two stored snapshots: a process that starts folds at most so many."""
+
+LOOKED_AHEAD = 100
+"""Jobs that come after others of which it is worked out when they are expected, by rank (ours)."""
 
 PATIENCE_S, PATIENCE = 2.0, 20.0
 """A batch is in trouble after so many seconds and so many times what was expected of it (ours)."""
@@ -170,7 +174,7 @@ class Pipeline:
         stranded = movable_parts(in_vain, self._settings.rules)
         jobs = [one for one in waiting if one.job.id not in stranded] + [*stranded.values()]
         if not jobs:
-            return False
+            return self._look_ahead(fleet)
         begun = time.perf_counter()
         projects = sorted({one.job.project for one in jobs})
         balances = self.store.balances(projects) if fleet.remote else {}
@@ -193,7 +197,28 @@ class Pipeline:
         self._tell(self.store.fail(failures) if failures else [])
         num_moved = sum(bool(one.instead_of) for one in placed)
         self._stuck = max(0, self._stuck - num_moved)
-        return len(prepared) < len(jobs) or len(waiting) == most or (num_moved > 0 and len(in_vain) == most)
+        more = len(prepared) < len(jobs) or len(waiting) == most or (num_moved > 0 and len(in_vain) == most)
+        return more or self._look_ahead(fleet)
+
+    def _look_ahead(self, fleet: Fleet) -> bool:
+        """While nothing waits, announce the pairs of jobs that come after others. Whether some are left to look at."""
+        office = self._pairs
+        if office is None or not any(one.network and one.network.made_from for one in fleet.devices.values()):
+            return False
+        coming: list[tuple[Job, float]] = []
+        for one in self.store.blocked(LOOKED_AHEAD):
+            at = expected_at(one.before, fleet.devices)
+            if at is not None and office.news(one.job.id, self.experiment.moment(at)):
+                coming.append((one.job, self.experiment.moment(at)))
+        if not coming:
+            return False
+        now, times = self.store.now(), self._settings.times
+        scene = Scene(fleet, fleet.backlog((), now), self.learn(), now, times, pairs=self._follow_pairs(fleet))
+        prepared = self._preparer.prepare([job for job, _ in coming], fleet.devices)
+        for (job, moment), known in zip(coming, prepared, strict=False):
+            found = wanted(job, known, scene, self._settings.scales)
+            office.expect(job.id, moment, found.backend, found.demands)
+        return len(prepared) < len(coming)
 
     def _follow_pairs(self, fleet: Fleet) -> PairOffice | None:
         """Allocators of entangled pairs as they stand."""
@@ -203,8 +228,12 @@ class Pipeline:
             self.learn()  # what has ended by then tells of its lease before that goes
             return parts
 
+        def unplaced(job_ids: Sequence[str]) -> list[str]:
+            states = self.store.states(job_ids)
+            return [job_id for job_id, state in states.items() if state is JobState.SUBMITTED]
+
         if self._pairs is not None:
-            self._pairs.follow(fleet.devices, self.experiment.moment(), held)
+            self._pairs.follow(fleet.devices, self.experiment.moment(), held, unplaced)
         return self._pairs
 
     def _count(self, kind: str, label: str = "") -> None:

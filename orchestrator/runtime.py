@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from backends.backend import Device, TranspileOptions
-from backends.pairs import Brought
+from backends.pairs import Brought, Stored
 from backends.remote import RemoteStatus, Ticket
 from circuits.facts import Judgement
 from circuits.family import Counts
@@ -68,7 +68,7 @@ class ExecuteWork:
     Attributes:
         canary: as of the job.
         job_id: says whose log has what is said meanwhile.   at: when it is for the device.
-        items: as of the share.
+        items: as of the share.   stored: entangled pairs that were put aside for it.
     """
 
     program: Program
@@ -84,11 +84,12 @@ class ExecuteWork:
     at: float | None = None
     canary: float = 0.0
     items: tuple[int, int] | None = None
+    stored: tuple[Stored, ...] = ()
 
 
 def work_of(job: Job, part: Assignment, facts: ProgramFacts | None, limits: Limits, at: float) -> ExecuteWork:
     """What a share of a job is to run; ``facts`` of its program, as far as they are known."""
-    spec = job.spec
+    spec, first = job.spec, part.num_tries <= 1  # which has used them up
     return ExecuteWork(
         program=spec.program,
         limits=limits,
@@ -103,6 +104,11 @@ def work_of(job: Job, part: Assignment, facts: ProgramFacts | None, limits: Limi
         at=at,
         canary=spec.canary,
         items=part.items,
+        stored=tuple(
+            Stored(one.demand.src, one.demand.dst, one.quote.stored, one.quote.stored_fidelity)
+            for one in part.prior.pairs
+            if first and one.quote.stored
+        ),
     )
 
 

@@ -161,6 +161,18 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Blocked:
+    """A job that comes after others.
+
+    Attributes:
+        before: those of them that are not done yet, with their assignments.
+    """
+
+    job: Job
+    before: tuple[Waiting, ...]
+
+
+@dataclass(frozen=True)
 class Look:
     """What placement sees.
 
@@ -292,6 +304,10 @@ class Store(Protocol):
 
     def stranded(self, backends: Sequence[str], limit: int, *, skip: int = 0) -> list[Waiting]:
         """Jobs of which something waits for one of these backends, by rank, without the first ``skip`` of them."""
+        ...
+
+    def blocked(self, limit: int) -> list[Blocked]:
+        """Jobs that come after others which are not done yet, by rank."""
         ...
 
     def held(self, backends: Sequence[str]) -> list[Assignment]:

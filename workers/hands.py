@@ -21,6 +21,7 @@ from backends.calibration import survival
 from backends.distributed import GATES_OF_A_PAIR, spread
 from backends.errors import BackendError, CalibrationMissing, UnsupportedCircuit
 from backends.meter import metered
+from backends.pairs import put_aside
 from backends.transpilation import rejection, transpile
 from circuits.entanglement import bonds
 from circuits.errors import CircuitError
@@ -183,7 +184,7 @@ def execute(work: ExecuteWork, progress: Progress) -> Executed:
     Raises:
         CircuitError, BackendError: in their own words.
     """
-    with metered() as spent, clock.at(work.at):
+    with metered() as spent, clock.at(work.at), put_aside(work.stored):
         executed = _execute(work, progress)
     return replace(executed, cpu_s=spent.cpu_s, rapl_j=spent.rapl_j)
 

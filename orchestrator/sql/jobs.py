@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,35 +31,20 @@ from orchestrator.sql import schema as sql
 from orchestrator.sql.decisions import insert_decisions
 from orchestrator.sql.desk import Desk, holds, job_of, part_number, taken_of, write_events
 from orchestrator.sql.engine import Database, insert_once
-from orchestrator.sql.ledger import append_observations, read_roll, read_switches
+from orchestrator.sql.ledger import append_observations
 from orchestrator.sql.purchases import write_purchases
-from orchestrator.store import Claim, Ending, Look, Outstanding, Placed, Run, Swept, Waiting
+from orchestrator.sql.sight import READY, RUNNING, SENT, WAITING, in_turn, parts_of_jobs
+from orchestrator.store import Claim, Ending, Placed, Run, Swept
 from orchestrator.telemetry import Observation
 
 SWEPT_AT_ONCE = 1000
 """Most rows of one kind that one sweep moves: its transaction stays short, and the next one goes on."""
 
-NAMED_AT_ONCE = 10_000
-"""Most ids in one statement; no database takes any number of them."""
-
 _FINAL = [state.value for state in FINAL_JOB_STATES]
-_WAITING = sql.assignments.c.state == AssignmentState.WAITING.value
-_RUNNING = sql.assignments.c.state == AssignmentState.RUNNING.value
-_SENT = sql.assignments.c.state == AssignmentState.SENT.value
-_READY = (sql.jobs.c.to_place > 0) & (sql.jobs.c.num_blockers == 0)
-
 # built once: making a statement costs as much as running it
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _STATES = select(sql.jobs.c.id, sql.jobs.c.state, sql.jobs.c.project).where(sql.jobs.c.id.in_(_IDS))
 _RESULTS = select(sql.results.c.job_id, sql.results.c.record).where(sql.results.c.job_id.in_(_IDS))
-_PARTS = select(sql.assignments.c.record).where(sql.assignments.c.job_id.in_(_IDS))
-_UNPLACED = select(sql.jobs).where(_READY).order_by(sql.jobs.c.rank, sql.jobs.c.seq).limit(bindparam("most"))
-_WAIT = (
-    select(sql.assignments.c.backend, func.sum(sql.assignments.c.service_s), func.count())
-    .where(sql.assignments.c.state.in_([AssignmentState.WAITING.value, AssignmentState.SENT.value]))
-    .group_by(sql.assignments.c.backend)
-)
-_RUN = select(sql.assignments.c.backend, sql.assignments.c.service_s, sql.assignments.c.started_at).where(_RUNNING)
 _CLOSED = select(sql.switches.c.name).where(sql.switches.c.kind == "backend", sql.switches.c.mode == "disabled")
 _LEAVING = select(sql.switches.c.name).where(
     sql.switches.c.kind == "worker", sql.switches.c.name == bindparam("worker")
@@ -68,7 +53,7 @@ _DUE = (
     select(sql.assignments.c.id, sql.assignments.c.job_id, sql.assignments.c.backend, sql.assignments.c.service_s)
     .join(sql.jobs, sql.jobs.c.id == sql.assignments.c.job_id)
     .where(
-        _WAITING,
+        WAITING,
         sql.assignments.c.backend.in_(bindparam("backends", expanding=True)),
         sql.assignments.c.backend.not_in(_CLOSED),
         ~_LEAVING.exists(),
@@ -132,19 +117,19 @@ class SqlJobs:
 
     def states(self, job_ids: Sequence[str], *, project: str | None = None) -> dict[str, JobState]:
         with self._db.read() as tx:
-            rows = [row for some in _in_turn(job_ids) for row in tx.execute(_STATES, {"ids": some})]
+            rows = [row for some in in_turn(job_ids) for row in tx.execute(_STATES, {"ids": some})]
         return {row.id: JobState(row.state) for row in rows if project is None or row.project == project}
 
     def assignments(self, job_id: str) -> list[Assignment]:
         with self._db.read() as tx:
-            return _parts(tx, [job_id]).get(job_id, [])
+            return parts_of_jobs(tx, [job_id]).get(job_id, [])
 
     def results(self, job_ids: Sequence[str], *, project: str | None = None) -> dict[str, Result]:
         query = _RESULTS
         if project is not None:
             query = query.join(sql.jobs, sql.jobs.c.id == sql.results.c.job_id).where(sql.jobs.c.project == project)
         with self._db.read() as tx:
-            rows = [row for some in _in_turn(job_ids) for row in tx.execute(query, {"ids": some})]
+            rows = [row for some in in_turn(job_ids) for row in tx.execute(query, {"ids": some})]
         return {row.job_id: from_json(Result, row.record) for row in rows}
 
     def events(self, job_id: str, *, after: int = 0) -> list[Event]:
@@ -185,32 +170,6 @@ class SqlJobs:
             tx.execute(update(sql.jobs).where(sql.jobs.c.id.in_(job_ids)).values(told=True))
 
     # ── placement ─────────────────────────────────────────────────────────────────────────────────────────────────
-    def look(self, limit: int, *, silent_s: float) -> Look:
-        with self._db.read() as tx:
-            jobs = [job_of(row) for row in tx.execute(_UNPLACED, {"most": limit})]
-            parts = _parts(tx, [job.id for job in jobs if job.num_placements])
-            together = tx.execute(_WAIT).all()
-            outstanding = [Outstanding(backend, service_s, None, number) for backend, service_s, number in together]
-            outstanding += [Outstanding(*row) for row in tx.execute(_RUN)]
-            now = self._db.now(tx)
-            roll, switches = read_roll(tx, now - silent_s), read_switches(tx)
-        waiting = [Waiting(job, tuple(parts.get(job.id, ()))) for job in jobs]
-        return Look(now, roll, switches, waiting, outstanding)
-
-    def stranded(self, backends: Sequence[str], limit: int, *, skip: int = 0) -> list[Waiting]:
-        held = select(sql.assignments.c.job_id).where(_WAITING, sql.assignments.c.backend.in_(backends))
-        query = select(sql.jobs).where(sql.jobs.c.id.in_(held)).order_by(sql.jobs.c.rank, sql.jobs.c.seq)
-        with self._db.read() as tx:
-            jobs = [job_of(row) for row in tx.execute(query.offset(skip).limit(limit))]
-            parts = _parts(tx, [job.id for job in jobs])
-        return [Waiting(job, tuple(parts.get(job.id, ()))) for job in jobs]
-
-    def held(self, backends: Sequence[str]) -> list[Assignment]:
-        query = select(sql.assignments.c.record).where(_WAITING | _RUNNING, sql.assignments.c.backend.in_(backends))
-        with self._db.read() as tx:
-            parts = [from_json(Assignment, record) for record in tx.execute(query).scalars()]
-        return sorted(parts, key=lambda part: (part.placed_at, part.decision, part_number(part.id)))
-
     def place(self, decided: Sequence[Placed]) -> list[Event]:
         with self._db.write(lasting=False) as tx:
             desk = Desk(tx, self._db.now(tx))
@@ -258,7 +217,7 @@ class SqlJobs:
             return Claim([taken_of(desk[row.job_id], row.id) for row in taken], events, more)
 
     def renew(self, owner: str, *, lease_s: float, held: Sequence[str] | None = None) -> None:
-        theirs = [sql.assignments.c.owner == owner, _RUNNING]
+        theirs = [sql.assignments.c.owner == owner, RUNNING]
         if held is not None:
             theirs.append(sql.assignments.c.id.in_(held))
         with self._db.write(lasting=False) as tx:
@@ -267,7 +226,7 @@ class SqlJobs:
     def disown(self, worker: str) -> None:
         theirs = sql.assignments.c.owner.startswith(f"{worker}/", autoescape=True)
         with self._db.write() as tx:
-            _lease_until(tx, [theirs, _RUNNING], self._db.now(tx) - 1.0)
+            _lease_until(tx, [theirs, RUNNING], self._db.now(tx) - 1.0)
 
     def finish(self, endings: Sequence[Ending]) -> tuple[list[Event], list[bool]]:
         with self._db.write() as tx:
@@ -324,20 +283,20 @@ class SqlJobs:
             self._miss(tx, desk)
             events = desk.write()
         with self._db.read() as tx:
-            due = _SENT & (sql.assignments.c.due_at <= self._db.now(tx))
-            waiting = list(tx.execute(select(sql.assignments.c.backend).where(_WAITING | due).distinct()).scalars())
-            undecided = tx.execute(select(sql.jobs.c.id).where(_READY).limit(1)).scalar() is not None
+            due = SENT & (sql.assignments.c.due_at <= self._db.now(tx))
+            waiting = list(tx.execute(select(sql.assignments.c.backend).where(WAITING | due).distinct()).scalars())
+            undecided = tx.execute(select(sql.jobs.c.id).where(READY).limit(1)).scalar() is not None
             untold = _untold(tx, self._db.now(tx) - silent_s)
             return Swept(events + untold, waiting, undecided, _all_parts_done(tx))
 
     def _expire(self, tx: Connection, desk: Desk) -> None:
         """Attempts whose worker has gone silent."""
         late = sql.assignments.c.lease_expires_at < desk.now
-        query = select(sql.assignments.c.id, sql.assignments.c.job_id).where(_RUNNING, late).limit(SWEPT_AT_ONCE)
+        query = select(sql.assignments.c.id, sql.assignments.c.job_id).where(RUNNING, late).limit(SWEPT_AT_ONCE)
         rows = tx.execute(query).all()
         desk.open(row.job_id for row in rows)
         # asked again now that nobody can renew one any more: the first look took no lock
-        still = select(sql.assignments.c.id).where(sql.assignments.c.id.in_([row.id for row in rows]), _RUNNING, late)
+        still = select(sql.assignments.c.id).where(sql.assignments.c.id.in_([row.id for row in rows]), RUNNING, late)
         still = still.order_by(sql.assignments.c.id).with_for_update()
         for row_id in list(tx.execute(still).scalars()) if rows else ():
             job_id = row_id.rpartition("-")[0]
@@ -366,13 +325,8 @@ def _lease_until(tx: Connection, which: Sequence[ColumnElement[bool]], until: fl
     """Move the end of leases. They are locked first, in the order of the desk, so that nobody waits in a circle."""
     locked = select(sql.assignments.c.id).where(*which).order_by(sql.assignments.c.id).with_for_update()
     ids = tx.execute(locked).scalars().all()
-    for some in _in_turn(ids):
+    for some in in_turn(ids):
         tx.execute(update(sql.assignments).where(sql.assignments.c.id.in_(some)).values(lease_expires_at=until))
-
-
-def _in_turn(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """As many at a time as a statement can name."""
-    return (ids[start : start + NAMED_AT_ONCE] for start in range(0, len(ids), NAMED_AT_ONCE))
 
 
 def _key(spec: JobSpec, project: str) -> str | None:
@@ -439,17 +393,6 @@ def _insert_beside(tx: Connection, jobs: Sequence[Job]) -> None:
     after = [{"job_id": job.id, "after_id": parent} for job in jobs for parent in dict.fromkeys(job.spec.after)]
     if after:
         tx.execute(insert(sql.dependencies), after)
-
-
-def _parts(tx: Connection, job_ids: Sequence[str]) -> dict[str, list[Assignment]]:
-    """Assignments by job, in the order in which they were placed."""
-    if not job_ids:
-        return {}
-    found: dict[str, list[Assignment]] = {}
-    records = tx.execute(_PARTS, {"ids": job_ids}).scalars()
-    for part in sorted((from_json(Assignment, r) for r in records), key=lambda part: part_number(part.id)):
-        found.setdefault(part.job_id, []).append(part)
-    return found
 
 
 def _run_row(part: Assignment, run: Run) -> dict[str, Any]:

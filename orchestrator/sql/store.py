@@ -12,10 +12,11 @@ from orchestrator.sql.engine import Database
 from orchestrator.sql.jobs import SqlJobs
 from orchestrator.sql.ledger import SqlLedger
 from orchestrator.sql.purchases import SqlPurchases
+from orchestrator.sql.sight import SqlSight
 from orchestrator.sql.tokens import SqlTokens
 
 
-class SqlStore(SqlJobs, SqlPurchases, SqlLedger, SqlTokens, SqlDecisions, SqlArchive, SqlCensus):
+class SqlStore(SqlJobs, SqlSight, SqlPurchases, SqlLedger, SqlTokens, SqlDecisions, SqlArchive, SqlCensus):
     """:class:`orchestrator.store.Store` on SQLite or PostgreSQL; what each method does is said there."""
 
     def __init__(self, url: str, rules: Rules | None = None, *, clock: Callable[[], float] | None = None) -> None:

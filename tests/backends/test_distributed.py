@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,18 @@ from qiskit.circuit import Parameter
 from backends.backend import TranspileOptions
 from backends.distributed import Distributed, errors, spread
 from backends.errors import UnsupportedCircuit
-from backends.pairs import Brought, PairLink, QPUNetwork, deliver, foretell, ready_p90_s, together
+from backends.pairs import (
+    Brought,
+    PairLink,
+    QPUNetwork,
+    Stored,
+    deliver,
+    foretell,
+    put_aside,
+    ready_p90_s,
+    taken,
+    together,
+)
 from backends.transpilation import transpile
 from circuits.counts import finite_shot_floor, hellinger_fidelity
 from circuits.family import Run
@@ -64,6 +76,30 @@ def test_each_link_tells_what_it_brought() -> None:
         came.links[0],
         Brought(1, 2, 8_000, slow + alone.links[0].made_s, 0.95),
     )
+
+
+def test_what_was_put_aside_need_not_be_waited_for_and_ages_until_it_is_used() -> None:
+    ends = [(0, 1), (1, 2)]
+    usual = deliver(LINE, ends, 2_000, seed=1)
+    there = {(0, 1): Stored("a", "b", 1_000, 0.8), (1, 2): Stored("b", "c", 500, 0.7)}
+    came = deliver(LINE, ends, 2_000, seed=1, there=there)
+    assert not came.wait_s[:500].any(), "both links have theirs"
+    np.testing.assert_allclose(came.fidelities[:500], [[0.8, 0.7]] * 500)
+    assert came.wait_s[500:1_000].mean() == pytest.approx(1 / 50, rel=0.15), "one has"
+    np.testing.assert_array_equal(came.wait_s[1_000:], usual.wait_s[1_000:])
+    late = 0.25 + 0.55 * np.exp(-came.wait_s[:1_000].cumsum() / 0.5)
+    np.testing.assert_allclose(came.fidelities[:1_000, 0], late)
+    assert [one.made_s for one in came.links] == pytest.approx([1_000 / 100, 1_500 / 50], rel=0.1)
+    assert [one.fidelity for one in came.links] == pytest.approx([0.85, (0.7 + 3 * 0.95) / 4])
+
+
+def test_what_was_put_aside_is_used_once() -> None:
+    named = replace(LINE, names=("a", "b", "c"))
+    with put_aside([Stored("b", "a", 30, 0.8), Stored("a", "mars", 30, 0.8)]):
+        assert taken(named, [(0, 1), (0, 1), (1, 2)], 10)[0, 1].num_pairs == 20
+        assert taken(named, [(0, 1), (0, 1), (1, 2)], 10)[0, 1].num_pairs == 10
+        assert taken(named, [(0, 1)], 10) == {}
+    assert taken(named, [(0, 1)], 10) == {}
 
 
 def test_nine_waits_in_ten_are_within_the_p90() -> None:

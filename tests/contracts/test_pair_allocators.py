@@ -75,6 +75,24 @@ def test_what_is_announced_is_there_when_it_is_wanted(name: str) -> None:
     assert all(pair.ready_s == lease.granted_s for pair in pairs)
 
 
+def test_an_announcement_is_told_of_and_can_be_withdrawn(name: str) -> None:
+    allocator = made(name)
+    (before,) = allocator.quote([DEMAND])
+    allocator.announce([DEMAND], from_s=10.0 * before.ready_p90_s)
+    allocator.advance(10.0 * before.ready_p90_s)  # type: ignore[attr-defined]
+    (stored,) = allocator.quote([DEMAND])
+    assert stored.stored > 0
+    assert stored.ready_p50_s <= before.ready_p50_s
+    assert 0.25 <= stored.stored_fidelity <= 1.0
+    allocator.announce([DEMAND], from_s=20.0 * before.ready_p90_s)
+    assert allocator.quote([DEMAND])[0].stored == stored.stored, "told again, it keeps what it has"
+    allocator.withdraw("another")
+    assert allocator.quote([DEMAND])[0].stored == stored.stored
+    allocator.withdraw("job")
+    assert allocator.quote([DEMAND])[0].stored == 0
+    allocator.withdraw("job")
+
+
 def test_what_cannot_be_is_refused_by_its_field(name: str) -> None:
     allocator = made(name)
     with pytest.raises(InvalidDemand, match=r"dst: .* got '0' and 'mars'"):

@@ -47,7 +47,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 INTERVALS = Intervals(Interval(9.0, 12.0), Interval(0.85, 0.95), Interval(2.0, 3.0), Interval(0.01, 0.01), 3)
 DEMAND = PairDemand("j", "qpu0", "qpu1", 300, 0.9, 0.5, 60.0, 1e-5, 2.0)
-PAIRS = PairQuote("q", 2.5, 118.0, 126.0, 0.95, 0.93, 0.75, 0.5, 0.25, 90.0, "static", 12)
+PAIRS = PairQuote("q", 2.5, 118.0, 126.0, 0.95, 0.93, 0.75, 0.5, 0.25, 90.0, "static", 12, 3, 0.91)
 ESTIMATE = Estimate(0.25, 0.9, 2.5, 0.01, 3.0, 10.0, 0.3, INTERVALS, 0.05, (Promise(DEMAND, PAIRS),))
 FAILURE = Failure("execute", "TransientFailure", "the line was busy; try again", transient=True)
 SPEC = JobSpec(

@@ -56,6 +56,25 @@ def test_a_chain_goes_on_link_by_link(
     assert kinds(third.id) == ["submitted", "unblocked", "placed", "running", "assignment_done", "done"]
 
 
+def test_who_waits_for_others_is_told_with_those_that_are_not_done(
+    store: SqlStore, submit: Submit, place: Submit, run: Callable[[Job], list[tuple[str, str]]]
+) -> None:
+    done, placed, free = submit(), submit(), submit()
+    late = submit(after=(free.id, done.id, placed.id))
+    behind = submit(after=(late.id,))
+    run(done)
+    place(job=placed)
+    first, second = store.blocked(10)
+    assert (first.job.id, second.job.id) == (late.id, behind.id)
+    assert [one.job.id for one in first.before] == [free.id, placed.id], "as it names them, what is done left out"
+    assert [len(one.parts) for one in first.before] == [0, 1]
+    assert (first.before[0].job.to_place, first.before[1].job.to_place) == (free.spec.shots, 0)
+    assert [one.job.id for one in second.before] == [late.id]
+    assert [one.job.id for one in store.blocked(1)] == [late.id]
+    store.request_cancel(free.id)
+    assert store.blocked(10) == []
+
+
 def test_a_diamond_waits_for_both_sides(
     store: SqlStore, submit: Submit, run: Callable[[Job], list[tuple[str, str]]], waiting: Listed
 ) -> None:

@@ -20,7 +20,7 @@ from circuits.program import Program
 from orchestrator import Client
 from orchestrator.cost_model.model import CostModel
 from orchestrator.entanglement import Delivered
-from orchestrator.job import Assignment, Failure, JobSpec, Times
+from orchestrator.job import Assignment, Failure, Job, JobSpec, Objective, Times
 from orchestrator.lifecycle import Broken
 from orchestrator.pipeline import Pipeline
 from orchestrator.placement import Candidate
@@ -274,3 +274,91 @@ def test_each_link_hears_what_came_over_it(tmp_path: Path, settings: Settings, m
         assert came.fidelity_mean == pytest.approx(one.quote.fidelity_mean, abs=0.01)
         assert met.queue_s > 1.2 * came.waited_s, "the job waited for the later of both, shot by shot"
     assert told["0"].waited_s != told["1"].waited_s
+
+
+def moving(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds of the store's time since now, to be set: networks go on as it does."""
+    passed_s, now = [0.0], SqlStore.now
+    monkeypatch.setattr(SqlStore, "now", lambda store: now(store) + passed_s[0])
+    return passed_s
+
+
+def announced(desk: Desk) -> dict[str, float]:
+    """Pairs that the allocator is to put aside, and has, by job."""
+    allocator = cast(Any, desk.pipeline)._pairs._live["distributed"].allocator
+    return {job_id: held.lease.demand.num_pairs for (job_id, _), (_, held) in allocator._announced.items()}
+
+
+@pytest.fixture
+def live_desk(settings: Settings, sandbox: Sandbox) -> Iterator[Desk]:
+    made = Desk(settings.model_copy(update={"experiment_start": None}), sandbox)
+    yield made
+    made.close()
+
+
+def chained(desk: Desk, **changes: Any) -> tuple[Job, Job]:
+    """A job that needs pairs after one that needs none, placed as far as can be."""
+    (first,) = desk.pipeline.submit([JobSpec(Program.from_any(ghz(4)), shots=SHOTS)])
+    (then,) = desk.pipeline.submit([JobSpec(Program.from_any(ghz()), shots=SHOTS, after=(first.id,), **changes)])
+    while desk.pipeline.place():
+        pass
+    return first, then
+
+
+def test_a_job_that_comes_after_another_is_announced_and_waits_less(
+    live_desk: Desk, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, passed_s = live_desk, moving(settings, monkeypatch)
+    ((_, usual),) = desk.placed(ghz())
+    desk.pipeline.cancel(usual.prior.pairs[0].demand.job_id)
+    _, then = chained(desk, objective=Objective(fidelity=0.0))
+    assert announced(desk) == {then.id: SHOTS}, "without a weight on fidelity all of them are worth it"
+    assert desk.store.job(then.id).num_blockers == 1
+    passed_s[0] += 2.0
+    assert desk.pipeline.execute({"distributed": desk.device})
+    while desk.pipeline.place():
+        pass
+    ((part,), decision) = desk.store.assignments(then.id), desk.store.decision(then.id)
+    assert decision is not None
+    (alone,), (quoted,) = usual.prior.pairs, part.prior.pairs
+    there = quoted.quote.stored
+    assert there == pytest.approx(2.0 * alone.quote.rate_hz, rel=0.4), "what came in two seconds"
+    assert quoted.quote.ready_p50_s == pytest.approx((SHOTS - there) / alone.quote.rate_hz, rel=0.1)
+    assert quoted.quote.ready_p50_s < 0.8 * alone.quote.ready_p50_s
+    assert quoted.quote.stored_fidelity < quoted.quote.fidelity_mean < alone.quote.fidelity_mean, "they have aged"
+    assert announced(desk) == {}, "a lease has taken its place"
+    assert desk.pipeline.execute({"distributed": desk.device})
+    met = desk.store.results([then.id])[then.id].measurement
+    assert met.queue_s == pytest.approx(quoted.quote.ready_p50_s, rel=0.2), "the run finds them"
+    assert met.pair_fidelity == pytest.approx(quoted.quote.fidelity_mean, abs=0.01)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["what it waits for", "the job itself"])
+def test_what_was_announced_goes_with_its_job(live_desk: Desk, which: int) -> None:
+    desk = live_desk
+    both = chained(desk)
+    assert list(announced(desk)) == [both[1].id]
+    desk.pipeline.cancel(both[which].id)
+    ((_, next_one),) = desk.placed(ghz())
+    assert announced(desk) == {}
+    assert next_one.prior.pairs[0].quote.ahead == 0
+
+
+def test_of_what_ages_no_more_is_announced_than_is_worth_it(live_desk: Desk) -> None:
+    _, then = chained(live_desk, objective=Objective(fidelity=10.0))
+    ((_, usual),) = live_desk.placed(ghz())
+    coherence_s = cast(Any, live_desk.device.network).links[0].coherence_s
+    excess = usual.prior.pairs[0].quote.fidelity_mean - 0.25
+    worth = SHOTS * coherence_s * 0.1 / (10.0 * excess)
+    assert 0 < worth < SHOTS
+    assert announced(live_desk)[then.id] == pytest.approx(worth, abs=1.0)
+
+
+def test_who_waits_for_what_nobody_knows_is_not_announced(live_desk: Desk) -> None:
+    """Behind a job that is itself behind another, nothing is known of when it comes."""
+    first, then = chained(live_desk)
+    live_desk.pipeline.submit([JobSpec(Program.from_any(ghz()), shots=SHOTS, after=(then.id,))])
+    live_desk.pipeline.submit([JobSpec(Program.from_any(ghz(4)), shots=SHOTS, after=(first.id,))])
+    while live_desk.pipeline.place():
+        pass
+    assert list(announced(live_desk)) == [then.id], "nor who needs no pairs"

@@ -152,18 +152,26 @@ class Desk(ABC, Generic[F]):
         return lease
 
     def announce(self, demands: Sequence[PairDemand], from_s: float) -> None:
-        """As the contract says; pairs are put aside from as long before as they take in 9 of 10 cases."""
+        """As the contract says; pairs are put aside from as long before as they take in 9 of 10 cases.
+
+        What was put aside for the job by an earlier announcement stays.
+        """
         for demand in demands:
             flow = self._flow(demand)
             p90_s = self._quoted(demand, flow).ready_p90_s
             begins_s = max(self.now_s, from_s - p90_s)
             later = replace(demand, release_s=begins_s, deadline_s=max(0.0, from_s - begins_s) + VALID_S)
-            held = Held(self._lease("", "", later), begins_s)
             key = demand.job_id, ends_of(demand)
-            _drop(self._announced.pop(key, None))
+            before = self._forget(key)
+            held = Held(self._lease("", "", later), begins_s, [] if before is None else before.pairs)
             self._announced[key] = flow, held
             _queue(flow, held)
             self._expect(flow, demand, from_s, p90_s)
+
+    def withdraw(self, job_id: str) -> None:
+        """As the contract says."""
+        for key in [key for key in self._announced if key[0] == job_id]:
+            self._forget(key)
 
     def poll(self, lease: Lease) -> list[Pair]:
         """As the contract says."""
@@ -196,22 +204,31 @@ class Desk(ABC, Generic[F]):
             held.missing
             for held in flow.held
             if held is not own and held.waits(self.now_s) and held.lease.demand.priority >= demand.priority
-        ) - (len(own.pairs) if own is not None else 0)
-        found, later_s = self._outlook(flow, demand, ahead), max(0.0, demand.release_s - self.now_s)
-        digest = hashlib.sha256(f"{self.source} {self.now_s!r} {ahead} {to_json(demand)}".encode()).hexdigest()
+        )
+        stored = [] if own is None else self._aged(own, demand)
+        more, later_s = ahead - len(stored), max(0.0, demand.release_s - self.now_s)
+        found = self._outlook(flow, demand, more)
+        fidelity_mean, fidelity_p10 = found.fidelity_mean, found.fidelity_p10
+        if stored:
+            weights = np.append(np.ones(len(stored)), demand.num_pairs - len(stored))
+            fidelity_mean, _ = weighted(np.array([*stored, fidelity_mean]), weights)
+            _, fidelity_p10 = weighted(np.array([*stored, fidelity_p10]), weights)
+        digest = hashlib.sha256(f"{self.source} {self.now_s!r} {more} {to_json(demand)}".encode()).hexdigest()
         return PairQuote(
             quote_id=digest[:24],
             rate_hz=found.rate_hz,
             ready_p50_s=later_s + found.p50_s,
             ready_p90_s=later_s + found.p90_s,
-            fidelity_mean=found.fidelity_mean,
-            fidelity_p10=found.fidelity_p10,
+            fidelity_mean=fidelity_mean,
+            fidelity_p10=fidelity_p10,
             deliver_probability=found.before,
             price=found.price,
             info_age_s=found.info_age_s,
             valid_until_s=self.now_s + VALID_S,
             source=self.source,
-            ahead=max(0, ahead),
+            ahead=ahead,
+            stored=len(stored),
+            stored_fidelity=sum(stored) / len(stored) if stored else 0.0,
         )
 
     def _flow(self, demand: PairDemand) -> F:
@@ -230,15 +247,25 @@ class Desk(ABC, Generic[F]):
         expires_s = 1e18 if demand.deadline_s is None else begins_s + demand.deadline_s
         return Lease(lease_id, quote_id, demand, self.now_s, expires_s)
 
-    def _take_over(self, held: Held, key: tuple[str, Ends]) -> None:
+    def _forget(self, key: tuple[str, Ends]) -> Held | None:
+        """An announcement is one no more: what it was of has come, or never will. What is put aside for it."""
         before = self._announced.pop(key, None)
         _drop(before)
+        return None if before is None else before[1]
+
+    def _take_over(self, held: Held, key: tuple[str, Ends]) -> None:
+        before = self._forget(key)
         if before is not None:
-            for pair in before[1].pairs[: held.lease.demand.num_pairs]:
-                lost = float(np.exp((pair.ready_s - self.now_s) / self.coherence_s))
-                fidelity = 0.25 + (pair.fidelity - 0.25) * lost
-                if fidelity >= held.lease.demand.min_fidelity:
-                    held.give(self.now_s, fidelity)
+            for fidelity in self._aged(before, held.lease.demand):
+                held.give(self.now_s, fidelity)
+
+    def _aged(self, put_aside: Held, demand: PairDemand) -> list[float]:
+        """Fidelities that pairs have by now, of those that are good enough."""
+        found = []
+        for pair in put_aside.pairs[: demand.num_pairs]:
+            lost = float(np.exp((pair.ready_s - self.now_s) / self.coherence_s))
+            found.append(0.25 + (pair.fidelity - 0.25) * lost)
+        return [fidelity for fidelity in found if fidelity >= demand.min_fidelity]
 
 
 def ends_of(demand: PairDemand) -> Ends:

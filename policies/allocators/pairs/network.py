@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from orchestrator.entanglement import Delivered, PairDemand, PairQuote
-from policies.allocators.pairs.desk import Desk, Ends, Flow, Outlook, weighted
+from policies.allocators.pairs.desk import Desk, Ends, Flow, Held, Outlook, ends_of, weighted
 from policies.allocators.pairs.line import Rehearsal
 from policies.allocators.pairs.trials import NOTHING, PART, Trials, asked_anew, crowd, seen, tried
 from policies.envs.entanglement import play
@@ -99,7 +99,7 @@ class PairNetwork(Desk[_Asking]):
         self._rule, self._past, self._second_s = rule, past or episode, second_s
         self._slot_s = episode.setting.slot_s * second_s
         self._guests = Guests(play.begin(episode, rule, trace=True))
-        self._announcements: list[Announced] = []
+        self._announcements: dict[tuple[str, Ends], Announced] = {}
         self._stretch = np.zeros(len(QUANTILES))  # of all flows: how busy a network is, all of them meet
         for flow in self._flows.values():
             self._trials(flow, 0.25)
@@ -151,7 +151,7 @@ class PairNetwork(Desk[_Asking]):
             math.ceil(held.lease.expires_s / self._slot_s) for flow in self._flows.values() for held in flow.held
         ]
         moments += [flow.again for flow in self._flows.values()]
-        moments += [slot for one in self._announcements for slot in (one.begin, one.end)]
+        moments += [slot for one in self._announcements.values() for slot in (one.begin, one.end)]
         return [slot for slot in moments if slot > self._guests.run.slot]
 
     @staticmethod
@@ -167,8 +167,8 @@ class PairNetwork(Desk[_Asking]):
     def _rule_now(self) -> Rule:
         """The policy, with what is announced beside what it expects."""
         slot = self._guests.run.slot
-        self._announcements = [one for one in self._announcements if one.end > slot]
-        now = [one for one in self._announcements if one.begin <= slot]
+        self._announcements = {key: one for key, one in self._announcements.items() if one.end > slot}
+        now = [one for one in self._announcements.values() if one.begin <= slot]
         if not now:
             return self._rule
         more, slot_s = np.zeros((1, self._guests.run.state.ewma.size)), self._guests.run.plan.slot_s
@@ -181,7 +181,11 @@ class PairNetwork(Desk[_Asking]):
         begin = max(run.slot, math.floor((from_s - AHEAD * p90_s) / self._slot_s))
         end = max(begin + 1, math.ceil(from_s / self._slot_s))
         links = tuple(plan.links[flow.pair, 0, : plan.hops[flow.pair, 0]].tolist())
-        self._announcements.append(Announced(begin, end, links, demand.num_pairs))
+        self._announcements[demand.job_id, ends_of(demand)] = Announced(begin, end, links, demand.num_pairs)
+
+    def _forget(self, key: tuple[str, Ends]) -> Held | None:
+        self._announcements.pop(key, None)
+        return super()._forget(key)
 
     def _learn(self, flow: _Asking, quote: PairQuote, outcome: Delivered) -> None:
         said = np.array([quote.ready_p50_s, quote.ready_p90_s])
