@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -22,6 +23,7 @@ from typing import Any, cast
 from evidence import results
 from qiskit import QuantumCircuit
 
+from backends.backend import Device
 from backends.distributed import Distributed
 from circuits.program import Program
 from orchestrator.job import JobSpec, Times
@@ -31,7 +33,8 @@ from orchestrator.settings import Settings
 from orchestrator.sql.store import SqlStore
 from orchestrator.store import Announcement
 from policies import load as policy
-from policies.allocators.pairs import live, load
+from policies.allocators.pairs import live as served
+from policies.allocators.pairs import load
 from policies.allocators.pairs.provision import provision
 from policies.envs.qnum import topologies
 from workers.local_bus import LocalBus
@@ -43,21 +46,23 @@ MODES = {"published": (False, 250), "live": (True, 250), "live, a batch each": (
 COLUMNS = ("decided", "allocator", "num_jobs", "ms_per_job_median", "ms_per_job_low", "ms_per_job_high")
 
 
-def spec() -> JobSpec:
-    """A program over both QPUs."""
-    circuit = QuantumCircuit(6)
+def spec(qubits: int = 6) -> JobSpec:
+    """A program over both QPUs, or of four qubits on one."""
+    circuit = QuantumCircuit(qubits)
     circuit.h(0)
-    for qubit in range(5):
+    for qubit in range(qubits - 1):
         circuit.cx(qubit, qubit + 1)
     circuit.measure_all()
     return JobSpec(Program.from_any(circuit), shots=SHOTS)
 
 
-def placed_s(folder: Path, sandbox: Sandbox, allocator: str, mode: str, num_jobs: int) -> float:
-    """Processor seconds until all of them are placed, in a store of their own."""
-    asked, most = MODES[mode]
+@contextmanager
+def bench(
+    folder: Path, sandbox: Sandbox, allocator: str, *, live: bool, most: int
+) -> Iterator[tuple[SqlStore, Pipeline, Device]]:
+    """A store of its own and who places in it batches of so many jobs, with quotes of that allocator if live."""
     network = topologies.dumbbell(2, "neg", access_km=(0.5,), trunk_km=0.5)
-    made = provision(cast(Any, load(allocator, network)), (4, 4), ("0", "2"), network if asked else None)
+    made = provision(cast(Any, load(allocator, network)), (4, 4), ("0", "2"), network if live else None)
     folder.mkdir()
     (folder / "network.json").write_text(to_json(made))
     os.environ["QORCH_QPU_NETWORK"] = str(folder / "network.json")
@@ -75,10 +80,18 @@ def placed_s(folder: Path, sandbox: Sandbox, allocator: str, mode: str, num_jobs
             policies=policy,
             settings=settings,
             owner="desk/1",
-            allocators=live,
+            allocators=served,
         )
         stack.callback(pipeline.close)
-        store.announce("w", [Announcement("distributed", "w", 1, Distributed().device())])
+        device = Distributed().device()
+        store.announce("w", [Announcement(device.name, "w", 1, device)])
+        yield store, pipeline, device
+
+
+def placed_s(folder: Path, sandbox: Sandbox, allocator: str, mode: str, num_jobs: int) -> float:
+    """Processor seconds until all of them are placed."""
+    asked, most = MODES[mode]
+    with bench(folder, sandbox, allocator, live=asked, most=most) as (store, pipeline, _):
         (first,) = pipeline.submit([spec()])
         while pipeline.place():
             pass
