@@ -142,10 +142,12 @@ class PairOffice:
         networks = {name: one.network for name, one in devices.items() if one.network and one.network.made_from}
         if not networks:
             return
-        parts, known = held(sorted(networks)), sorted(self._expected)
-        still = unplaced(known) if known else ()
+        parts = held(sorted(networks))
         with self._lock:
-            for job_id in set(known) - set(still):
+            known = sorted({*self._expected, *(job_id for each in self._live.values() for job_id in each.announced)})
+        gone = set(known) - set(unplaced(known)) if known else set()
+        with self._lock:
+            for job_id in gone:
                 self._expected.pop(job_id, None)
                 for each in self._live.values():
                     each.withdraw(job_id)

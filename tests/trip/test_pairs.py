@@ -16,12 +16,14 @@ from rich.console import Console
 
 from backends.backend import Device, TranspileOptions
 from backends.distributed import Distributed
+from backends.pairs import PairNeed
 from circuits.program import Program
 from orchestrator import Client
 from orchestrator.cost_model.model import CostModel
-from orchestrator.entanglement import Delivered
+from orchestrator.entanglement import Delivered, PairDemand
 from orchestrator.job import Assignment, Failure, Job, JobSpec, Objective, Times
 from orchestrator.lifecycle import Broken
+from orchestrator.pairs import PairOffice
 from orchestrator.pipeline import Pipeline
 from orchestrator.placement import Candidate
 from orchestrator.records import to_json
@@ -362,3 +364,18 @@ def test_who_waits_for_what_nobody_knows_is_not_announced(live_desk: Desk) -> No
     while live_desk.pipeline.place():
         pass
     assert list(announced(live_desk)) == [then.id], "nor who needs no pairs"
+
+
+def test_what_is_expected_while_nobody_looks_is_there_when_somebody_does(live_desk: Desk) -> None:
+    office, devices = PairOffice(live), {"distributed": live_desk.device}
+    demand, need = PairDemand("later", "0", "2", 50), PairNeed(0, 1, 1, 0.9)
+
+    def stored(moment: float, *unplaced: str) -> int:
+        office.follow(devices, moment, lambda _: [], lambda _: unplaced)
+        return office.promises(live_desk.device, "later", [need], 50)[0].quote.stored
+
+    assert stored(0.0) == 0
+    office.expect("later", 100.0, "distributed", [demand])
+    assert stored(5.0, "later") == 0, "far too soon"
+    assert stored(100.0, "later") == 50, "although the network went on by no more than ten seconds"
+    assert stored(101.0) == 0, "it has a place, or has ended"
