@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from policies.envs.contest import Cell, Played
     from policies.envs.scores import Overall, Row
 
+SLOTS = 2000
+JOBS = 20
+"""Slots of a seed if nothing is said, and jobs of a running fleet, which take its time and may cost money (ours)."""
+
 MOST_SLOTS = 10_000_000
 NARROWEST = 120
 """Columns of a table; where there are fewer, its lines are wrapped."""
@@ -45,7 +49,7 @@ def main(
     users: Annotated[str, typer.Option(help="mobile users, by commas")] = "10",
     servers: Annotated[str | None, typer.Option(help="servers, by commas; what the world has if not said")] = None,
     weights: Annotated[str, typer.Option(help="of delay and energy, by commas, such as 1:0,0.5:0.5")] = "0.5:0.5",
-    slots: Annotated[int, typer.Option(help="of each seed")] = 2000,
+    slots: Annotated[int | None, typer.Option(help=f"of each seed; {SLOTS}, or {JOBS} jobs with --live")] = None,
     seeds: Annotated[str, typer.Option(help="of the slots, by commas")] = str(KEPT_OUT),
     mode: Annotated[str | None, typer.Option(help="reading of the paper, or set of constants")] = None,
     override: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the reading, in the keys of a file")] = None,
@@ -66,6 +70,8 @@ def main(
         from policies.envs.contest import OPTIMUM, Cell, contest, entrants
 
         torch.set_num_threads(1)
+        if slots is None:
+            slots = SLOTS if live is None else JOBS
         if not 1 <= slots <= MOST_SLOTS:
             raise InvalidParameter(f"slots: wanted an integer in [1, {MOST_SLOTS}], got {slots}")
         if live is not None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import typer
 
+from backends.errors import BackendError
 from circuits.errors import CircuitError, DependencyNotInstalled, InvalidParameter
 from circuits.parameters import domains, short
-from orchestrator.errors import EntanglementError
+from orchestrator.errors import OrchestratorError
 
 LEARN = ("torch", "safetensors")
 """Packages of the extra ``learn`` that commands import when they run."""
@@ -26,7 +27,7 @@ def errors_in_words() -> Iterator[None]:
             raise
         typer.echo(f"error: {DependencyNotInstalled('this command', error.name, 'learn')}", err=True)
         raise typer.Exit(2) from error
-    except (CircuitError, EntanglementError, OSError) as error:
+    except (CircuitError, BackendError, OrchestratorError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 from qiskit import QuantumCircuit
 
 from circuits.errors import InvalidProgram
 from circuits.program import Program
 from circuits.steane import Steane
-from orchestrator import Client, Limits, Objective
+from orchestrator import Client, JobSpec, Limits, Objective
 from orchestrator.errors import InvalidJob, UnknownPolicy
+from policies.envs.measured.live import TAG, LiveWorld, played, players
 
 TIMEOUT_S = 120.0
 
@@ -71,3 +75,15 @@ def test_what_is_no_job_is_refused_as_if_it_were_submitted(client: Client, bell:
         client.quote(bell, shots=0)
     with pytest.raises(InvalidProgram):
         client.quote("OPENQASM 2.0; qreg q[1]; nonsense q[0];")
+
+
+def test_policies_play_on_it_as_in_a_world(client: Client, spec: JobSpec) -> None:
+    specs = [replace(spec, allow=("aer_statevector", "aer_stabilizer"))]
+    before = {job.id for job in client.jobs(tag=TAG)}
+    for name, player in players(["greedy", "placing:109f4302"]).items():
+        world = LiveWorld(client, users=2, jobs=2, specs=specs)
+        assert {"cpu", "fake_guadalupe"} < set(world.places)
+        assert all(0.0 < cost < math.inf for cost in played(world, player, seed=1)), name
+    fresh = [job for job in client.jobs(tag=TAG) if job.id not in before]
+    assert len(fresh) == 4
+    assert {place for job in fresh for place in job.spec.pin} <= set(specs[0].allow)

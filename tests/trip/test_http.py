@@ -14,12 +14,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from circuits.program import Program
 from orchestrator import Client
 from orchestrator.errors import JobCancelled, NotAuthorised, OrchestratorError
 from orchestrator.job import FINAL_JOB_STATES, JobSpec
 from orchestrator.settings import Settings
+from policies.evaluate import app as evaluate
 
 TIMEOUT_S = 120.0
 QORCH = [sys.executable, "-m", "workers"]
@@ -110,7 +112,7 @@ def test_in_bulk(over_http: Client, bell: Program) -> None:
     assert set(states.values()) <= FINAL_JOB_STATES
 
 
-def test_tokens_from_the_command_line(tmp_path: Path, bell: Program) -> None:
+def test_tokens_from_the_command_line(tmp_path: Path, bell: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = qorch(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")
     assert refused.returncode == 1
     assert "qorch token add" in refused.stderr
@@ -128,6 +130,12 @@ def test_tokens_from_the_command_line(tmp_path: Path, bell: Program) -> None:
         assert [each["job_id"] for each in json.loads(listed.stdout)] == [job.id]
         away = qorch(tmp_path, "jobs", QORCH_URL=url)
         assert (away.returncode, away.stderr.count("\n")) == (1, 1)
+        live = ["--live", url, "--policies", "greedy", "--slots", "1"]
+        for token, code, said in ((made["token"], 0, "(1 jobs)"), ("another", 2, "this token is not known here")):
+            monkeypatch.setattr("orchestrator.settings.settings", lambda token=token: Settings(token=token))
+            done = CliRunner().invoke(evaluate, live)
+            assert (done.exit_code, done.output.count("\n")) == (code, 1)
+            assert said in done.output
     assert json.loads(qorch(tmp_path, "token", "revoke", "ada", "--json").stdout) == {"revoked": "ada"}
     assert qorch(tmp_path, "token", "revoke", "ada").returncode == 1
 

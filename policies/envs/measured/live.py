@@ -22,6 +22,7 @@ from torch import Tensor
 from circuits.errors import InvalidParameter
 from circuits.parameters import short
 from orchestrator.client import Client, JobHandle
+from orchestrator.errors import NoFeasibleBackend
 from orchestrator.fleet import Fleet
 from orchestrator.job import Estimate, Interval, Intervals, JobSpec, JobState
 from orchestrator.options import Options
@@ -100,10 +101,16 @@ class LiveWorld:
         self._fleet = Fleet.of(client.backends())
         self.places = tuple(self._fleet.devices)
         if not self.places:
-            raise InvalidParameter("live: wanted a running fleet, but no worker announces a backend; start `qorch up`")
+            raise InvalidParameter(
+                "live: wanted a running fleet, but no worker announces a backend; start `qorch up`, or set "
+                "QORCH_DATA_DIR or QORCH_STORE_URL to the store of the one that is meant"
+            )
         self._specs = tuple(specs) or done_before(client)
         if not self._specs:
-            raise InvalidParameter("live: wanted a fleet that has done jobs, which are done again; submit some there")
+            served = ", ".join(self.places)
+            raise InvalidParameter(
+                f"live: wanted a fleet that has done jobs, which are done again on {served}; submit some there"
+            )
         self.setting = MeasuredSetting(users=users, servers=len(self.places), jobs=jobs, fleets="all")
         self._chance = random.Random(seed)
         self.turn = 0
@@ -164,7 +171,7 @@ class LiveWorld:
         may = [name for name in self.places if name in self._offers[row] and not self._offers[row][name].rejections]
         if not may:
             why = {name: offer.rejections for name, offer in self._offers[row].items()}
-            raise InvalidParameter(f"live: wanted a job that can go somewhere, got one that cannot: {short(why)}")
+            raise InvalidParameter(f"live: {NoFeasibleBackend(why)}; serve one that can, such as by `qorch up`")
         return self.places[chosen] if self.places[chosen] in may else may[0]
 
     def _paid(self, spec: JobSpec, handle: JobHandle) -> tuple[float, ...]:
@@ -178,10 +185,14 @@ class LiveWorld:
 
 
 def done_before(client: Client) -> tuple[JobSpec, ...]:
-    """What the fleet has done, each program and number of shots once, as jobs that can be done again anywhere."""
+    """What the fleet has done, each program and number of shots once, as jobs that can be done again.
+
+    Jobs that allow only what nobody serves any longer are left out.
+    """
     found: dict[tuple[str, int], JobSpec] = {}
+    served = {entry.backend for entry in client.backends()}
     for job in client.jobs(state=JobState.DONE, limit=MOST_KNOWN):
-        if TAG not in job.spec.tags:
+        if TAG not in job.spec.tags and (set(job.spec.allow) or served) - set(job.spec.exclude) & served:
             free = replace(job.spec, pin={}, after=(), idempotency_key=None, tags=(), policy="eft", max_parts=1)
             found[free.program.content_hash(), free.shots] = free
     return tuple(found[key] for key in sorted(found))
@@ -237,10 +248,13 @@ def players(words: Sequence[str]) -> dict[str, Rule]:
         InvalidParameter: a word is none of these, or a checkpoint is of another world.
     """
     found: dict[str, Rule] = {}
-    for word in words:
+    for word in map(str.strip, words):
         if word in LiveWorld.rules:
             found[word] = LiveWorld.rules[word]
             continue
+        if not is_name(word) and not (word and Path(word).is_dir()):
+            known = ", ".join([*LiveWorld.rules, "LEARNER:HASH"])
+            raise InvalidParameter(f"policies: wanted {known} or a folder of a checkpoint, got {short(word)}")
         one = checkpoint.load(find(word).folder if is_name(word) else Path(word))
         if type(one.run.setting) is not MeasuredSetting:  # jobs are pinned as a whole
             raise InvalidParameter(f"policies: wanted checkpoints of Measured-v1, got {short(word)} of {one.run.env}")

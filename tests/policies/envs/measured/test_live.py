@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,10 @@ def test_what_it_cannot_do_says_so(client: Client, tmp_path: Path) -> None:
     world = LiveWorld(client)
     with pytest.raises(InvalidParameter, match="asks"):
         world.step(Action(torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 1), torch.ones(1, 1, dtype=torch.bool)))
+    (nowhere,) = (replace(one, allow=("aer_mps",)) for one in done_before(client))
+    lost = LiveWorld(client, specs=(nowhere,))
+    with pytest.raises(InvalidParameter, match=r"aer_statevector: the job allows only aer_mps.*qorch up"):
+        lost.step(lost.action(torch.tensor([0])))
     with Client(settings=Settings(data_dir=tmp_path, **SETTINGS)) as fresh:
         with pytest.raises(InvalidParameter, match="submit some there"):
             LiveWorld(fresh)
@@ -87,3 +92,29 @@ def test_one_command_evaluates_live(client: Client, monkeypatch: pytest.MonkeyPa
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)["rows"]
     assert [(row["policy"], row["num_jobs"]) for row in rows] == [("greedy", 2), ("placing:109f4302", 2)]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--live", "http://127.0.0.1:1"), "nothing answers at http://127.0.0.1:1"),
+        (("--live", "redis+tcp://127.0.0.1:1/0"), "no Redis answers at redis+tcp://127.0.0.1:1/0"),
+        (("--live", "ftp://here"), "a client speaks to http://"),
+        (("--live", "http://127.0.0.1:1", "--policies", "gredy"), "wanted random, eft, greedy, LEARNER:HASH or a"),
+    ],
+)
+def test_what_is_wrong_is_one_line(words: tuple[str, ...], said: str) -> None:
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+
+
+def test_jobs_that_allow_only_what_is_gone_are_not_done_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    (spec,) = done_before(client)
+    (job,) = client.submit_many([replace(spec, shots=50, allow=PLACES[:1])])
+    job.result(TIMEOUT_S)
+    assert {one.shots for one in done_before(client)} == {50, 200}
+    left = [one for one in client.backends() if one.backend == PLACES[1]]
+    monkeypatch.setattr(client, "backends", lambda: left)
+    assert {one.shots for one in done_before(client)} == {200}
