@@ -98,13 +98,13 @@ def rule_of(setting: Any, word: str) -> Rule:
         InvalidParameter: nobody has that name in this world.
     """
     name, _, prices = word.partition(":")
+    if isinstance(setting, SequentialSetting) and (name in PRICED or word == REFERENCE):
+        return _priced(PRICED.get(name, "local"), word, prices or "0:0")  # MEQC-v1's would see the hidden quality
     own = getattr(of(setting), "rules", {})
     if word in own:
         return own[word]  # type: ignore[no-any-return]
     if word in ANYWHERE:
         return ANYWHERE[word]
-    if isinstance(setting, SequentialSetting) and (name in PRICED or word == REFERENCE):
-        return _priced(PRICED.get(name, "local"), word, prices or "0:0")
     if isinstance(setting, Setting) and word in BASELINES:
         return lambda world, chance: BASELINES[word](world.setting.model, world.slots, chance)
     if Path(word).is_dir():

@@ -58,6 +58,11 @@ def test_the_reference_has_no_lead_over_itself() -> None:
     assert not torch.equal(itself.rewards("raw"), torch.zeros(3, 6, 3))
 
 
+def test_the_reference_sees_no_hidden_quality() -> None:
+    log = recorded(SETTING, ("priced:0:0",), 16, seed=3)
+    assert torch.equal(log.reward, log.reference)
+
+
 def test_returns_to_go_are_sums_to_the_end(log: Trajectories) -> None:
     for kind in ("raw", "baseline"):
         returns, rewards = log.returns_to_go(kind), log.rewards(kind)
