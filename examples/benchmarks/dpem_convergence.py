@@ -33,9 +33,19 @@ from policies.envs.entanglement import state as states
 from policies.envs.entanglement.play import play
 from policies.envs.entanglement.setting import EntanglementSetting
 from policies.learners.kit.checkpoint import load
+from policies.pictures import TONES, picture
 
 NETWORK, WINDOW, WITHIN = 50, 10, 0.01
 WORLD = EntanglementSetting(duration_s=300.0)
+LABELS = {
+    "pulls": "shares, 24 networks",
+    "central": "paths, data pooled",
+    "federated": "paths, federated",
+    "alone": "paths, each node alone",
+}
+SHIFT = {"pulls": -14, "central": 6, "federated": -4, "alone": -4}
+"""Of labels, points, so that they do not lie on each other."""
+
 TRAININGS: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "pulls": ({"training": "evolved", "paths": "hand"}, tuple(range(24))),
     "central": ({"training": "central"}, (NETWORK,)),
@@ -98,21 +108,28 @@ def summary(rows: list[dict[str, str]], seeds: str) -> None:
 
 
 def draw(rows: list[dict[str, str]]) -> None:
-    """Held-out delivery by update."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 4.0), layout="constrained")
-    axes = figure.add_subplot()
-    for number, training in enumerate(dict.fromkeys(row["training"] for row in rows)):
-        of_seed: dict[str, list[float]] = {}
-        for row in rows:
-            if row["training"] == training:
-                of_seed.setdefault(row["seed"], []).append(float(row["delivery"]))
-        for place, found in enumerate(of_seed.values()):
-            axes.plot(found, color=f"C{number}", lw=1.2, label=None if place else training)
-    axes.set(xlabel="update", ylabel=f"delivery in later episodes of network {NETWORK}")
-    axes.legend(frameon=False)
-    figure.savefig(RESULTS / "dpem_convergence.png", dpi=150)
+    """Held-out delivery by update: each seed, and their mean."""
+    with picture(RESULTS / "dpem_convergence.png", 1, 1, (8.0, 4.4)) as (_, axes):
+        axis = axes[0, 0]
+        for tone, training in zip(TONES, dict.fromkeys(row["training"] for row in rows), strict=False):
+            of_seed: dict[str, list[float]] = {}
+            for row in rows:
+                if row["training"] == training:
+                    of_seed.setdefault(row["seed"], []).append(float(row["delivery"]))
+            for found in of_seed.values():
+                axis.plot(found, color=tone, lw=0.8, alpha=0.35)
+            mean = np.mean(list(of_seed.values()), axis=0)
+            axis.plot(mean, color=tone, lw=2.2)
+            axis.annotate(
+                LABELS[training],
+                (len(mean) - 1, mean[-1]),
+                (6, SHIFT[training]),
+                textcoords="offset points",
+                color=tone,
+            )
+        axis.set(xlabel="update", ylabel="delivery", title=f"Later episodes of network {NETWORK}, by training")
+        axis.margins(x=0.0)
+        axis.grid(alpha=0.2)
 
 
 def main() -> None:
