@@ -258,7 +258,7 @@ class _Joint:
         """Pairs that requests want of links, float64 (E,)."""
         plan, chosen = self.run.plan, actions >= 0
         who, how = requests[chosen], actions[chosen]
-        links = plan.links[plan.pair[who], how % plan.num_paths]
+        links = self.run.episode.paths.links[plan.pair[who], how % plan.num_paths]
         pairs = np.broadcast_to((plan.num_pairs[who] * (how // plan.num_paths + 1))[:, None], links.shape)
         return np.bincount(links[links >= 0], pairs[links >= 0], self.usual.size).astype(np.float64)
 

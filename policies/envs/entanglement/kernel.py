@@ -13,7 +13,7 @@ from typing import Any
 
 from numba import njit
 
-from policies.envs.entanglement import elementary, parts, probing, pull, rules, state, streams
+from policies.envs.entanglement import elementary, layers, parts, probing, pull, rules, state, streams
 from policies.envs.entanglement.faults import NODE
 from policies.envs.entanglement.parts import begun, drawn, note, part, want
 from policies.envs.entanglement.probing import execute
@@ -68,11 +68,12 @@ def break_down(given, state, slot):
 @part
 def set_rates(given, state):
     """What links make with the present shares."""
+    made = state.rows[0]
+    for place in range(state.shares.size):
+        made[place] = given.makes[place] * state.shares[place]
     for link in range(given.eta.size):
-        one, other = given.ends[link, 0], given.ends[link, 1]
-        made = given.generation_hz[one] * state.shares[given.place[link, 0]]
-        made += given.generation_hz[other] * state.shares[given.place[link, 1]]
-        state.rate[link] = given.eta[link] * made if state.down[link] == 0 else 0.0
+        rate = given.eta[link] * (made[given.place[link, 0]] + made[given.place[link, 1]])
+        state.rate[link] = rate if state.down[link] == 0 else 0.0
 
 
 @part
@@ -139,13 +140,15 @@ def refill(given, state):
 @part
 def generate(given, state, slot):
     """Poisson pairs on every link, by inversion: more of them at a higher rate, with the same luck."""
-    bits, lucks = begun(given, GENERATION, slot), state.rows[0]
+    bits, lucks, num = begun(given, GENERATION, slot), state.rows[0], 0
     for link in range(state.stock.size):  # by itself, so that the processor draws several at a time
         lucks[link] = drawn(bits, link)
-    for link in range(state.stock.size):
+    for link in range(state.stock.size):  # most make none, and nobody has to guess which
+        state.lucky[num] = link
+        num += lucks[link] >= 1.0 - state.rate[link] * given.slot_s  # else below exp(-mean) without working it out
+    for place in range(num):
+        link = state.lucky[place]
         luck, mean = lucks[link], state.rate[link] * given.slot_s
-        if luck < 1.0 - mean:  # below exp(-mean) without working it out
-            continue
         made, term = 0, exp(-mean)
         below = term
         while luck >= below and made < 1000:
@@ -250,5 +253,5 @@ def _compiled(sources: int) -> Any:
     return advance
 
 
-_MADE_OF = (elementary, parts, probing, pull, rules, state, streams)
+_MADE_OF = (elementary, layers, parts, probing, pull, rules, state, streams)
 advance = _compiled(digest_of(__file__, *(str(each.__file__) for each in _MADE_OF)))

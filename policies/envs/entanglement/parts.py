@@ -73,9 +73,15 @@ def path_of(plan, action):
 
 
 @part
+def pair_of(plan, request):
+    """Which pair of nodes a request is of, without a sign, as the indices of a plan."""
+    return np.uint64(plan.pair[request])
+
+
+@part
 def way(plan, state, request):
     """Pair, path, rounds and hops of a request that does not wait."""
-    pair = plan.pair[request]
+    pair = pair_of(plan, request)
     path, rounds = path_of(plan, state.choice[request])
     return pair, path, rounds, plan.hops[pair, path]
 

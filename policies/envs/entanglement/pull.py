@@ -177,8 +177,10 @@ def weigh_shares(plan, state, rule):
     shares, made, others, weight, num = state.shares, state.rows[0], state.rows[1], state.rows[2], state.shares.size
     for place in range(num):
         made[place] = plan.makes[place] * shares[place]
-    for place in range(num):
-        others[place], weight[place] = made[plan.twin[place]], state.weight[plan.incident[place]]
+    for link in range(state.weight.size):
+        one, other = plan.place[link, 0], plan.place[link, 1]
+        others[one], others[other] = made[other], made[one]
+        weight[one] = weight[other] = state.weight[link]
     for place in range(num):
         made[place], others[place] = (made[place] + 0.1) / (made[place] + others[place] + 0.2), 1.0 + others[place]
     logs(made, num)

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from math import cos, exp, log, pi, sqrt
 
+import numpy as np
+
+from policies.envs.entanglement.layers import layer
 from policies.envs.entanglement.parts import (
     begun,
     drawn,
     expected,
+    pair_of,
     part,
     path_of,
     token_news,
@@ -75,7 +79,7 @@ def news(plan, state, slot, link, hop):
 @part
 def survey(plan, state, rule, slot, request, action, seen):
     """Features of an action into ``seen`` (14,); the hand rule's cost of it, in seconds."""
-    pair, (path, rounds) = plan.pair[request], path_of(plan, action)
+    pair, (path, rounds) = pair_of(plan, request), path_of(plan, action)
     hops, need = plan.hops[pair, path], rounds + 1
     length = stock_sum = queue_sum = ready = most_queue = wanted = wait = 0.0
     least_stock, least_token, least_rate = 1e9, 2.0, 1e9
@@ -108,7 +112,7 @@ def survey(plan, state, rule, slot, request, action, seen):
 def usable(plan, request, action):
     """Whether fresh pairs on the path would be good enough."""
     path, rounds = path_of(plan, action)
-    return plan.log_fresh[plan.pair[request], path, rounds] >= plan.log_min[request]
+    return plan.log_fresh[pair_of(plan, request), path, rounds] >= plan.log_min[request]
 
 
 @part
@@ -147,41 +151,16 @@ def anywhere(plan, slot, request):
 
 
 @part
-def layer(weights, biases, given, head, found):
-    """relu(x w + b), in the order of inputs, so that sums are the same everywhere; inputs that are 0 add nothing.
-
-    Eight inputs at a time, so that sums are put down once for all of them; the last are filled up with zeros.
-    """
-    live, x, num = head.live, head.x, 0
-    for place in range(given.size):
-        live[num], x[num] = place, given[place]
-        num += given[place] != 0.0
-    for place in range(num, num + 7):
-        live[place], x[place] = 0, 0.0
-    for unit in range(found.size):
-        found[unit] = biases[unit]
-    for at in range(0, num, 8):
-        a, b, c, d = weights[live[at]], weights[live[at + 1]], weights[live[at + 2]], weights[live[at + 3]]
-        e, f, g, h = weights[live[at + 4]], weights[live[at + 5]], weights[live[at + 6]], weights[live[at + 7]]
-        for unit in range(found.size):
-            total = found[unit] + x[at] * a[unit] + x[at + 1] * b[unit] + x[at + 2] * c[unit] + x[at + 3] * d[unit]
-            total += x[at + 4] * e[unit]
-            found[unit] = total + x[at + 5] * f[unit] + x[at + 6] * g[unit] + x[at + 7] * h[unit]
-    for unit in range(found.size):
-        found[unit] = max(found[unit], biases.dtype.type(0.0))
-
-
-@part
 def score(head, agent, given):
     """What a net says of features, as an agent has it."""
     who = agent if head.b3.size > 1 else 0
-    layer(head.w1[who], head.b1[who], given, head, head.one)
+    layer(head.w1[who], head.b1[who], given, head.one)
     total = head.b3[who]
     if head.two.size == 0:
         for unit in range(head.one.size):
             total += head.one[unit] * head.w3[who, unit]
         return float(total)
-    layer(head.w2[who], head.b2[who], head.one, head, head.two)
+    layer(head.w2[who], head.b2[who], head.one, head.two)
     for unit in range(head.two.size):
         total += head.two[unit] * head.w3[who, unit]
     return float(total)
@@ -193,7 +172,7 @@ def scored(plan, state, rule, slot, request):
 
     The hand rule scores paths by minus their cost, each with as few rounds as will do, and does not wait.
     """
-    last, agent, bits = state.scores.size - 1, plan.nodes[plan.pair[request], 0, 0], 0
+    last, agent, bits = state.scores.size - 1, np.int64(plan.nodes[plan.pair[request], 0, 0]), 0
     by_hand = rule.path == LOCAL
     for action in range(last + 1):
         state.scores[action] = -1e300

@@ -66,7 +66,11 @@ HAND_PULLS = (0, PULL_DEMAND, PULL_LEAST, PULL_ETA, PULL_FULL)
 
 
 class Plan(NamedTuple):
-    """What stays during an episode."""
+    """What stays during an episode.
+
+    ``incident``, ``place``, ``twin``, ``links`` and ``nodes`` are uint64: an index with a sign is looked at each time
+    whether it counts from behind, which took 6 % of a slot. Where there is no link they hold no index.
+    """
 
     num_slots: int
     slot_s: float
@@ -125,7 +129,8 @@ class State(NamedTuple):
         ahead, pulled, pulls, ages, rows: scratch of pulls: pairs wanted before, int64 (E,); features and strengths,
         float64 (13, 256); links, pairs wanted and lacking of the same, int64 (3, 256); of a path's links, float64
         (most hops,); of links or shares, float64 (3, 2 E).
-        claims, locked, token_locked, holder, token_holder, own, able: scratch of a slot.   seen, scores: of a decision.
+        claims, locked, token_locked, holder, token_holder, own, lucky (uint64), able: scratch of a slot.
+        seen, scores: of a decision.
         decisions, log_prob, features; share_slot, share_log, share_features, share_noise; trace, trace_value: records.
     """
 
@@ -163,6 +168,7 @@ class State(NamedTuple):
     holder: Any
     token_holder: Any
     own: Any
+    lucky: Any
     ahead: Any
     pulled: Any
     pulls: Any
@@ -196,8 +202,6 @@ class Head(NamedTuple):
     b3: Any
     one: Any  # scratch, (H1,)
     two: Any  # scratch, (H2,)
-    live: Any  # scratch: places of a layer's inputs that are not 0, int64 (max(F, H1) + 7,)
-    x: Any  # scratch: these inputs, as many
 
 
 class Rule(NamedTuple):
@@ -246,8 +250,7 @@ def head(num_features: int, hidden: tuple[int, int] = (8, 0), num_agents: int = 
 def head_of(*weights: Any) -> Head:
     """A net from its six arrays w1, b1, w2, b2, w3, b3; see :class:`Head`."""
     w1, b1, w2, b2, w3, b3 = (np.ascontiguousarray(each, dtype=np.float32) for each in weights)
-    one, two, x = (np.zeros(size, np.float32) for size in (w1.shape[2], b2.shape[1], max(w1.shape[1:]) + 7))
-    return Head(w1, b1, w2, b2, w3, b3, one, two, np.zeros(x.size, np.int64), x)
+    return Head(w1, b1, w2, b2, w3, b3, *(np.zeros(size, np.float32) for size in (w1.shape[2], b2.shape[1])))
 
 
 def rule(
@@ -312,19 +315,19 @@ def plan(episode: Episode, record: int = 0) -> Plan:
         keys=np.array([key(setting.physics_seed, each) for each in range(NUM_STREAMS)]),
         ends=topology.ends,
         first=topology.first,
-        incident=topology.incident,
-        place=topology.place,
+        incident=topology.incident.astype(np.uint64),
+        place=topology.place.astype(np.uint64),
         eta=topology.transmission,
         generation_hz=topology.generation_hz,
         log_eta=np.log(np.maximum(topology.transmission, 1e-9)),
         makes=makes,
         log_makes=np.log((makes + 0.1) / (makes + makes[twin] + 0.2)),
-        twin=twin,
+        twin=twin.astype(np.uint64),
         swap_hz=topology.swap_hz,
         log_w=log_w,
         length_km=topology.length_km,
-        links=paths.links.astype(np.int64),
-        nodes=paths.nodes.astype(np.int64),
+        links=paths.links.astype(np.uint64),
+        nodes=paths.nodes.astype(np.uint64),
         hops=paths.hops.astype(np.int64),
         log_fresh=_log_fresh(episode, log_w),
         arrival=requests.arrival_slot,
@@ -398,6 +401,7 @@ def blank(episode: Episode, given: Plan, trace: int = 0) -> State:
         holder=np.full(num_links, -1, whole),
         token_holder=np.full(num_nodes, -1, whole),
         own=np.zeros(num_links, whole),
+        lucky=np.zeros(num_links, np.uint64),
         ahead=np.zeros(num_links, whole),
         pulled=np.zeros((NUM_PULL_ROWS, PULLS_AT_ONCE), real),
         pulls=np.zeros((3, PULLS_AT_ONCE), whole),
