@@ -5,6 +5,19 @@
     python examples/benchmarks/entanglement_grid.py --part headline --seeds 320:340 --runs runs/grid
         --checkpoint dpem=runs/dpem --against dpem    # every training in runs/dpem, pooled; the others' runs stay
 
+The front over beta, with pulls and ``runs/final`` from :mod:`dpem_gain`:
+
+    T="python -m policies.allocators.dpem train --set width=32 --set forecast=none --world duration_s=300"
+    for S in 0 1 2; do for BETA in 0 1 2 4; do
+        $T --seed $S --topologies 0:6 --epochs 30 --set shares=pulls --set beta=$BETA --from runs/pulls/$S
+           --out runs/beta/$BETA/$S
+    done; done
+    P=central_full,central_grant,central_hybrid,central_static,greedy_oracle,static,shortest,random,local
+    python examples/benchmarks/entanglement_grid.py --part front --seeds 320:340 --policies $P
+        --checkpoint dpem=runs/final --checkpoint beta_0=runs/beta/0 --checkpoint beta_1=runs/beta/1
+        --checkpoint beta_2=runs/beta/2 --checkpoint beta_4=runs/beta/4 --against dpem
+        --runs runs/entanglement_grid_320    # 4 820 runs
+
 The protocol is ``policies/envs/entanglement/PROTOCOL.md``. Runs are kept in ``--runs`` and not done again: it can be
 stopped, and goes on. Writes ``results/entanglement_grid_PART.csv`` (every cell), ``.md`` and figures. Gains on seeds
 from 320 on are results; those on others are for development.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from policies.allocators.dpem.grid import BOUND, Cell
@@ -65,6 +65,7 @@ def words(cell: str, every: Sequence[Point], ours: Sequence[str]) -> list[str]:
             f"{len(others) - len(free)} of {len(others)} points of others; left: {_list(free)}."
         ),
         f"Dominated by others are {len(lost)} of its {len(mine)} points: {told}.",
+        *_with_the_same_hold(mine, others),
         "",
     ]
     lines += ["| policy | hold | delivery | C_lit | dominated by |", "|---|---|---|---|---|"]
@@ -73,6 +74,14 @@ def words(cell: str, every: Sequence[Point], ours: Sequence[str]) -> list[str]:
         numbers = f"{point.delivery:.3f} | {point.contention:.3f}"
         lines.append(f"| `{point.policy}` | {point.hold} | {numbers} | {by.words if by else 'nobody'} |")
     return lines
+
+
+def _with_the_same_hold(mine: Sequence[Point], others: Sequence[Point]) -> Iterator[str]:
+    """Each back-off by itself: nobody gains by waiting longer."""
+    for hold in sorted({point.hold for point in others}):
+        ours, theirs = ([point for point in each if point.hold == hold] for each in (mine, others))
+        free = [point for point in theirs if beaten(point, ours) is None]
+        yield f"With hold {hold} on both sides, {len(theirs) - len(free)} of {len(theirs)}; left: {_list(free)}."
 
 
 def _list(found: Sequence[Point]) -> str:

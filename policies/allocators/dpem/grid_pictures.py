@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def _map(out: Path, rows: Sequence[Mapping[str, Any]], against: str) -> list[str
 
 
 def _fronts(out: Path, found: Found, rows: Sequence[Mapping[str, Any]], ours: Sequence[str]) -> list[str]:
-    """Delivery against literal contention: a curve over back-off for each policy, the common front behind them."""
+    """Delivery against literal contention, the common front behind all curves."""
     told = fronts(found, rows)
     if not told:
         return []
@@ -68,9 +68,8 @@ def _fronts(out: Path, found: Found, rows: Sequence[Mapping[str, Any]], ours: Se
     with picture(path, 1, len(told), (2.0 + 5.2 * len(told), 5.4), sharex=True, sharey=True) as (figure, axes):
         for axis, (cell, points) in zip(axes[0], told.items(), strict=True):
             _common(axis, points)
-            for name, look in looks.items():
-                mine = sorted((point for point in points if point.policy == name), key=lambda point: point.hold)
-                _curve(axis, mine, points, name, look)
+            for label, mine, look in _curves(points, looks, ours):
+                _curve(axis, mine, points, label, look)
             axis.set_title(f"delay {cell.delay_s:g} s, period {cell.period_s:g} s")
             axis.set_xlabel("literal contention")
             axis.grid(color="#ececec", linewidth=0.6)
@@ -91,6 +90,21 @@ def _looks(names: Sequence[str], ours: Sequence[str]) -> dict[str, dict[str, Any
         if name in ours:
             looks[name] |= {"linewidth": 2.6, "zorder": 4}
     return {name: looks[name] for name in names}
+
+
+def _curves(
+    points: Sequence[Point], looks: Mapping[str, Mapping[str, Any]], ours: Sequence[str]
+) -> Iterator[tuple[str, list[Point], Mapping[str, Any]]]:
+    """A curve over back-off for each policy; where there are several agents, one over these for each back-off."""
+    agents = [name for name in looks if name in ours]
+    for name, look in looks.items():
+        if name not in agents or len(agents) == 1:
+            yield name, sorted((each for each in points if each.policy == name), key=lambda each: each.hold), look
+    if len(agents) > 1:
+        for hold in sorted({each.hold for each in points}):
+            mine = [each for each in points if each.policy in agents and each.hold == hold]
+            label = ", ".join(agents) if hold == 1 else "_"  # the legend leaves out what begins so
+            yield label, sorted(mine, key=lambda each: each.contention), looks[agents[0]]
 
 
 def _common(axis: Any, points: Sequence[Point]) -> None:

@@ -21,6 +21,7 @@ from policies.allocators.dpem.commands import seeds_of
 from policies.allocators.dpem.grid import BOUND, COLUMNS, PARTS, Cell, job_of, jobs, read, run
 from policies.allocators.dpem.grid_agents import learned
 from policies.allocators.dpem.grid_front import Point, beaten
+from policies.allocators.dpem.grid_pictures import _curves
 from policies.allocators.dpem.grid_report import gathered, table, write
 from policies.learners.kit.checkpoint import LATEST
 
@@ -147,6 +148,16 @@ def test_who_is_dominated() -> None:
     words = "\n".join(grid_front.words("here", every, ("a",)))
     assert "dominates 1 of 2 points of others; left: `c` hold 1." in words
     assert "Dominated by others are 0 of its 2 points: none." in words
+    assert "With hold 1 on both sides, 0 of 2; left: `b` hold 1; `c` hold 1." in words
+
+
+def test_several_agents_are_one_line_for_each_back_off() -> None:
+    bold, shy = (Point("bold", hold, 0.7 / hold, 0.3 / hold) for hold in (1, 2)), Point("shy", 1, 0.6, 0.2)
+    rule = [Point("local", hold, 0.5 / hold, 0.4 / hold) for hold in (2, 1)]
+    points, looks = [*bold, shy, *rule], {name: {} for name in ("local", "bold", "shy")}
+    found = {label: mine for label, mine, _ in _curves(points, looks, ("bold", "shy"))}
+    assert found == {"local": rule[::-1], "bold, shy": [shy, points[0]], "_": [points[1]]}
+    assert [label for label, *_ in _curves(points, looks, ("bold",))] == ["local", "bold", "shy"]
 
 
 def test_delivery_by_size(trained: Path) -> None:
