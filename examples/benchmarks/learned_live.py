@@ -27,8 +27,9 @@ so that placement decides what they wait for, and not the trip. Its sizes were c
 
 What was run is kept in runs/learned_live/jobs.jsonl: an interrupted benchmark goes on. Seeds 41 to 45, by which nothing
 was chosen and that nobody had played before; 11 to 15 were reported before policies ordered jobs and families foretold
-their circuits; on seeds 1 and 2 it was found that torch's threads took a core from the workers, on 21 to 25, 31 and 32 of
-the larger jobs what to ship. The order of policies turns from seed to seed, so that no one always meets a warm machine.
+their circuits; on seeds 1 and 2 it was found that torch's threads took a core from the workers, on 21 to 25, 31 and 32
+of the larger jobs what to ship. The order of policies turns from seed to seed, so that no one always meets a warm
+machine.
 """
 
 from __future__ import annotations
