@@ -18,8 +18,9 @@ can begin:
     M_k = (1 + sum_b (wait_b + fixed_b) / variable_b) / (sum_b 1 / variable_b)
 
 over those of the k that can begin before it. With equal rates this is the least end of all. Which backends take part is
-found one by one: the one that saves most comes next, as long as one saves anything and ``max_parts`` allows it. Parts
-that a worker has no slot left for would wait for those it has, so they do not take part.
+found one by one: the one that saves most comes next, as long as one saves anything and ``max_parts`` allows it; all at
+once are tried as well, since two may save together what neither does alone. Parts that a worker has no slot left for
+would wait for those it has, so they do not take part.
 """
 
 from __future__ import annotations
@@ -121,7 +122,9 @@ def shared(lines: Sequence[Line], terms: Terms, max_parts: int) -> Mapping[str, 
             break
         best, shares = cost_then, shares_then
         taken.append(line)
-    return shares
+    cost_then, at_once = filled_best(lines, terms) if lines else (math.inf, {})
+    used = [line for line in lines if line.backend in at_once]
+    return at_once if cost_then < best and len(used) <= max_parts and _fit(used) else shares
 
 
 def _fit(lines: Sequence[Line]) -> bool:

@@ -109,6 +109,15 @@ def test_no_other_shares_cost_less(of: list[Line], per_s: float) -> None:
     assert cost(dict(shares)) <= best * (1 + 1e-9) + 1e-9
 
 
+def test_two_may_save_together_what_neither_does_alone() -> None:
+    plain = {"fee": 0.0, "fee_usd": 0.0, "rate_usd": 0.0}
+    late = Line("c", 2.0, 0.1, rate=0.0, **plain)
+    costly = [Line(name, 0.01, 2.0, rate=0.5, **plain) for name in "ad"]
+    assert shared([costly[0], late], Terms(1.0), 3) == {"c": 1.0}
+    assert shared([*costly, late], Terms(1.0), 3) == pytest.approx({"a": 0.5, "d": 0.5})
+    assert shared([*costly, late], Terms(1.0), 1) == {"c": 1.0}
+
+
 @given(lines())
 def test_the_level_holds_all_shots(of: list[Line]) -> None:
     end_s = level(of)
