@@ -5,7 +5,8 @@
 Writes ``results/entanglement_speed.csv``: the compiled loop at 100, 1 000 and 10 000 nodes under a load of the same
 density, the plain reference at 100, and what building an episode costs. Figures are slots per second of processor time,
 median of the repeats; what is compiled is compiled before the clock starts. The nets have random weights: their size is
-what costs; ``dpem`` is the agent that comes along.
+what costs; ``dpem`` is the agent that comes along. "forecasts, GRU" are those of all pairs for the slots of an episode,
+on top of what an agent takes that looks at them; ``build_s`` is one step of the forecaster's training there.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from evidence import results
 from rich.progress import Progress
 
+from policies.allocators.dpem import forecast
+from policies.allocators.dpem.deployment import deploy
 from policies.allocators.pairs.networks import dpem_rule
 from policies.envs.entanglement import reference
 from policies.envs.entanglement import state as st
@@ -28,6 +32,9 @@ from policies.envs.entanglement.play import Run, advance, begin, play
 from policies.envs.entanglement.setting import EntanglementSetting
 
 DURATION_S = {100: 600.0, 1000: 120.0, 10_000: 24.0}
+HISTORY_S, MOST_FORECAST = 600.0, 1000
+"""That a forecaster has seen, and nodes of the largest network for which one is timed."""
+
 DENSITY_HZ = 0.0664
 """Requests a second and node."""
 
@@ -69,6 +76,24 @@ def episode(num_nodes: int, **changes: Any) -> Episode:
     return build(setting.but(offered_hz=DENSITY_HZ * num_nodes, duration_s=DURATION_S[num_nodes]))
 
 
+def forecasts(num_nodes: int, repeats: int) -> tuple[list[float], float]:
+    """Slots per second of processor time for which a GRU forecasts all pairs, and seconds of a step of its training."""
+    torch.set_num_threads(1)
+    setting = EntanglementSetting(num_nodes=num_nodes, topology_seed=1, demand_seed=1, physics_seed=1)
+    setting = setting.but(offered_hz=DENSITY_HZ * num_nodes, duration_s=DURATION_S[num_nodes])
+    config = forecast.Config(steps=3)
+    counts = deploy(setting, 1, history_s=HISTORY_S).counts(config.bin_s)
+    model = forecast.new_forecaster(config, counts, 1)
+    found = []
+    for _ in range(repeats):
+        begun = time.process_time()
+        model.rates_hz(counts)
+        found.append(counts.shape[1] * config.bin_s / setting.slot_s / (time.process_time() - begun))
+    begun = time.process_time()
+    forecast.fit(model, counts, 1)
+    return found, (time.process_time() - begun) / config.steps
+
+
 def main() -> None:
     """Measure and write."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -97,6 +122,11 @@ def main() -> None:
                 delivery = metrics(runs[0]).delivery
                 table.writerow([size, links, name, share_s, record, *figures, f"{delivery:.4g}", f"{build_s:.3g}"])
                 bar.advance(task)
+            if size > MOST_FORECAST:
+                continue
+            speeds, step_s = forecasts(size, said.repeats)
+            figures = [f"{each:.4g}" for each in (np.median(speeds), min(speeds), max(speeds))]
+            table.writerow([size, links, "forecasts, GRU", "", "", *figures, "", f"{step_s:.3g}"])
         short, begun = build(episode(100).setting.but(duration_s=20.0)), time.process_time()
         reference.simulate(short, st.local("local"))
         speed = f"{short.setting.num_slots / (time.process_time() - begun):.4g}"
