@@ -1,12 +1,11 @@
 """The best placement in hindsight: what a world's tasks would have cost, had everything been known that was measured.
 
 It places whole jobs, at the looks of the world, wherever a run was recorded, and has them served in the order of their
-ranks or in that of :mod:`policies.order`, whichever comes out better. It
-minds no limits on estimates (``min_fidelity``, ``max_cost_usd``): what those cost is part of every policy's regret. The
-problem is unrelated machines with release dates and weighted flow time, NP-hard, so :func:`hindsight` says how it found
-what it found:
+ranks or in that of :mod:`policies.order`, whichever comes out better. It minds no limits on estimates
+(``min_fidelity``, ``max_cost_usd``): what those cost is part of every policy's regret. The problem is unrelated
+machines with release dates and weighted flow time, NP-hard, so :func:`hindsight` says how it found what it found:
 
-- "exhaustive": every placement was tried. The best.
+- "exhaustive": every placement was tried in both orders. The best of these.
 - "assignment": unit tasks, all there at once and equally urgent: the optimum of a linear assignment. The best.
 - "search": the best schedule of two local searches, which begin at the rounded relaxation and at the best placement
   that is known already, beside a bound that no schedule can beat, not even one that minds no rank: a time-indexed

@@ -28,7 +28,7 @@ from orchestrator.sql.archive import Considered, Page, Wanted
 from orchestrator.sql.store import SqlStore
 from orchestrator.telemetry import Observation
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 2
 """Raised when a column changes its name, type or meaning; new columns do not raise it."""
 
 EPOCH = datetime.fromtimestamp(0, UTC)

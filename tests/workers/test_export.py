@@ -120,7 +120,7 @@ def test_both_formats_say_the_same(jobs: tuple[SqlStore, dict[str, Job]], tmp_pa
 
 
 def test_the_shape_is_as_written_down(jobs: tuple[SqlStore, dict[str, Job]], tmp_path: Path) -> None:
-    """A column that changes needs a new SCHEMA_VERSION, and this file written anew."""
+    """A column that changes needs a new SCHEMA_VERSION and this file written anew; a new one needs the file alone."""
     store, _ = jobs
     manifest = exporter.export(store, tmp_path / "out", Wanted(), exporter.Parquet)
     assert manifest == json.loads((tmp_path / "out" / "manifest.json").read_text())
