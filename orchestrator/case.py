@@ -26,6 +26,7 @@ from orchestrator.lifecycle import (
     Expired,
     Orphaned,
     Recalled,
+    Reconsidered,
     Reserved,
     Rules,
     Sent,
@@ -95,6 +96,18 @@ class Case:
             part = case.part(part_id)
             if part is not None and part.state is AssignmentState.WAITING and movable(case.job, rules):
                 case = case.moved(part_id, Orphaned(at), rules)
+        return case
+
+    def reconsidered(self, part_ids: Iterable[str], at: float) -> Case:
+        """Without those of these parts that still wait, as if they had not been placed yet."""
+        case = self
+        for part_id in part_ids:
+            part = case.part(part_id)
+            if part is not None and part.state is AssignmentState.WAITING and not unwanted(case.job):
+                job = case.job
+                left = advance(part, Reconsidered(at), max_attempts=1)
+                case = case._with([left]).tell("reconsidered", at, backend=part.backend)
+                case = case._now(to_place=job.to_place + part.amount, num_placements=job.num_placements - 1)
         return case
 
     def failed(self, failure: Failure, at: float) -> Case:

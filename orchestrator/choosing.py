@@ -45,6 +45,13 @@ class Chooser:
     scales: Scales
     count: Callable[[str], None]
 
+    def reconsiders(self, policy: str) -> bool:
+        """Whether it wants to be asked again about what waits, see :class:`orchestrator.placement.Reconsidering`."""
+        try:
+            return bool(getattr(self.policies(policy), "reconsiders", False))
+        except (PlacementError, *DEFECTS):  # it cannot be had, which is told where it is asked
+            return False
+
     def choose(self, requests: Sequence[Request], backlog: Backlog, failures: dict[str, Failure]) -> Iterator[Chosen]:
         """Answers, policy by policy in the order of their names; jobs without one end among the failures.
 

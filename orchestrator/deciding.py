@@ -54,11 +54,14 @@ class Decided:
 
     Attributes:
         group: what the cost model pools its program with.
+        instead_of, again: as in :class:`orchestrator.store.Placed`.
     """
 
     chosen: Chosen
     parts: list[Assignment]
     group: str
+    instead_of: tuple[str, ...] = ()
+    again: bool = False
 
 
 def decide(
@@ -71,6 +74,7 @@ def decide(
     decided: list[Decided] = []
     failures: dict[str, Failure] = {}
     known = {one.job.id: found for one, found in jobs if not isinstance(found, RuntimeFailure)}
+    moving = {one.job.id: one.moving for one, _ in jobs}
     for requests in _in_turn(jobs, scene, failures):
         for chosen in chooser.choose(requests, scene.backlog, failures):
             job_id = chosen.request.job_id
@@ -79,7 +83,7 @@ def decide(
             if isinstance(parts, Failure):
                 failures[job_id] = parts
                 continue
-            decided.append(Decided(chosen, parts, known[job_id][0].group))
+            decided.append(Decided(chosen, parts, known[job_id][0].group, moving[job_id]))
             if scene.pairs is not None:  # before it can be run, and before others are quoted pairs
                 scene.pairs.reserve(parts)
     return decided, failures

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.cost_model.model import FOLD_VERSION
-from orchestrator.placement import Backlog, Choice, Lane, Request, Scales
+from orchestrator.placement import Backlog, Choice, Lane, Queued, Request, Scales
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Situation:
     Attributes:
         policy: who answered. Another one than the jobs' own answers where that one could not, and ``instead`` says why.
         num_asked: jobs that it was asked about together; what is pinned is asked about by nobody.
-        lanes, load_s, warm_up_s: the backlog, as in :class:`orchestrator.placement.Backlog`.
+        lanes, load_s, warm_up_s, queue: the backlog, as in :class:`orchestrator.placement.Backlog`.
         fold_version: of the cost model that estimated.
     """
 
@@ -29,6 +29,7 @@ class Situation:
     scales: Scales
     fold_version: int
     instead: str = ""
+    queue: tuple[Queued, ...] = ()
 
     @staticmethod
     def of(
@@ -37,11 +38,11 @@ class Situation:
         """As it is now. Loads are sorted, as they will be when they are read again."""
         load_s, warm_up_s = (dict(sorted(told.items())) for told in (backlog.load_s, backlog.warm_up_s))
         told = (backlog.lanes, load_s, warm_up_s, scales)
-        return Situation(situation_id, policy, num_asked, *told, FOLD_VERSION, instead)
+        return Situation(situation_id, policy, num_asked, *told, FOLD_VERSION, instead, backlog.queue)
 
     def backlog(self) -> Backlog:
         """A backlog for the policy, its own copy."""
-        return Backlog(self.lanes, dict(self.load_s), dict(self.warm_up_s))
+        return Backlog(self.lanes, dict(self.load_s), dict(self.warm_up_s), self.queue)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backends.backend import Device
-from orchestrator.placement import Backlog, Lane
+from orchestrator.placement import Backlog, Lane, Queued
 from orchestrator.store import Announcement, Outstanding, Switch
 
 
@@ -58,13 +58,16 @@ class Fleet:
         """Whether something costs money here."""
         return any(device.remote for device in self.devices.values())
 
-    def backlog(self, outstanding: Iterable[Outstanding], now: float) -> Backlog:
+    def backlog(self, outstanding: Iterable[Outstanding], now: float, queue: tuple[Queued, ...] = ()) -> Backlog:
         """Work in front of every worker: what waits, and what is left of what runs.
+
+        What stands in ``queue`` is outstanding, too.
 
         A run that has outlasted its estimate is expected to be about to end. The queue of a device itself is none of
         this: an estimate has it (``Estimate.queue_s``), corrected by what was waited there.
         """
-        backlog = Backlog(self.lanes, warm_up_s={name: self.devices[name].warm_up_s for name in self.cold})
+        cold_s = {name: self.devices[name].warm_up_s for name in self.cold}
+        backlog = Backlog(self.lanes, warm_up_s=cold_s, queue=queue)
         for work in outstanding:
             gone_s = 0.0 if work.started_at is None else now - work.started_at
             backlog.add(work.backend, max(0.0, work.service_s - gone_s))

@@ -354,7 +354,7 @@ class Job:
         project: to whom it belongs; empty on a store without tokens.
         to_place: shots that wait for a decision: all of them at first, later those of shares that failed; of a job that
             was divided by items, how many of these.
-        num_placements: decisions taken for it.
+        num_placements: decisions taken for it, apart from second thoughts.
         num_blockers: jobs it comes after that are not done yet.
     """
 

@@ -2,7 +2,8 @@
 
     WAITING ──Claimed──▶ RUNNING ──Completed──▶ DONE
      ▲  │ │                 │ ├──Broken─────▶ REPLACED   (permanent, or no attempt left: its shots go elsewhere)
-     │  │ └─Orphaned────────┼─┼─────────────▶ REPLACED   (nobody serves its backend any more)
+     │  │ ├─Orphaned────────┼─┼─────────────▶ REPLACED   (nobody serves its backend any more)
+     │  │ └─Reconsidered────┼─┼─────────────▶ REPLACED   (another place is better now)
      │  │                   │ ├──Broken─────▶ FAILED     (and no other place is to be tried)
      │  └─Withdrawn─┐       │ └──Withdrawn──▶ CANCELLED
      │              ▼       │
@@ -91,6 +92,13 @@ class Orphaned:
 
 
 @dataclass(frozen=True)
+class Reconsidered:
+    """Its policy would have it elsewhere now."""
+
+    at: float
+
+
+@dataclass(frozen=True)
 class Reserved:
     """Its purchase is written down, in the same transaction: from here on it may exist at the provider."""
 
@@ -130,7 +138,18 @@ class Settled:
 
 
 AssignmentEvent = (
-    Claimed | Completed | Broken | Expired | Returned | Withdrawn | Orphaned | Reserved | Sent | Recalled | Settled
+    Claimed
+    | Completed
+    | Broken
+    | Expired
+    | Returned
+    | Withdrawn
+    | Orphaned
+    | Reconsidered
+    | Reserved
+    | Sent
+    | Recalled
+    | Settled
 )
 
 
@@ -184,6 +203,8 @@ def advance(assignment: Assignment, event: AssignmentEvent, *, max_attempts: int
             return moved(state=AssignmentState.CANCELLED, lease_expires_at=None, finished_at=event.at)
         case Orphaned(), AssignmentState.WAITING if movable:
             return moved(failure=_backend_lost(assignment), state=AssignmentState.REPLACED, finished_at=event.at)
+        case Reconsidered(), AssignmentState.WAITING:
+            return moved(state=AssignmentState.REPLACED, finished_at=event.at)
     raise InvalidTransition(state.value, type(event).__name__, story)
 
 

@@ -25,10 +25,10 @@ from tenacity import Retrying, retry_if_exception_type, sleep_using_event, wait_
 from backends.backend import Device
 from circuits.facts import Judgement
 from orchestrator import measure
+from orchestrator.announcer import Announcer
 from orchestrator.broker import Broker
 from orchestrator.bucket import Bucket, MemoryBucket
 from orchestrator.choosing import Chooser
-from orchestrator.coming import expected_at, wanted
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel
 from orchestrator.deciding import Scene, decide, movable_parts
 from orchestrator.decision import Decision
@@ -37,7 +37,7 @@ from orchestrator.errors import StoreUnavailable
 from orchestrator.experiment import Experiment
 from orchestrator.fleet import Fleet
 from orchestrator.held import Held
-from orchestrator.job import FINAL_JOB_STATES, Assignment, AssignmentState, Event, Failure, Job, JobSpec, JobState
+from orchestrator.job import FINAL_JOB_STATES, Assignment, AssignmentState, Event, Failure, Job, JobSpec
 from orchestrator.lifecycle import Broken, Completed, Returned, Sent, Withdrawn
 from orchestrator.logs import working_on
 from orchestrator.notifier import STOPS, Notifier
@@ -58,14 +58,12 @@ from orchestrator.runtime import (
     WorkReturned,
     work_of,
 )
+from orchestrator.second_thoughts import MOST_QUEUED, queue_of, second_thoughts, standing
 from orchestrator.settings import Settings
 from orchestrator.store import Claim, Claimed, Ending, Placed, Run, Store, Switch
 
 SNAPSHOT_EVERY = 100
 """Observations between two stored snapshots: a process that starts folds at most so many."""
-
-LOOKED_AHEAD = 100
-"""Jobs that come after others of which it is worked out when they are expected, by rank (ours)."""
 
 PATIENCE_S, PATIENCE = 2.0, 20.0
 """A batch is in trouble after so many seconds and so many times what was expected of it (ours)."""
@@ -111,10 +109,13 @@ class Pipeline:
         self.experiment = Experiment(store, settings)
         self._preparer = Preparer(store, runtime, settings)
         self._pairs = None if allocators is None else PairOffice(allocators)
-        self.quoter = Quoter(store, self._preparer, self.learn, policies, settings, self._follow_pairs)
+        self._announcer = Announcer(self._pairs, store, self._preparer, self.experiment, self.learn, settings)
+        self.quoter = Quoter(store, self._preparer, self.learn, policies, settings, self._announcer.follow)
         self._model: CostModel | None = None
         self._learning = threading.Lock()
         self._placing = threading.Lock()
+        self._thinks = False  # whether some policy that jobs came with lately thinks again about what waits
+        self._ran = False  # since the last look at what waits elsewhere
         self._stuck = 0  # of the jobs that wait in vain, so many of the first cannot go elsewhere
         self._held = Held()
         self._heard: set[str] = set()
@@ -164,7 +165,8 @@ class Pipeline:
 
     def _place_batch(self) -> bool:
         most = self._settings.placement_batch
-        look = self.store.look(most, silent_s=self._settings.silent_s)
+        queued = MOST_QUEUED if self._thinks else 0
+        look = self.store.look(most, silent_s=self._settings.silent_s, queued=queued)
         fleet, waiting, now = Fleet.of(look.roll, look.switches), look.waiting, look.now
         if not fleet.devices:  # without any worker the jobs wait for one
             return False
@@ -173,68 +175,37 @@ class Pipeline:
         self._stuck = self._stuck + most if len(in_vain) == most else 0  # at the next look those behind have their turn
         stranded = movable_parts(in_vain, self._settings.rules)
         jobs = [one for one in waiting if one.job.id not in stranded] + [*stranded.values()]
-        if not jobs:
-            return self._look_ahead(fleet)
+        stand = standing(one for one in look.queued if one.job.id not in stranded)
+        named = {one.job.spec.policy for one in (*waiting, *look.queued)}
+        self._thinks = any(self._chooser.reconsiders(policy) for policy in sorted(named))
+        if not jobs and not stand:
+            return self._announcer.look_ahead(fleet)
         begun = time.perf_counter()
         projects = sorted({one.job.project for one in jobs})
         balances = self.store.balances(projects) if fleet.remote else {}
-        backlog = fleet.backlog(look.outstanding, now)
-        scene = Scene(fleet, backlog, self.learn(), now, self._settings.times, balances, self._follow_pairs(fleet))
-        prepared = self._preparer.prepare([one.job for one in jobs], fleet.devices)
+        backlog = fleet.backlog(look.outstanding, now, queue_of(stand, self._settings.scales))
+        times, pairs = self._settings.times, self._announcer.follow(fleet)
+        scene = Scene(fleet, backlog, self.learn(), now, times, balances, pairs)
+        prepared = self._preparer.prepare([one.job for one in (*jobs, *stand)], fleet.devices)
         decided, failures = decide(list(zip(jobs, prepared, strict=False)), scene, self._chooser)
-        batch, decide_s = uuid.uuid4().hex, (time.perf_counter() - begun) / len(jobs)
+        decided += second_thoughts(list(zip(stand, prepared[len(jobs) :], strict=False)), decided, scene, self._chooser)
+        batch, decide_s = uuid.uuid4().hex, (time.perf_counter() - begun) / (len(jobs) + len(stand))
         placed = []
         for one in decided:
-            request, job_id, told = one.chosen.request, one.chosen.request.job_id, one.chosen.situation
-            asked_of = (job_id, one.chosen.policy, now, scene.model.cursor, batch, told.load_s, request)
+            request, told = one.chosen.request, one.chosen.situation
+            asked_of = (request.job_id, one.chosen.policy, now, scene.model.cursor, batch, told.load_s, request)
             choice, by_s = dict(one.chosen.choice), sooner_s(one.chosen.choice)
             why = Decision(*asked_of, choice, decide_s, group=one.group, situation=told, sooner_s=by_s)
-            placed.append(Placed(why, one.parts, stranded[job_id].moving if job_id in stranded else ()))
+            placed.append(Placed(why, one.parts, one.instead_of, one.again))
         events = self.store.place(placed) if placed else []
         for backend in sorted({part.backend for one in placed for part in one.parts}):
             self.broker.wake_backend(backend)  # before the notices: the jobs wait for this
         self._tell(events)
         self._tell(self.store.fail(failures) if failures else [])
-        num_moved = sum(bool(one.instead_of) for one in placed)
+        num_moved = sum(bool(one.instead_of) and not one.again for one in placed)
         self._stuck = max(0, self._stuck - num_moved)
         more = len(prepared) < len(jobs) or len(waiting) == most or (num_moved > 0 and len(in_vain) == most)
-        return more or self._look_ahead(fleet)
-
-    def _look_ahead(self, fleet: Fleet) -> bool:
-        """While nothing waits, announce the pairs of jobs that come after others. Whether some are left to look at."""
-        office = self._pairs
-        if office is None or not any(one.network and one.network.made_from for one in fleet.devices.values()):
-            return False
-        coming: list[tuple[Job, float]] = []
-        for one in self.store.blocked(LOOKED_AHEAD):
-            at = expected_at(one.before, fleet.devices)
-            if at is not None and office.news(one.job.id, self.experiment.moment(at)):
-                coming.append((one.job, self.experiment.moment(at)))
-        if not coming:
-            return False
-        now, times = self.store.now(), self._settings.times
-        scene = Scene(fleet, fleet.backlog((), now), self.learn(), now, times, pairs=self._follow_pairs(fleet))
-        prepared = self._preparer.prepare([job for job, _ in coming], fleet.devices)
-        for (job, moment), known in zip(coming, prepared, strict=False):
-            found = wanted(job, known, scene, self._settings.scales)
-            office.expect(job.id, moment, found.backend, found.demands)
-        return len(prepared) < len(coming)
-
-    def _follow_pairs(self, fleet: Fleet) -> PairOffice | None:
-        """Allocators of entangled pairs as they stand."""
-
-        def held(backends: Sequence[str]) -> list[Assignment]:
-            parts = self.store.held(backends)
-            self.learn()  # what has ended by then tells of its lease before that goes
-            return parts
-
-        def unplaced(job_ids: Sequence[str]) -> list[str]:
-            states = self.store.states(job_ids)
-            return [job_id for job_id, state in states.items() if state is JobState.SUBMITTED]
-
-        if self._pairs is not None:
-            self._pairs.follow(fleet.devices, self.experiment.moment(), held, unplaced)
-        return self._pairs
+        return more or self._announcer.look_ahead(fleet)
 
     def _count(self, kind: str, label: str = "") -> None:
         """One more rare event, for monitoring. Nothing waits for it: a store that is away loses it."""
@@ -255,7 +226,11 @@ class Pipeline:
             window_s=self._settings.run_window_s,
         )
         if claim is None:
+            idles, self._ran = self._ran, False
+            if idles and self.store.waits_elsewhere(list(devices)):  # who placed it may think of this worker now
+                self.broker.wake_placement()
             return False
+        self._ran = True
         self._announce(claim)
         with self._held.leases([taken.assignment.id for taken in claim.taken]):
             self._run(claim.taken, devices[claim.taken[0].assignment.backend])

@@ -100,6 +100,21 @@ class Lane:
     backends: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Queued:
+    """What waits for a slot, as it matters to those that are placed beside it.
+
+    Attributes:
+        rank: its order of service.   service_s: expected.
+        per_s: what a second of its waiting costs.
+    """
+
+    backend: str
+    rank: float
+    service_s: float
+    per_s: float
+
+
 @dataclass
 class Backlog:
     """Seconds of work outstanding per worker. A policy adds what it places, so that a batch does not herd.
@@ -111,6 +126,8 @@ class Backlog:
     load_s: dict[str, float] = field(default_factory=dict)
     warm_up_s: dict[str, float] = field(default_factory=dict)
     """Backends that are cold everywhere -> seconds until the first run there can begin."""
+    queue: tuple[Queued, ...] = ()
+    """The most urgent of what waits, in order of service, for policies that ask; ``load_s`` has it, too."""
 
     def __post_init__(self) -> None:
         self._owners: dict[str, list[Lane]] = {}
@@ -137,9 +154,20 @@ class Backlog:
             cold_s = self.warm_up_s.pop(backend, 0.0)
             self.load_s[lane.worker] = self.load_s.get(lane.worker, 0.0) + cold_s + service_s
 
+    def without(self, one: Queued) -> Backlog:
+        """The backlog that there would be if this did not wait; it need not be urgent enough to stand in the queue."""
+        left = self.copy()
+        at = self.queue.index(one) if one in self.queue else len(self.queue)
+        left.queue = self.queue[:at] + self.queue[at + 1 :]
+        owners = self._owners.get(one.backend)
+        if owners:
+            worker = max(owners, key=lambda lane: self.load_s.get(lane.worker, 0.0) / lane.slots).worker
+            left.load_s[worker] = max(0.0, left.load_s.get(worker, 0.0) - one.service_s)
+        return left
+
     def copy(self) -> Backlog:
         """A backlog to plan on."""
-        return Backlog(self.lanes, dict(self.load_s), dict(self.warm_up_s))
+        return Backlog(self.lanes, dict(self.load_s), dict(self.warm_up_s), self.queue)
 
 
 @dataclass(frozen=True)
@@ -271,6 +299,15 @@ class Policy(Protocol):
 
     def place(self, requests: Sequence[Request], backlog: Backlog, scales: Scales) -> list[Choice]:
         """One choice per request, in order; only feasible candidates. ``backlog`` is the policy's own copy."""
+        ...
+
+
+class Reconsidering(Policy, Protocol):
+    """A policy that makes use of ``Backlog.queue``, and is asked again about what it has placed and has not begun."""
+
+    @property
+    def reconsiders(self) -> bool:
+        """True."""
         ...
 
 

@@ -180,6 +180,7 @@ class Look:
         now: the store's time of this look.
         waiting: jobs that wait for a decision, by rank; those that come after unfinished ones do not.
         outstanding: what waits for a worker or runs: the backlog.
+        queued: jobs of which something waits for a worker, by that, if they were asked for.
     """
 
     now: float
@@ -187,6 +188,7 @@ class Look:
     switches: list[Switch]
     waiting: list[Waiting]
     outstanding: list[Outstanding]
+    queued: list[Waiting] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -195,11 +197,13 @@ class Placed:
 
     Attributes:
         instead_of: ids of waiting assignments whose place these take.
+        again: nothing has happened to those, the decision alone is another one.
     """
 
     decision: Decision
     parts: Sequence[Assignment]
     instead_of: tuple[str, ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -294,12 +298,17 @@ class Store(Protocol):
         ...
 
     # ── placement ─────────────────────────────────────────────────────────────────────────────────────────────────
-    def look(self, limit: int, *, silent_s: float) -> Look:
+    def look(self, limit: int, *, silent_s: float, queued: int = 0) -> Look:
         """What placement needs to see, all at one moment.
 
         Args:
             limit: most jobs that may wait in it.   silent_s: as in :meth:`roll`.
+            queued: most jobs that wait for workers, those that are served first.
         """
+        ...
+
+    def waits_elsewhere(self, backends: Sequence[str]) -> bool:
+        """Whether something waits for a worker, and for none of these backends."""
         ...
 
     def stranded(self, backends: Sequence[str], limit: int, *, skip: int = 0) -> list[Waiting]:

@@ -22,12 +22,14 @@ from typing import Any, Generic, TypeVar
 
 from backends.backend import Device
 from orchestrator import measure
+from orchestrator.choosing import Chooser
 from orchestrator.cost_model.model import CostModel
 from orchestrator.deciding import Scene, parts_of, request_of
 from orchestrator.fleet import Fleet
-from orchestrator.job import Assignment, Estimate, Failure, Job, JobSpec, JobState, Measurement, Times
+from orchestrator.job import Assignment, AssignmentState, Estimate, Failure, Job, JobSpec, JobState, Measurement, Times
 from orchestrator.placement import Choice, Lane, Policy, Request, Scales, cost
 from orchestrator.preparer import Known
+from orchestrator.second_thoughts import MOST_QUEUED, queue_of, second_thoughts, standing
 from orchestrator.store import Outstanding, Waiting
 
 LOOK_S = 0.01
@@ -139,9 +141,21 @@ class Yard(Generic[T]):
         """Have a part wait; ``number`` orders those of equal rank and is its own."""
         heapq.heappush(self._waiting.setdefault(backend, []), ((rank, number), part))
 
+    def withdraw(self, backend: str, number: int) -> None:
+        """Have the part of that number wait no more."""
+        queue = self._waiting[backend]
+        queue[:] = [entry for entry in queue if entry[0][1] != number]
+        heapq.heapify(queue)
+
     def free(self, lane: int) -> None:
         """Give a slot back."""
         self._free[lane] += 1
+
+    @property
+    def idles(self) -> bool:
+        """Whether some slot has nothing to do while parts wait for others."""
+        idle = {name for lane, free in zip(self._lanes, self._free, strict=True) if free for name in lane.backends}
+        return bool(idle) and any(queue for name, queue in self._waiting.items() if name not in idle)
 
     def begin(self) -> Iterator[tuple[int, T]]:
         """What begins now: the number of the lane, and the part."""
@@ -192,17 +206,21 @@ class _Game:
         self._yard: Yard[_Part] = Yard(world.fleet.lanes)
         self._parts: dict[int, list[_Part]] = {}
         self._open: dict[int, _Part] = {}  # until its slot is free
+        self._tried: dict[int, tuple[Assignment, ...]] = {}  # of a task, those it was moved from too
         self._left: dict[int, int] = {}  # index of a task -> parts without a result
         self._numbers = count()
         self._events: list[tuple[float, int, int, Callable[[float], Iterator[Ended]]]] = []
+        self._chooser = Chooser(lambda _: policy, world.scales, lambda _: None)
         for moment, indices in groupby(range(len(world.tasks)), key=lambda index: world.looked_at(world.tasks[index])):
             self._push(moment, _LOOK, partial(self._look, list(indices)))
 
     def ends(self) -> Iterator[Ended]:
         """Until nothing is left to happen."""
         while self._events:
-            now, _, _, happens = heapq.heappop(self._events)
+            now, kind, _, happens = heapq.heappop(self._events)
             yield from happens(now)
+            if kind == _FREE and self._yard.idles:
+                self._think_again(self._standing(), now)
             for lane, part in self._yard.begin():
                 part.started_at = now
                 free_at = now + part.run.service_s
@@ -219,12 +237,8 @@ class _Game:
 
     def _look(self, indices: Sequence[int], now: float) -> Iterator[Ended]:
         """Decide what has arrived, as the pipeline does."""
-        world = self._world
-        outstanding = [
-            Outstanding(part.assignment.backend, part.assignment.estimate.service_s, part.started_at)
-            for part in self._open.values()
-        ]
-        scene = Scene(world.fleet, world.fleet.backlog(outstanding, now), self.model, now, Times.EMULATED)
+        world, stand = self._world, self._standing()
+        scene = self._scene(stand, now)
         requests: list[Request] = []
         places: list[int] = []
         for index in indices:
@@ -243,12 +257,44 @@ class _Game:
                 yield self._refused(index, parts, now)
             else:
                 self._place(index, request, parts)
+        self._think_again(stand, now)
+
+    def _scene(self, stand: Sequence[Waiting], now: float) -> Scene:
+        world = self._world
+        outstanding = [
+            Outstanding(part.assignment.backend, part.assignment.estimate.service_s, part.started_at)
+            for part in self._open.values()
+        ]
+        backlog = world.fleet.backlog(outstanding, now, queue_of(stand, world.scales))
+        return Scene(world.fleet, backlog, self.model, now, Times.EMULATED)
+
+    def _standing(self) -> list[Waiting]:
+        """What waits, as policies are told of it that think again."""
+        if not self._chooser.reconsiders(""):
+            return []
+        waiting = {part.index for part in self._open.values() if part.started_at is None}
+        jobs = (_waiting(index, self._world.tasks[index], self._tried[index]) for index in waiting)
+        return standing(jobs)[:MOST_QUEUED]
+
+    def _think_again(self, stand: Sequence[Waiting], now: float) -> None:
+        """As the pipeline does, about what waited before."""
+        if not stand:
+            return
+        known = [(one, self._world.tasks[one.job.seq - 1].known) for one in stand]
+        for one in second_thoughts(known, (), self._scene(self._standing(), now), self._chooser):
+            request = one.chosen.request
+            (part,) = self._parts[request.seq - 1]
+            self._yard.withdraw(part.assignment.backend, part.number)
+            del self._open[part.number]
+            self._place(request.seq - 1, request, one.parts)
 
     def _place(self, index: int, request: Request, parts: Sequence[Assignment]) -> None:
         whole = {candidate.backend: candidate.prior for candidate in request.candidates}
         runs = self._world.tasks[index].runs
         self._parts[index] = []
         self._left[index] = len(parts)
+        before = (replace(part, state=AssignmentState.REPLACED) for part in self._tried.get(index, ()))
+        self._tried[index] = (*before, *parts)
         for part in parts:
             run = run_of(runs[part.backend], whole[part.backend], part.prior)
             one = _Part(index, next(self._numbers), part, run)
@@ -289,9 +335,9 @@ class _Game:
         return self._world.ended(index, latency_s=waited_s, failure=failure.message)
 
 
-def _waiting(index: int, task: Task) -> Waiting:
-    spec = task.spec
-    return Waiting(Job(f"job-{index}", index + 1, spec, JobState.SUBMITTED, task.at_s, to_place=spec.shots))
+def _waiting(index: int, task: Task, parts: tuple[Assignment, ...] = ()) -> Waiting:
+    amount = 0 if parts else task.spec.shots
+    return Waiting(Job(f"job-{index}", index + 1, task.spec, JobState.SUBMITTED, task.at_s, to_place=amount), parts)
 
 
 def run_of(whole: Measurement, before: Estimate, part: Estimate) -> Measurement:

@@ -43,7 +43,8 @@ log = logging.getLogger("qorch.guarded")
 class Learned(Protocol):
     """What is guarded. One that draws also has ``chances(table, backlog)``, see ``orchestrator.placement.Chancy``.
 
-    One that was made for a fixed fleet also has ``places``, the backends that it knows.
+    One that was made for a fixed fleet also has ``places``, the backends that it knows; one that is to be asked again
+    about what waits, ``reconsiders``.
     """
 
     @property
@@ -80,6 +81,11 @@ class Guarded:
         self._make, self._clock = make, clock
         self._policy: Learned | None = None
         self._resting = self._num_slow = 0
+
+    @property
+    def reconsiders(self) -> bool:
+        """See :class:`orchestrator.placement.Reconsidering`."""
+        return bool(getattr(self._live(), "reconsiders", False))
 
     def place(self, requests: Sequence[Request], backlog: Backlog, scales: Scales) -> list[Choice]:
         """See :class:`orchestrator.placement.Policy`. What the fallback decided is an ``Instead``."""

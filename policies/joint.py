@@ -22,14 +22,14 @@ there: while the first of them warms it up, the others wait behind it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from orchestrator.placement import Backlog, Choice, Lane, Sooner
+from orchestrator.placement import Backlog, Choice, Lane, Queued, Sooner
 from policies.order import by_smith_s
 from policies.table import Array, Booking, Table
 
@@ -49,6 +49,7 @@ class Joint:
     """Least cost of the batch as a whole: by assignment where that is exact, by list scheduling and search else."""
 
     trained_on: ClassVar[Mapping[str, tuple[float, float]]] = {}  # it searches; guarded for the time that this takes
+    reconsiders = True
 
     def decide(self, table: Table, backlog: Backlog) -> list[Choice]:
         """See :class:`policies.guarded.Learned`."""
@@ -57,14 +58,15 @@ class Joint:
 
 
 class Plan:
-    """A batch in order of service on places: pairs of a backend and a worker that serves it.
+    """A batch and what waits already, in order of service on places: pairs of a backend and a worker that serves it.
 
     Attributes:
         table: what it was made of.
-        order: its rows in order of service, as if each job went where it costs least alone; jobs here are these.
+        order: its rows in order of service, as if each job went where it costs least alone.
+        turns: of each of them the number among all jobs; the other jobs wait already, each at its place.
         columns: of the table, by place.   lane: of each place.
-        alone_s: seconds until each job's end on each place, were there none of the batch before it.
-        own: cost of each job on each place apart from the batch, (num_jobs, num_places); infinite where it may not go.
+        alone_s: seconds until each job's end on each place, were none of the others before it.
+        own: cost of each job on each place apart from the others, (num_jobs, num_places); infinite where it may not go.
         delay_s: by how much each job would hold up those behind it there, (num_jobs, num_places).
         weight: cost of a second of each job's waiting, (num_jobs,).
     """
@@ -84,30 +86,39 @@ class Plan:
         self.lane = np.array([number for _, number in pairs], dtype=np.intp)
         self.num_lanes = len(lanes)
         slots = np.array([lane.slots or np.inf for lane in lanes])[self.lane]
-        load_s = np.array([backlog.load_s.get(lane.worker, 0.0) for lane in lanes])[self.lane]
+        queue, queued_at, load_s = _standing(backlog, lanes, set(self.lane.tolist()))
         cold_s = np.array([backlog.warm_up_s.get(backend, 0.0) for backend in table.backends])[self.columns]
-        self.order = _in_order_of_service(table)
-        order = np.array(self.order, dtype=np.intp)
-        self.weight = table.weights("latency")[order, 0] / table.scales.latency_s
-        self.alone_s = table.elapsed_s[np.ix_(order, self.columns)] + load_s / slots + cold_s
-        self.own = table.rest[np.ix_(order, self.columns)] + self.weight[:, None] * self.alone_s
-        self.delay_s = table.service_s[np.ix_(order, self.columns)] / slots
+        weight = table.weights("latency")[:, 0] / table.scales.latency_s
+        self.order, self.turns, self.waiting = _in_order_of_service(table, weight, queue)
+        order, jobs = np.array(self.order, dtype=np.intp), (len(self.order) + len(queue), len(pairs))
+        self.weight = np.empty(jobs[0])
+        self.weight[self.turns], self.weight[self.waiting] = weight[order], [one.per_s for one in queue]
+        self.alone_s, self.own, self.delay_s = np.zeros(jobs), np.full(jobs, np.inf), np.empty(jobs)
+        at = np.ix_(order, self.columns)
+        self.alone_s[self.turns] = alone_s = table.elapsed_s[at] + load_s[self.lane] / slots + cold_s
+        self.own[self.turns] = table.rest[at] + self.weight[self.turns, None] * alone_s
+        self.delay_s[self.turns] = table.service_s[at] / slots
+        self.delay_s[self.waiting] = np.array([one.service_s for one in queue])[:, None] / slots
+        places = [int(np.flatnonzero(self.lane == lane)[0]) for lane in queued_at]
+        self.own[self.waiting, places] = 0.0
 
     def best(self) -> Places:
-        """The best placement that is found: a place for each job, (num_jobs,)."""
+        """The best placement that is found: a place for each row in :attr:`order`, (num_rows,)."""
         if self._is_unit():
             return self._assigned()
-        two = np.sort(self.own, axis=1)[:, :2]
-        by_regret = np.argsort(two[:, 0] - two[:, -1], kind="stable").tolist()  # who would lose most comes first
-        found = [Schedule(self).listed(order).improved() for order in (range(len(self.own)), by_regret)]
-        return min(found, key=Schedule.total).at
+        if len(self.turns) == 1:  # nothing is left to search
+            return Schedule(self).listed([*self.waiting, *self.turns]).at[self.turns]
+        two = np.sort(self.own[self.turns], axis=1)[:, :2]
+        by_regret = self.turns[np.argsort(two[:, 0] - two[:, -1], kind="stable")]  # who would lose most comes first
+        found = [Schedule(self).listed([*self.waiting, *order]).improved() for order in (self.turns, by_regret)]
+        return min(found, key=Schedule.total).at[self.turns]
 
     def booked(self, places: Places, backlog: Backlog) -> list[Choice]:
         """These places as choices in the order of the requests, booked."""
         table, booking = self.table, Booking(self.table.backends, backlog)
         columns, choices = self.columns[places], list[Choice]([{}] * len(places))
         service_s = table.service_s[self.order, columns]
-        by_s = by_smith_s(self.weight, service_s)
+        by_s = by_smith_s(self.weight[self.turns], service_s)
         for number, (row, column) in enumerate(zip(self.order, columns.tolist(), strict=True)):
             booking.add(column, service_s.item(number))
             choices[row] = Sooner({table.backends[column]: 1.0}, by_s.item(number))
@@ -120,7 +131,7 @@ class Plan:
             known = self.delay_s[np.isfinite(self.own[:, place]), place]
             low, high = known.min(initial=bounds[lane][0]), known.max(initial=bounds[lane][1])
             bounds[lane] = (low, high)
-        same = all(high <= low * (1.0 + GAIN) for low, high in bounds)
+        same = not len(self.waiting) and all(high <= low * (1.0 + GAIN) for low, high in bounds)
         return same and float(np.ptp(self.weight)) <= GAIN * float(self.weight.max(initial=0.0))
 
     def _assigned(self) -> Places:
@@ -148,11 +159,36 @@ class Plan:
         return np.zeros(0, dtype=np.intp)
 
 
-def _in_order_of_service(table: Table) -> list[int]:
+def _standing(backlog: Backlog, lanes: Sequence[Lane], places: Set[int]) -> tuple[list[Queued], list[int], Array]:
+    """What of the queue waits on lanes with a place, which lane's it is, and the load of each without that, seconds.
+
+    Of several lanes that serve a backend it is taken from the one with most left.
+    """
+    load_s = np.array([backlog.load_s.get(lane.worker, 0.0) for lane in lanes])
+    queue, at = [], []
+    for one in backlog.queue:
+        owners = [number for number in sorted(places) if one.backend in lanes[number].backends]
+        if owners:
+            owner = max(owners, key=lambda number: load_s[number])
+            load_s[owner] = max(0.0, load_s[owner] - one.service_s)
+            queue.append(one)
+            at.append(owner)
+    return queue, at, load_s
+
+
+def _in_order_of_service(
+    table: Table, weight: Array, queue: Sequence[Queued]
+) -> tuple[list[int], NDArray[np.intp], NDArray[np.intp]]:
+    """Rows in order of service, the turn of each of them, and the turns of what waits."""
     rows = np.arange(len(table.requests))
     likely_s = table.service_s[rows, table.own.argmin(axis=1)]
-    by_s = by_smith_s(table.weights("latency")[:, 0] / table.scales.latency_s, likely_s)
-    return sorted(rows.tolist(), key=lambda row: (table.requests[row].rank - by_s[row], table.requests[row].seq))
+    by_s = by_smith_s(weight, likely_s)
+    jobs = [(one.rank, 0, number) for number, one in enumerate(queue)]
+    jobs += [(table.requests[row].rank - by_s[row], 1 + table.requests[row].seq, row) for row in rows.tolist()]
+    merged = sorted(jobs, key=lambda job: job[:2])
+    turns = np.array([turn for turn, (_, new, _) in enumerate(merged) if new], dtype=np.intp)
+    waiting = np.array([turn for turn, (_, new, _) in enumerate(merged) if not new], dtype=np.intp)
+    return [row for _, new, row in merged if new], turns, waiting
 
 
 class Schedule:

@@ -156,8 +156,8 @@ def _together(table: Table, backlog: Backlog, costs: Array) -> list[Choice]:
     at = np.ix_(np.array(plan.order, dtype=np.intp), plan.columns)
     expected = table.rest + table.timed(np.array([backlog.wait_s(name) for name in table.backends]) + table.elapsed_s)
     with np.errstate(invalid="ignore"):
-        learned = plan.own + (costs - expected)[at]
-    plan.own = np.where(table.feasible[at], np.maximum(learned, 0.0), np.inf)
+        learned = plan.own[plan.turns] + (costs - expected)[at]
+    plan.own[plan.turns] = np.where(table.feasible[at], np.maximum(learned, 0.0), np.inf)
     return plan.booked(plan.best(), backlog)
 
 

@@ -41,6 +41,7 @@ class NSGA2:
         if not requests:
             return []
         table = Table.of(requests, scales)
+        backlog.queue = ()  # of what waits it knows the load, as the paper's does
         plan, last = Plan(table, backlog), requests[table.order[-1]]
         seed = (last.spec.seed * 1_000_003 + last.seq) % 2**32
         return plan.booked(_searched(plan, _infidelity(table, plan), seed), backlog)

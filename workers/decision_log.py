@@ -14,7 +14,7 @@ from orchestrator.decision import Decision, Situation
 from orchestrator.errors import ConfigurationError
 from orchestrator.hindsight import Devices, anew
 from orchestrator.job import Estimate, Interval, Intervals, JobSpec, Measurement
-from orchestrator.placement import Candidate, Lane, Request, Scales
+from orchestrator.placement import Candidate, Lane, Queued, Request, Scales
 from orchestrator.records import from_json, from_plain
 from orchestrator.settings import Settings
 from orchestrator.sql.archive import Wanted
@@ -154,6 +154,7 @@ def _decision(row: dict[str, Any], options: list[dict[str, Any]]) -> Decision:
         scales=from_json(Scales, row["scales"]),
         fold_version=row["fold_version"],
         instead=row["instead"],
+        queue=from_json(tuple[Queued, ...], row.get("queue") or "[]"),  # older exports have none
     )
     spec = replace(from_json(JobSpec, row["spec"]), shots=first["shots"])
     told = tuple(_candidate(option) for option in options)

@@ -244,6 +244,7 @@ TABLES: dict[str, Columns] = {
         "lanes": ("json", lambda asked: asked.situation.lanes),
         "load_s": ("json", lambda asked: asked.situation.load_s),
         "warm_up_s": ("json", lambda asked: asked.situation.warm_up_s),
+        "queue": ("json", lambda asked: asked.situation.queue),
         "scales": ("json", lambda asked: asked.situation.scales),
         "fold_version": ("whole", lambda asked: asked.situation.fold_version),
     },

@@ -278,6 +278,7 @@ SAID: dict[str, Callable[[Mapping[str, Any]], Text]] = {
     "assignment_done": _ended("done on", "green", ""),
     "assignment_released": _released,
     "assignment_replaced": _ended("moved away from", "yellow", "its shots are placed elsewhere"),
+    "reconsidered": _ended("taken back from", "yellow", "another place is better now"),
     "assignment_failed": _ended("failed on", "red", ""),
     "assignment_cancelled": _ended("withdrawn from", "yellow", ""),
     "reserved": _at_provider("price set aside for", "default", "usd", "qpu_s", "purchase"),

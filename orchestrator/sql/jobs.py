@@ -176,7 +176,8 @@ class SqlJobs:
             desk.open(placed.decision.job_id for placed in decided)
             awaited = []
             for placed in decided:
-                case = desk[placed.decision.job_id].freed(placed.instead_of, desk.now, self._rules)
+                case, over = desk[placed.decision.job_id], placed.instead_of
+                case = case.reconsidered(over, desk.now) if placed.again else case.freed(over, desk.now, self._rules)
                 if case.awaits(placed.parts):
                     awaited.append((placed, case))
             numbers = insert_decisions(tx, [placed.decision for placed, _ in awaited])

@@ -44,6 +44,18 @@ _WAIT = (
     .where(sql.assignments.c.state.in_([AssignmentState.WAITING.value, AssignmentState.SENT.value]))
     .group_by(sql.assignments.c.backend)
 )
+_QUEUED = (
+    select(sql.assignments.c.job_id)
+    .where(WAITING)
+    .order_by(sql.assignments.c.rank, sql.assignments.c.id)
+    .limit(bindparam("most"))
+)
+_OF_JOBS = select(sql.jobs).where(sql.jobs.c.id.in_(_IDS))
+_ELSEWHERE = (
+    select(sql.assignments.c.id)
+    .where(WAITING, sql.assignments.c.backend.not_in(bindparam("backends", expanding=True)))
+    .limit(1)
+)
 _RUN = select(sql.assignments.c.backend, sql.assignments.c.service_s, sql.assignments.c.started_at).where(RUNNING)
 
 
@@ -52,7 +64,7 @@ class SqlSight:
 
     _db: Database
 
-    def look(self, limit: int, *, silent_s: float) -> Look:
+    def look(self, limit: int, *, silent_s: float, queued: int = 0) -> Look:
         with self._db.read() as tx:
             jobs = [job_of(row) for row in tx.execute(_UNPLACED, {"most": limit})]
             parts = parts_of_jobs(tx, [job.id for job in jobs if job.num_placements])
@@ -61,8 +73,13 @@ class SqlSight:
             outstanding += [Outstanding(*row) for row in tx.execute(_RUN)]
             now = self._db.now(tx)
             roll, switches = read_roll(tx, now - silent_s), read_switches(tx)
+            standing = _queued(tx, queued) if queued else []
         waiting = [Waiting(job, tuple(parts.get(job.id, ()))) for job in jobs]
-        return Look(now, roll, switches, waiting, outstanding)
+        return Look(now, roll, switches, waiting, outstanding, standing)
+
+    def waits_elsewhere(self, backends: Sequence[str]) -> bool:
+        with self._db.read() as tx:
+            return tx.execute(_ELSEWHERE, {"backends": list(backends)}).first() is not None
 
     def stranded(self, backends: Sequence[str], limit: int, *, skip: int = 0) -> list[Waiting]:
         held = select(sql.assignments.c.job_id).where(WAITING, sql.assignments.c.backend.in_(backends))
@@ -88,6 +105,14 @@ class SqlSight:
         with self._db.read() as tx:
             parts = [from_json(Assignment, record) for record in tx.execute(query).scalars()]
         return sorted(parts, key=lambda part: (part.placed_at, part.decision, part_number(part.id)))
+
+
+def _queued(tx: Connection, most: int) -> list[Waiting]:
+    """Jobs of which something waits for a worker, by the order in which that is served."""
+    ids = list(dict.fromkeys(tx.execute(_QUEUED, {"most": most}).scalars()))
+    jobs = {row.id: job_of(row) for row in tx.execute(_OF_JOBS, {"ids": ids})} if ids else {}
+    parts = parts_of_jobs(tx, ids)
+    return [Waiting(jobs[i], tuple(parts[i])) for i in ids if i in jobs and i in parts]
 
 
 def parts_of_jobs(tx: Connection, job_ids: Sequence[str]) -> dict[str, list[Assignment]]:

@@ -36,7 +36,7 @@ from orchestrator.job import (
     Share,
     Times,
 )
-from orchestrator.placement import Candidate, Lane, Request, Scales
+from orchestrator.placement import Candidate, Lane, Queued, Request, Scales
 from orchestrator.preparation import Fit, ProgramFacts
 from orchestrator.purchase import Balance, Budget, Purchase, PurchaseState
 from orchestrator.records import from_json, to_json
@@ -105,6 +105,7 @@ SITUATION = Situation(
     Scales(),
     3,
     "it took too long",
+    (Queued("aer_mps", 930.0, 0.25, 0.3),),
 )
 RECORDS = [
     SPEC,
