@@ -113,6 +113,22 @@ class Plan:
         found = [Schedule(self).listed([*self.waiting, *order]).improved() for order in (self.turns, by_regret)]
         return min(found, key=Schedule.total).at[self.turns]
 
+    def beside(self) -> tuple[Array, Array]:
+        """What each row would be beside what waits already, without the rest of the batch, (num_rows, num_backends).
+
+        Returns:
+            How long it would wait, seconds, and what it would cost those behind it.
+        """
+        standing, rows = Schedule(self).listed(self.waiting), np.array(self.order, dtype=np.intp)
+        ahead_s, behind = (held[np.ix_(self.lane, self.turns)].T for held in (standing.ahead_s, standing.behind))
+        waits_s = self.alone_s[self.turns] - self.table.elapsed_s[np.ix_(rows, self.columns)] + ahead_s
+        delayed = behind * self.delay_s[self.turns]
+        found = np.full((2, *self.table.feasible.shape), np.inf)
+        for place, column in enumerate(self.columns.tolist()):  # of several lanes the one where it begins first
+            sooner = waits_s[:, place] < found[0, rows, column]
+            found[:, rows[sooner], column] = waits_s[sooner, place], delayed[sooner, place]
+        return found[0], found[1]
+
     def booked(self, places: Places, backlog: Backlog) -> list[Choice]:
         """These places as choices in the order of the requests, booked."""
         table, booking = self.table, Booking(self.table.backends, backlog)

@@ -48,7 +48,8 @@ class Placed:
     """Learned placement.
 
     Attributes:
-        trained_on: see :class:`policies.guarded.Learned`.
+        trained_on, reconsiders: see :class:`policies.guarded.Learned`; what stands in the queues is seen if it was in
+            training.
         places: the backends that the actor has a place for, in order; none: it takes any.
 
     Raises:
@@ -60,6 +61,7 @@ class Placed:
         if not isinstance(run.setting, World.setting_type):
             raise InvalidParameter(f"checkpoint {checkpoint.name}: wanted one of Measured-v1, got one of {run.env}")
         self._actor, self._divides = checkpoint.actor(), isinstance(run.setting, DividedSetting)
+        self.reconsiders = run.setting.order == "planned"
         self.places: tuple[str, ...] = ()
         features = of(run.setting).num_features
         if _refused(self._actor, run.setting.servers + 1, features) is not None:
@@ -73,6 +75,8 @@ class Placed:
 
     def decide(self, table: Table, backlog: Backlog) -> list[Choice]:
         """See :class:`policies.guarded.Learned`. A job that allows it is shared, see :func:`policies.split.parted`."""
+        if not self.reconsiders:
+            backlog.queue = ()
         if self._divides:
             with one_thread():
                 seen = divided(as_tensors(observed(sight_of(table, backlog))), fixed_in(table))
@@ -150,21 +154,33 @@ def _refused(actor: Actor, num_places: int, num_features: tuple[int, int]) -> Ex
 def _together(table: Table, backlog: Backlog, costs: Array) -> list[Choice]:
     """The plan of least total, as :mod:`policies.joint` finds it, where a job on a place costs what was learned.
 
-    What the jobs of the batch do to each other is worked out; what was learned stands for everything that comes after.
+    What the jobs of the batch do to each other, and to what waits, is worked out; what was learned stands for
+    everything that comes after.
     """
     plan = Plan(table, backlog)
-    at = np.ix_(np.array(plan.order, dtype=np.intp), plan.columns)
-    expected = table.rest + table.timed(np.array([backlog.wait_s(name) for name in table.backends]) + table.elapsed_s)
+    at, (waits_s, delayed) = np.ix_(np.array(plan.order, dtype=np.intp), plan.columns), beside(table, backlog)
+    expected = table.rest + delayed + table.timed(waits_s + table.elapsed_s)
     with np.errstate(invalid="ignore"):
         learned = plan.own[plan.turns] + (costs - expected)[at]
-    plan.own[plan.turns] = np.where(table.feasible[at], np.maximum(learned, 0.0), np.inf)
+    plan.own[plan.turns] = np.where(table.feasible[at], learned, np.inf)
     return plan.booked(plan.best(), backlog)
+
+
+def beside(table: Table, backlog: Backlog) -> tuple[Array, Array]:
+    """How long each job would wait on each backend, and what it would cost those behind it, (num_jobs, num_backends).
+
+    As a policy knows it: without a queue it waits for all the work that there is, and nobody is known to be behind it.
+    """
+    if backlog.queue:
+        return Plan(table, backlog).beside()
+    waits_s = np.array([backlog.wait_s(name) for name in table.backends])
+    return np.broadcast_to(waits_s, table.feasible.shape), np.zeros(table.feasible.shape)
 
 
 def sight_of(table: Table, backlog: Backlog) -> Sight:
     """A batch as one world of as many users, each as if it were the last of its batch; arrays of float64."""
     num_jobs = len(table.requests)
-    waits_s = np.array([backlog.wait_s(name) for name in table.backends])
+    waits_s, delayed = beside(table, backlog)
     requests = [one.spec for one in table.requests]
     slack_s = [np.inf if (limit := one.limits.deadline_s) is None else limit for one in requests]
     waited_s = np.array([one.waited_s for one in table.requests])
@@ -177,7 +193,7 @@ def sight_of(table: Table, backlog: Backlog) -> Sight:
         slack_s=_one(np.array(slack_s) - waited_s),
         left=_one(np.zeros(num_jobs)),
         feasible=table.feasible[None],
-        rest=_one(np.where(table.feasible, table.rest, 0.0)),
+        rest=_one(np.where(table.feasible, table.rest + delayed, 0.0)),
         elapsed_s=_one(table.elapsed_s),
         service_s=_one(table.service_s),
         wait_s=_one(np.where(table.feasible, waits_s, 0.0)),

@@ -2,7 +2,7 @@
 
     python -m policies.train hmadrl --users 10 --servers 10 --seed 1 --epochs 250 --out runs/hmadrl-1
     python -m policies.train hmadrl --users 10 --servers 10 --seed 1 --epochs 500 --out runs/hmadrl-1 --resume
-    python -m policies.train placing --env Measured-v1 --world source=twin.safetensors --from placing:f3d6af --epochs 8
+    python -m policies.train placing --env Measured-v1 --world source=twin.safetensors --from placing:b6ed2e --epochs 8
 
 The last one goes on learning, from what a service has measured (`qorch twin`): a new run, with the weights and the
 config of a checkpoint. The same options give the same curve on a CPU, in one go or in several. Ctrl-C ends the epoch

@@ -103,7 +103,7 @@ class Client:
         return JobSpec(
             program=rng.choices(PROGRAMS, (6, 6, 0.5, 4))[0],
             shots=rng.randint(3, 40),
-            policy=rng.choices(("eft", "round_robin", "scatter", "sulky"), (4, 4, 4, 1))[0],
+            policy=rng.choices(("eft", "round_robin", "scatter", "restless", "sulky"), (4, 3, 3, 3, 1))[0],
             pin=pin,
             allow=("green", "blue") if rng.random() < 0.15 and not pin else (),
             limits=Limits(deadline_s=rng.uniform(0.5, 6.0) if rng.random() < 0.1 else None),
@@ -128,6 +128,18 @@ class Scatter:
         return [_equal_shares(request) for request in requests]
 
 
+class Restless:
+    """Would have everything that waits elsewhere, each time that it is asked."""
+
+    reconsiders = True
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def place(self, requests: Sequence[Request], backlog: Backlog, scales: Scales) -> list[Choice]:
+        return [{self._rng.choice(request.feasible).backend: 1.0} for request in requests]
+
+
 class Sulky:
     """Fails now and then."""
 
@@ -149,6 +161,8 @@ def policy(name: str, rng: random.Random) -> Policy:
     """A live policy."""
     if name == "scatter":
         return Scatter()
+    if name == "restless":
+        return Restless(rng)
     return Sulky(rng) if name == "sulky" else _real(name)
 
 

@@ -80,7 +80,7 @@ def test_what_is_no_job_is_refused_as_if_it_were_submitted(client: Client, bell:
 def test_policies_play_on_it_as_in_a_world(client: Client, spec: JobSpec) -> None:
     specs = [replace(spec, allow=("aer_statevector", "aer_stabilizer"))]
     before = {job.id for job in client.jobs(tag=TAG)}
-    for name, player in players(["greedy", "placing:f3d6afe1"]).items():
+    for name, player in players(["greedy", "placing:b6ed2ebc"]).items():
         world = LiveWorld(client, users=2, jobs=2, specs=specs)
         assert {"cpu", "fake_guadalupe"} < set(world.places)
         assert all(0.0 < cost < math.inf for cost in played(world, player, seed=1)), name

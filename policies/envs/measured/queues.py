@@ -51,6 +51,20 @@ class Queues:
         """Expected waiting time of what is placed on each lane now, as a backlog says it, (B, L)."""
         return self.told_s.sum(-1) / self.slots
 
+    def beside(self, lanes: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:
+        """What parts of such ranks would be between on such lanes, (E,) and (B, U, E): nothing is placed.
+
+        Returns:
+            How long each would wait for those before it, as a backlog says it, seconds, and what a second of waiting
+            costs those behind it; (B, U, E).
+        """
+        left_s, told_s, held_rank, weight = (
+            each[:, lanes].unsqueeze(1) for each in (self.left_s, self.told_s, self.rank, self.weight)
+        )
+        taken = left_s > 0.0
+        first = taken & ((held_rank <= rank.unsqueeze(-1)) | (self._order == 0))
+        return (told_s * first).sum(-1) / self.slots[lanes], (weight * (taken & ~first)).sum(-1)
+
     def pass_by(self, gone_s: Tensor) -> None:
         """So many seconds pass in each world, (B,)."""
         can_s = gone_s[:, None, None] * self.slots[:, None]

@@ -56,7 +56,8 @@ class MeasuredSetting:
         burst: mean number of jobs that arrive together.   jobs: of an episode.
         fleets: "all" backends in every episode, or "drawn": all, only lanes that serve several backends, only those
             that serve one, or any of them.
-        order: of service: by "rank" alone, or before it by what a job costs for its work (:mod:`policies.order`).
+        order: of service: by "rank" alone, or before it by what a job costs for its work (:mod:`policies.order`);
+            "planned": so, and seen are those that a job would wait for, and what it would cost those behind it.
     """
 
     added: ClassVar[frozenset[str]] = frozenset({"order"})
@@ -70,7 +71,7 @@ class MeasuredSetting:
     burst: float = real(3.0, low=1.0, high=1000.0, doc="mean number of jobs that arrive together")
     jobs: int = integer(100, low=1, high=1_000_000, doc="jobs of an episode")
     fleets: str = choice("drawn", "drawn", "all", doc="which backends are there")
-    order: str = choice("rank", "rank", "smith", doc="who is served first of the equally urgent")
+    order: str = choice("rank", "rank", "smith", "planned", doc="who is served first, and what is seen of it")
 
     def __post_init__(self) -> None:
         validate(self)
@@ -265,7 +266,6 @@ class World(BatchedWorld):
         weights = (twin.weights[rows] / self._scale).unsqueeze(-2).unbind(-1)
         energy, price = weights[1] * twin.energy_j[rows], weights[3] * twin.cost_usd[rows]
         loss = 1.0 - twin.fidelity[rows]
-        waits_s = self.queues.waits_s()[:, self._lane].unsqueeze(1).expand(-1, self.setting.users, -1)
         left = self._left.unsqueeze(1).expand_as(rows)
         of_all = {
             "per_s": weights[0].squeeze(-1),
@@ -284,7 +284,24 @@ class World(BatchedWorld):
             "price": price,
         }
         told = {name: self._all(value) for name, value in of_all.items()}
-        return Sight(**told, wait_s=waits_s, mates=self._mates)
+        told["wait_s"], delayed = self._beside(told)
+        return Sight(**told | {"rest": told["rest"] + delayed}, mates=self._mates)
+
+    def _beside(self, told: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """How long jobs would wait on each place, and what others would then wait for them cost, (B, U, E)."""
+        if self.setting.order != "planned":
+            waits_s = self.queues.waits_s()[:, self._lane].unsqueeze(1).expand(-1, self.setting.users, -1)
+            return waits_s, torch.zeros(())
+        rows, service_s = self._all(self._jobs.rows), told["service_s"]
+        rank = self._rank(self.at_s.unsqueeze(-1), rows, told["waited_s"]).unsqueeze(-1)
+        rank = rank - by_smith_s(told["per_s"].unsqueeze(-1), service_s)
+        waits_s, behind = self.queues.beside(self._lane, rank)
+        return waits_s, behind * service_s / self._slots[self._lane]
+
+    def _rank(self, at_s: Tensor, rows: Tensor, waited_s: Tensor) -> Tensor:
+        """Of jobs that are looked at then, as ``orchestrator.placement.rank``."""
+        priority, slack_s = self.twin.priority[rows], self.twin.deadline_s[rows]
+        return at_s - waited_s + torch.minimum(-PRIORITY_STEP_S * priority, slack_s - PRIORITY_STEP_S)
 
     def observe(self) -> Observation:
         """What the agents see now."""
@@ -338,10 +355,9 @@ class World(BatchedWorld):
         worlds = torch.arange(self.num_worlds) if worlds is None else worlds
         twin, jobs = self.twin, self._jobs
         rows, off, waited_s = (self._all(each[:, user])[worlds] for each in (jobs.rows, jobs.off, jobs.waited_s))
-        sooner_s = torch.minimum(-PRIORITY_STEP_S * twin.priority[rows], twin.deadline_s[rows] - PRIORITY_STEP_S)
         ratio, lost, spent = off[torch.arange(len(rows)), at].unbind(-1)
-        rank = self.at_s[worlds] - waited_s + sooner_s  # as orchestrator.placement.rank
-        if self.setting.order == "smith":
+        rank = self._rank(self.at_s[worlds], rows, waited_s)
+        if self.setting.order != "rank":
             rank = rank - by_smith_s(weight, told.service_s)
         work_s = told.service_s * ratio.exp()
         added = self.queues.place(self._lane[at], rank, weight, work_s, told.service_s, worlds)

@@ -87,11 +87,11 @@ def test_one_command_evaluates_live(client: Client, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("orchestrator.Client", lambda _: client)
     monkeypatch.setattr(client, "close", lambda: None)
     done = CliRunner().invoke(
-        app, ["--live", "here", "--policies", "greedy,placing:f3d6afe1", "--slots", "2", "--json"]
+        app, ["--live", "here", "--policies", "greedy,placing:b6ed2ebc", "--slots", "2", "--json"]
     )
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)["rows"]
-    assert [(row["policy"], row["num_jobs"]) for row in rows] == [("greedy", 2), ("placing:f3d6afe1", 2)]
+    assert [(row["policy"], row["num_jobs"]) for row in rows] == [("greedy", 2), ("placing:b6ed2ebc", 2)]
 
 
 @pytest.mark.parametrize(
