@@ -101,6 +101,20 @@ def test_the_backlog_is_summed_where_it_waits_and_single_where_it_runs(
     assert [one.started_at for one in found] == [part.started_at, None, None]
 
 
+def test_what_waits_for_workers_is_listed_as_it_is_served(store: SqlStore, place: Submit, claim: Take) -> None:
+    late, early = place("aer_mps", rank=3.0), place("aer_mps", rank=1.0)
+    shared = place("aer_mps", "fake_hanoi", rank=2.0)
+    assert store.look(10, silent_s=60.0).queued == [], "nobody asked"
+    found = store.look(10, silent_s=60.0, queued=10).queued
+    assert [(one.job.id, len(one.parts)) for one in found] == [(early.id, 1), (shared.id, 2), (late.id, 1)]
+    assert [one.job.id for one in store.look(10, silent_s=60.0, queued=1).queued] == [early.id]
+    assert store.waits_elsewhere(["aer_mps"])
+    claim("fake_hanoi")
+    assert not store.waits_elsewhere(["aer_mps"])
+    claim("aer_mps")
+    assert [one.job.id for one in store.look(10, silent_s=60.0, queued=10).queued] == [shared.id, late.id]
+
+
 # ── again ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_a_failed_share_is_placed_again_and_the_rest_goes_on(
     store: SqlStore,
@@ -230,6 +244,23 @@ def test_what_waits_in_vain_is_found_by_rank(store: SqlStore, place: Submit, cla
     assert store.stranded([], 10) == store.stranded(["fake_hanoi"], 10) == []
     claim("aer_mps")
     assert len(store.stranded(["aer_mps"], 10)) == 1, "what runs is not stranded"
+
+
+def test_a_second_thought_moves_what_waits_and_counts_as_no_placement(
+    store: SqlStore, place: Submit, placed_on: Decide, claim: Take, kinds: Callable[[str], list[str]]
+) -> None:
+    waits, runs = place("aer_mps", rank=2.0), place("aer_mps", rank=1.0)
+    claim("aer_mps")
+    thoughts = [replace(placed_on(job, "fake_hanoi", instead_of=[f"{job.id}-0"]), again=True) for job in (waits, runs)]
+    events = store.place(thoughts)
+    assert [(event.job_id, event.kind) for event in events] == [(waits.id, "reconsidered"), (waits.id, "placed")]
+    assert kinds(runs.id) == ["submitted", "placed", "running"], "it has begun"
+    assert [store.job(job.id).num_placements for job in (waits, runs)] == [1, 1]
+    assert states(store, waits) == "Rw"
+    assert store.assignments(waits.id)[0].failure is None
+    assert [len(store.decisions(job.id)) for job in (waits, runs)] == [2, 1]
+    assert store.claim(["aer_mps"], owner="w/1", lease_s=30.0) is None
+    assert claim("fake_hanoi").id == f"{waits.id}-1"
 
 
 def test_stranded_work_gets_another_place(

@@ -154,3 +154,13 @@ def test_no_policy_sees_what_is_recorded() -> None:
         (one,), _ = play(first, load(name))
         (two,), _ = play(other, load(name))
         assert one.choice == two.choice, name
+
+
+def test_what_waits_goes_elsewhere_when_another_place_is_better() -> None:
+    """A short job that waits behind a long one moves as soon as the other worker has done more than was expected."""
+    tasks = [task(0.0, {"a": 9.0}, ["b"]), task(0.0, {"b": 1.0}, ["a"]), task(0.5, {"a": 1.0, "b": 1.0})]
+    expected = {"a": 3.0, "b": 8.0}  # so that it waits for `a` first
+    ends = {name: play(world(tasks, alone("a", "b"), expected), load(name))[0] for name in ("smith", "joint")}
+    assert [dict(end[2].choice) for end in ends.values()] == [{"a": 1.0}, {"b": 1.0}]
+    assert ends["smith"][2].latency_s == pytest.approx(9.5), "it waited for the long one"
+    assert ends["joint"][2].latency_s == pytest.approx(1.5), "it moved when the other worker had nothing to do"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.job import Estimate, JobSpec, Objective
-from orchestrator.placement import Backlog, Lane, Request, Scales
+from orchestrator.placement import Backlog, Lane, Queued, Request, Scales
 from policies import load, nsga2
 from policies.baselines import Greedy
 from policies.joint import Joint, Places, Plan, Schedule
@@ -71,6 +71,39 @@ def test_other_batches_come_close_to_the_optimum() -> None:
     assert min(gaps) >= -1e-9
     assert np.mean(gaps) < 0.01
     assert np.median(gaps) < 1e-9
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_waits_already_is_part_of_the_plan_and_stays_where_it_is(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    queue = tuple(
+        Queued(str(rng.choice(["a", "b"])), float(rank) - 30.0, float(rng.lognormal()), float(rng.choice([0.3, 3.0])))
+        for rank in sorted(rng.uniform(size=4))
+    )
+    load_s = {w: 0.5 + sum(q.service_s for q in queue if q.backend == b) for w, b in (("w1", "a"), ("w2", "b"))}
+    plan = Plan(Table.of(drawn(200 + seed, 3, unit=False), Scales()), Backlog(THREE, load_s, queue=queue))
+    assert len(plan.own) == 7
+    stays = [plan.own[turn].argmin() for turn in plan.waiting]
+    places = np.empty(7, dtype=np.intp)
+    places[plan.waiting], places[plan.turns] = stays, plan.best()
+    assert [plan.columns[place] for place in stays] == [("a", "b").index(one.backend) for one in queue]
+    assert total(plan, places) == pytest.approx(least(plan), rel=1e-2)
+
+
+def test_a_job_keeps_clear_of_those_whom_it_would_hold_up() -> None:
+    job = one(1, a=1.0, b=1.2)
+    dear = tuple(Queued("a", 0.0, 0.1, 1.0) for _ in range(9))
+    assert placed_beside(job, ()) == {"a": 1.0}
+    assert placed_beside(job, dear) == {"b": 1.0}, "they would each wait a second longer"
+    assert placed_beside(replace(job, rank=1e6), dear[:1]) == {"a": 1.0}, "who is served later holds up nobody"
+
+
+def placed_beside(job: Request, queue: tuple[Queued, ...]) -> dict[str, float]:
+    load_s = {"w1": sum(one.service_s for one in queue)}
+    behind = tuple(replace(one, rank=job.rank) for one in queue) if job.rank < 1e6 else queue
+    lanes = (Lane("w1", 1, ("a",)), Lane("w2", 1, ("b",)))
+    (choice,) = load("joint").place([job], Backlog(lanes, load_s, queue=behind), Scales())
+    return dict(choice)
 
 
 @settings(max_examples=30)
