@@ -30,7 +30,7 @@ from orchestrator.broker import Broker
 from orchestrator.bucket import Bucket, MemoryBucket
 from orchestrator.choosing import Chooser
 from orchestrator.cost_model.model import FOLD_VERSION, CostModel
-from orchestrator.deciding import Scene, decide, movable_parts
+from orchestrator.deciding import Decided, Scene, decide, movable_parts
 from orchestrator.decision import Decision
 from orchestrator.defects import DEFECTS, defect
 from orchestrator.errors import StoreUnavailable
@@ -188,12 +188,24 @@ class Pipeline:
         scene = Scene(fleet, backlog, self.learn(), now, times, balances, pairs)
         prepared = self._preparer.prepare([one.job for one in (*jobs, *stand)], fleet.devices)
         decided, failures = decide(list(zip(jobs, prepared, strict=False)), scene, self._chooser)
-        decided += second_thoughts(list(zip(stand, prepared[len(jobs) :], strict=False)), decided, scene, self._chooser)
-        batch, decide_s = uuid.uuid4().hex, (time.perf_counter() - begun) / (len(jobs) + len(stand))
+        batch, spent_s = uuid.uuid4().hex, time.perf_counter() - begun
+        self._write(decided, scene, batch, spent_s / max(1, len(jobs)))
+        self._tell(self.store.fail(failures) if failures else [])
+        known = list(zip(stand, prepared[len(jobs) :], strict=False))
+        begun = time.perf_counter()  # what is new has not waited for this
+        again = second_thoughts(known, decided, scene, self._chooser)
+        self._write(again, scene, batch, (time.perf_counter() - begun) / max(1, len(again)))
+        num_moved = sum(bool(one.instead_of) for one in decided)
+        self._stuck = max(0, self._stuck - num_moved)
+        more = len(prepared) < len(jobs) or len(waiting) == most or (num_moved > 0 and len(in_vain) == most)
+        return more or self._announcer.look_ahead(fleet)
+
+    def _write(self, decided: Sequence[Decided], scene: Scene, batch: str, decide_s: float) -> None:
+        """Keep what was decided, and wake whoever it concerns."""
         placed = []
         for one in decided:
             request, told = one.chosen.request, one.chosen.situation
-            asked_of = (request.job_id, one.chosen.policy, now, scene.model.cursor, batch, told.load_s, request)
+            asked_of = (request.job_id, one.chosen.policy, scene.now, scene.model.cursor, batch, told.load_s, request)
             choice, by_s = dict(one.chosen.choice), sooner_s(one.chosen.choice)
             why = Decision(*asked_of, choice, decide_s, group=one.group, situation=told, sooner_s=by_s)
             placed.append(Placed(why, one.parts, one.instead_of, one.again))
@@ -201,11 +213,6 @@ class Pipeline:
         for backend in sorted({part.backend for one in placed for part in one.parts}):
             self.broker.wake_backend(backend)  # before the notices: the jobs wait for this
         self._tell(events)
-        self._tell(self.store.fail(failures) if failures else [])
-        num_moved = sum(bool(one.instead_of) and not one.again for one in placed)
-        self._stuck = max(0, self._stuck - num_moved)
-        more = len(prepared) < len(jobs) or len(waiting) == most or (num_moved > 0 and len(in_vain) == most)
-        return more or self._announcer.look_ahead(fleet)
 
     def _count(self, kind: str, label: str = "") -> None:
         """One more rare event, for monitoring. Nothing waits for it: a store that is away loses it."""
@@ -250,9 +257,13 @@ class Pipeline:
         self._announce(claim)
         (one,) = claim.taken
         device = devices[one.assignment.backend]
-        work = self._work(one, self.experiment.moment())
-        visit = Visit(self.store, self._runtime, self._bucket, self._settings, one, device, work)
         with self._held.leases([one.assignment.id]), working_on([one.job.id]):
+            try:
+                work = self._work(one, self.experiment.moment())
+            except WorkReturned:  # what was known of its program is gone, and this process is closing
+                self._finish([Ending(one.assignment, Returned(self.store.now()))])
+                return False
+            visit = Visit(self.store, self._runtime, self._bucket, self._settings, one, device, work)
             ending = visit.make(lambda executed, service_s: self._completed(one, device, executed, service_s))
             self._finish([ending])
         if isinstance(ending.event, Sent) and ending.event.due_at <= ending.event.at:

@@ -40,6 +40,9 @@ from policies.table import Array, Booking, Table
 NOWHERE = -1
 """Column of a backend that an actor knows and the batch does not."""
 
+Beside = tuple[Array, Array]
+"""Of each job on each backend: how long it would wait, and what it would cost those behind it."""
+
 TRIED_WORLDS = 16
 """Worlds in which an actor that does not say what it was trained on is watched for an episode (ours)."""
 
@@ -90,10 +93,11 @@ class Placed:
 
     def _whole(self, table: Table, backlog: Backlog) -> list[Choice]:
         """A place for each job."""
-        seen = observed(sight_of(table, backlog))
+        there = beside(table, backlog)
+        seen = observed(sight_of(table, backlog, there))
         costs = getattr(self._actor, "costs", None)
         if costs is not None:
-            return _together(table, backlog, costs(seen)[0])
+            return _together(table, backlog, costs(seen)[0], there)
         with one_thread():
             return self._one_by_one(table, backlog, as_tensors(seen))
 
@@ -151,14 +155,14 @@ def _refused(actor: Actor, num_places: int, num_features: tuple[int, int]) -> Ex
     return None
 
 
-def _together(table: Table, backlog: Backlog, costs: Array) -> list[Choice]:
+def _together(table: Table, backlog: Backlog, costs: Array, there: Beside) -> list[Choice]:
     """The plan of least total, as :mod:`policies.joint` finds it, where a job on a place costs what was learned.
 
     What the jobs of the batch do to each other, and to what waits, is worked out; what was learned stands for
     everything that comes after.
     """
     plan = Plan(table, backlog)
-    at, (waits_s, delayed) = np.ix_(np.array(plan.order, dtype=np.intp), plan.columns), beside(table, backlog)
+    at, (waits_s, delayed) = np.ix_(np.array(plan.order, dtype=np.intp), plan.columns), there
     expected = table.rest + delayed + table.timed(waits_s + table.elapsed_s)
     with np.errstate(invalid="ignore"):
         learned = plan.own[plan.turns] + (costs - expected)[at]
@@ -166,7 +170,7 @@ def _together(table: Table, backlog: Backlog, costs: Array) -> list[Choice]:
     return plan.booked(plan.best(), backlog)
 
 
-def beside(table: Table, backlog: Backlog) -> tuple[Array, Array]:
+def beside(table: Table, backlog: Backlog) -> Beside:
     """How long each job would wait on each backend, and what it would cost those behind it, (num_jobs, num_backends).
 
     As a policy knows it: without a queue it waits for all the work that there is, and nobody is known to be behind it.
@@ -177,10 +181,14 @@ def beside(table: Table, backlog: Backlog) -> tuple[Array, Array]:
     return np.broadcast_to(waits_s, table.feasible.shape), np.zeros(table.feasible.shape)
 
 
-def sight_of(table: Table, backlog: Backlog) -> Sight:
-    """A batch as one world of as many users, each as if it were the last of its batch; arrays of float64."""
+def sight_of(table: Table, backlog: Backlog, there: Beside | None = None) -> Sight:
+    """A batch as one world of as many users, each as if it were the last of its batch; arrays of float64.
+
+    Args:
+        there: of :func:`beside`, where it is known.
+    """
     num_jobs = len(table.requests)
-    waits_s, delayed = beside(table, backlog)
+    waits_s, delayed = there or beside(table, backlog)
     requests = [one.spec for one in table.requests]
     slack_s = [np.inf if (limit := one.limits.deadline_s) is None else limit for one in requests]
     waited_s = np.array([one.waited_s for one in table.requests])

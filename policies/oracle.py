@@ -11,6 +11,7 @@ machines with release dates and weighted flow time, NP-hard, so :func:`hindsight
   that is known already, beside a bound that no schedule can beat, not even one that minds no rank: a time-indexed
   linear relaxation (second-hand: Schulz and Skutella, SIAM J. Discrete Math. 15, 2002; its intervals, valued at their
   beginning, and pools of lanes are ours).
+- "played": the search found less than a policy did that moved jobs while they waited: what that one did, and the bound.
 """
 
 from __future__ import annotations

@@ -69,7 +69,6 @@ from policies.arena import Ended, Task, World, play
 from policies.envs.measured import twin as twins
 from policies.envs.measured.logged import Logged, held_out, read
 from policies.envs.measured.twin import Twin
-from policies.envs.measured.world import MeasuredSetting
 from policies.learners.kit import checkpoint
 from policies.oracle import hindsight
 from policies.shelf import Entry, entries, put, shelves
@@ -287,7 +286,7 @@ def _tuned(shipped: Entry, twin: Twin, seed: int, work: Path) -> Entry:
     shutil.rmtree(run_folder, ignore_errors=True)
     twins.save(twin, source)
     start = checkpoint.load(shipped.folder)
-    setting = MeasuredSetting(servers=len(twin.backends), source=str(source))
+    setting = replace(start.run.setting, servers=len(twin.backends), source=str(source))
     run = replace(start.run, seed=seed, setting=setting, start=start.name)
     ended = train(run, EPOCHS, run_folder, start=start)
     return put(ended.folder, shelves()[0])

@@ -103,7 +103,7 @@ class Client:
         return JobSpec(
             program=rng.choices(PROGRAMS, (6, 6, 0.5, 4))[0],
             shots=rng.randint(3, 40),
-            policy=rng.choices(("eft", "round_robin", "scatter", "restless", "sulky"), (4, 3, 3, 3, 1))[0],
+            policy=rng.choices(("eft", "round_robin", "scatter", "restless", "sulky"), (2, 2, 3, 6, 1))[0],
             pin=pin,
             allow=("green", "blue") if rng.random() < 0.15 and not pin else (),
             limits=Limits(deadline_s=rng.uniform(0.5, 6.0) if rng.random() < 0.1 else None),

@@ -268,5 +268,6 @@ def stand_ins(world: World) -> Mapping[str, Any]:
     return {
         "time": clock,
         "uuid": SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=next(numbers))),
+        "LEAST_WAIT_S": -1.0,  # here nothing waits for long
         "sleep_using_event": lambda event: lambda seconds: world.pause("wait for the store"),
     }

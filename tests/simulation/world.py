@@ -21,7 +21,7 @@ from greenlet import getcurrent, greenlet
 
 from backends.backend import CostCurve, Device
 from backends.pricing import Price
-from orchestrator import choosing, preparer, remote_trip
+from orchestrator import choosing, preparer, remote_trip, second_thoughts
 from orchestrator import pipeline as trip
 from orchestrator.bucket import MemoryBucket
 from orchestrator.errors import OrchestratorError
@@ -488,7 +488,7 @@ def simulated(world: World) -> Iterator[None]:
     """Its clock and its random numbers are those of the trip and the store."""
     ours = stand_ins(world)
     places = [(trip, "time"), (trip, "uuid"), (trip, "sleep_using_event"), (preparer, "time"), (sql_jobs, "uuid")]
-    places += [(remote_trip, "time"), (choosing, "uuid")]
+    places += [(remote_trip, "time"), (choosing, "uuid"), (second_thoughts, "LEAST_WAIT_S")]
     kept = [(module, name, getattr(module, name)) for module, name in places]
     for module, name, _ in kept:
         setattr(module, name, ours[name])
