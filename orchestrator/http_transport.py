@@ -316,7 +316,9 @@ def _checked(url: str, settings: Settings) -> str:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ConfigurationError(f"the address of a server cannot be read: {error}") from error
+        raise ConfigurationError(  # the error's own words may hold a part of a password
+            "the address of a server cannot be read: wanted http://host:port or https://host"
+        ) from error
     if not host or parts.query or parts.fragment or "@" in parts.netloc:
         raise ConfigurationError(
             "a server's address is http://host:port or https://host, without a name, password or question; "

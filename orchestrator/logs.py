@@ -20,6 +20,10 @@ _SECRETS = (
 )
 
 
+_PLACE = re.compile(r"([\w+.-]*://)?(?:[^/?#]*@)?([^/?#@]+(?:/[^?#@]*)?|/[^?#]*)(?:[?#][^@]*)?")
+"""An address: how it is spoken to, who asks, where it is, what is asked."""
+
+
 @contextmanager
 def working_on(job_ids: Sequence[str]) -> Iterator[None]:
     """What is logged inside, on this thread, is about these jobs."""
@@ -40,3 +44,12 @@ def masked(text: str) -> str:
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     return text
+
+
+def shown(url: str) -> str:
+    """How and where, of an address; who asks and what is asked are left out, as passwords and tokens stand there.
+
+    ``***`` of what may be read in two ways, such as a password that is not quoted.
+    """
+    found = _PLACE.fullmatch(url)
+    return "***" if found is None else masked((found[1] or "") + found[2])

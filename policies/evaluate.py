@@ -100,6 +100,7 @@ def main(
 def _live(url: str, policies: str | None, seeds: Sequence[int], jobs: int, *, as_json: bool) -> None:
     """Rules and checkpoints on the real thing: the mean cost of a job, with its standard error."""
     from orchestrator import Client
+    from orchestrator.logs import shown
     from policies.envs.measured.live import LiveWorld, contest, players
 
     playing = players([*LiveWorld.rules] if policies is None else policies.split(","))
@@ -107,7 +108,7 @@ def _live(url: str, policies: str | None, seeds: Sequence[int], jobs: int, *, as
         found = contest(client, playing, seeds, jobs)
     rows = [_mean_of(name, costs) for name, costs in found.items()]
     if as_json:
-        typer.echo(json.dumps({"live": url, "rows": rows}))
+        typer.echo(json.dumps({"live": shown(url), "rows": rows}))
         return
     for row in sorted(rows, key=lambda row: row["cost"]):
         error = "" if row["error"] is None else f" ± {row['error']:.3g}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from circuits.parameters import short
 from orchestrator.errors import ConfigurationError
+from orchestrator.logs import shown
 from orchestrator.settings import Settings
 from orchestrator.transport import Transport
 from workers.folder import FolderLock
@@ -39,8 +40,6 @@ def connect(url: str | None, settings: Settings) -> Transport:
         return ClusterTransport(address, settings)
     if address.partition("://")[0] in ("http", "https"):
         return _over_http(address, settings)
-    from workers.redis_server import shown
-
     raise ConfigurationError(
         "a client speaks to http://…, https://…, redis://…, redis+socket:///… or, without an address, to itself; "
         f"got {shown(address)[:80]!r}"

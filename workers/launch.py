@@ -17,6 +17,7 @@ from typing import Any
 from orchestrator.broker import PLACEMENT_QUEUE
 from orchestrator.errors import ConfigurationError
 from orchestrator.job import Event
+from orchestrator.logs import shown
 from orchestrator.settings import Settings
 from orchestrator.sql.store import SqlStore
 from workers import redis_server
@@ -100,7 +101,7 @@ def _locked(settings: Settings, url: str) -> FolderLock:
     lock = FolderLock(settings.data_dir)
     if not lock.acquire(wait=False, address=url):
         other = lock.cluster()
-        who = "an embedded client works in" if other is None else f"a cluster at {redis_server.shown(other)} serves"
+        who = "an embedded client works in" if other is None else f"a cluster at {shown(other)} serves"
         raise ConfigurationError(f"{who} {settings.data_dir}; end it, or set QORCH_DATA_DIR to another folder")
     return lock
 

@@ -16,6 +16,7 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from orchestrator.errors import ConfigurationError, ServerUnreachable
+from orchestrator.logs import shown
 from orchestrator.settings import Settings
 from workers.folder import FolderLock
 from workers.keeper import Keeper
@@ -73,7 +74,10 @@ def connect(url: str) -> redis.Redis:
         limit = {} if address.startswith("unix") else {"socket_connect_timeout": CONNECT_TIMEOUT_S}
         connection: redis.Redis = redis.Redis.from_url(address, decode_responses=True, **limit)
     except ValueError as error:
-        raise ConfigurationError(f"{shown(url)[:80]!r} is no address of a Redis server: {error}") from error
+        raise ConfigurationError(  # the error's own words may hold a part of the password
+            f"{shown(url)[:80]!r} is no address of a Redis server: wanted redis://:PASSWORD@HOST:PORT/DATABASE or "
+            "redis+socket:///PATH; in a password, write / as %2F, ? as %3F, # as %23, @ as %40"
+        ) from error
     try:
         connection.ping()
     except redis.RedisError as error:
@@ -155,10 +159,3 @@ def _await(keeper: Keeper, path: Path) -> None:
         except redis.ConnectionError as error:
             code = keeper.running["redis"].poll()
             raise ConfigurationError(f"the Redis server did not start (exit code {code})") from error
-
-
-def shown(url: str) -> str:
-    """The address without its password."""
-    scheme, _, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"

@@ -118,6 +118,29 @@ def test_no_secret_is_shown(form: str, unconfigured: None) -> None:
     assert logs.masked("http://host:8000/jobs") == "http://host:8000/jobs"
 
 
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ("redis://host:6379/0", "redis://host:6379/0"),
+        ("redis+socket:///run/a@b.sock", "redis+socket:///run/a@b.sock"),
+        ("here", "here"),
+        ("rediss://me:secret@host:6379/0?ssl_cert_reqs=none", "rediss://host:6379/0"),
+        ("https://secret@host/under", "https://host/under"),
+        ("http://[::1]:8000#secret", "http://[::1]:8000"),
+        ("redis://host?password=secret", "redis://host"),
+        ("redis://:pass:w@rd@host", "redis://host"),
+        ("me:secret@host", "host"),
+        (f"http://host/qorch_{'x' * 43}", "http://host/qorch_***"),
+        ("redis://:sec/ret@host/0", "***"),
+        ("redis://:sec?ret@host/0", "***"),
+        ("http://host/?token=sec@ret", "***"),
+        ("redis://:secret@", "***"),
+    ],
+)
+def test_of_an_address_how_and_where_are_shown(given: str, left: str) -> None:
+    assert logs.shown(given) == left
+
+
 def test_a_person_reads_lines(unconfigured: None) -> None:
     stream = io.StringIO()
     configure("human", worker="w@here", stream=stream)

@@ -12,6 +12,7 @@ from os import cpu_count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.logs import masked
 from orchestrator.records import to_json, to_plain
 from workers.compare.contest import BASELINE
 from workers.compare.standings import Mean, Standing
@@ -116,7 +117,7 @@ def flat(one: Standing) -> list[str]:
 def machine() -> dict[str, Any]:
     """Where and with what it ran."""
     return {
-        "command": " ".join(sys.argv),
+        "command": masked(" ".join(sys.argv)),
         "machine": f"{platform.machine()}, {cpu_count()} cores, Python {platform.python_version()}",
         "packages": {name: version(name) for name in PACKAGES},
     }

@@ -150,3 +150,8 @@ def test_a_wide_table_shows_more() -> None:
         "energy",
         "price",
     }
+
+
+def test_what_was_called_is_told_without_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["qorch", "--url", "redis://:secret@host/0", "compare"])
+    assert report.machine()["command"] == "qorch --url redis://:***@host/0 compare"

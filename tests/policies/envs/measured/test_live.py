@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,8 +91,34 @@ def test_one_command_evaluates_live(client: Client, monkeypatch: pytest.MonkeyPa
         app, ["--live", "here", "--policies", "greedy,placing:b6ed2ebc", "--slots", "2", "--json"]
     )
     assert done.exit_code == 0, done.output
-    rows = json.loads(done.stdout)["rows"]
-    assert [(row["policy"], row["num_jobs"]) for row in rows] == [("greedy", 2), ("placing:b6ed2ebc", 2)]
+    answer = json.loads(done.stdout)
+    assert answer["live"] == "here"
+    assert [(row["policy"], row["num_jobs"]) for row in answer["rows"]] == [
+        ("greedy", 2),
+        ("placing:b6ed2ebc", 2),
+    ]
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:secret@host:6379/0",
+        "http://user:secret@host",
+        "https://secret@host",
+        "http://host/?token=secret",
+        "redis://:se/cret@host",
+        f"http://host/qorch_{'secret' * 8}"[:61],
+    ],
+)
+def test_no_secret_of_an_address_is_repeated(
+    url: str, form: tuple[str, ...], client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.Client", lambda _: nullcontext(client))
+    monkeypatch.setattr("policies.envs.measured.live.contest", lambda *_: {"greedy": [1.0]})
+    done = CliRunner().invoke(app, ["--live", url, "--policies", "greedy", *form])
+    assert done.exit_code == 0, done.output
+    assert "cret" not in done.output
 
 
 @pytest.mark.parametrize(
@@ -100,6 +127,8 @@ def test_one_command_evaluates_live(client: Client, monkeypatch: pytest.MonkeyPa
         (("--live", "http://127.0.0.1:1"), "nothing answers at http://127.0.0.1:1"),
         (("--live", "redis+tcp://127.0.0.1:1/0"), "no Redis answers at redis+tcp://127.0.0.1:1/0"),
         (("--live", "ftp://here"), "a client speaks to http://"),
+        (("--live", "redis://:se/cret@here"), "'***' is no address of a Redis server: wanted redis://"),
+        (("--live", "http://user:se/cret@here"), "the address of a server cannot be read: wanted http://host:port"),
         (("--live", "http://127.0.0.1:1", "--policies", "gredy"), "wanted random, eft, greedy, LEARNER:HASH or a"),
     ],
 )
@@ -108,6 +137,7 @@ def test_what_is_wrong_is_one_line(words: tuple[str, ...], said: str) -> None:
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("error: ")
     assert said in done.stderr
+    assert "cret" not in done.output
 
 
 def test_jobs_that_allow_only_what_is_gone_are_not_done_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
