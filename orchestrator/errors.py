@@ -15,6 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from backends.errors import BackendError
+from circuits.errors import CircuitError
+from orchestrator.logs import masked
+
 
 class OrchestratorError(Exception):
     """Base of everything this room raises."""
@@ -154,3 +158,20 @@ class UnknownLease(EntanglementError):
 
     def __init__(self, lease_id: str) -> None:
         super().__init__(f"lease_id: wanted one that is held, got {lease_id[:80]!r}: reserve a quote first")
+
+
+def in_words(error: Exception) -> str | None:
+    """What an entry point says of an error that can be expected, in one line; None of one that is a defect."""
+    if isinstance(error, OrchestratorError | CircuitError | BackendError):
+        return one_line(str(error) or type(error).__name__)
+    if isinstance(error, OSError):
+        where = "" if error.filename is None else f"{error.filename}: "
+        return one_line(f"{where}{error.strerror or error}")
+    if type(error).__module__.partition(".")[0] in ("sqlalchemy", "redis", "kombu"):
+        return one_line(str(getattr(error, "orig", None) or error).partition("\n")[0])
+    return None
+
+
+def one_line(text: str) -> str:
+    """The text as one line that may be shown: without secrets and what cannot be printed."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(masked(text).split()))

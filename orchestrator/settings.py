@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from circuits.program import Limits as ProgramLimits
+from orchestrator.errors import ConfigurationError
 from orchestrator.job import MAX_TIMEOUT_S, Times
 from orchestrator.lifecycle import Rules
 from orchestrator.placement import Scales
@@ -27,9 +28,15 @@ MAX_COUNT = 2**31 - 1
 
 
 class Settings(BaseSettings):
-    """Where things are and how much is allowed. Every field is an environment variable: ``QORCH_SLOTS=2``."""
+    """Where things are and how much is allowed. Every field is an environment variable: ``QORCH_SLOTS=2``.
 
-    model_config = SettingsConfigDict(env_prefix="QORCH_", env_ignore_empty=True, extra="ignore", frozen=True)
+    Raises:
+        ConfigurationError: variables that cannot be used, without their values: they may be secrets.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="QORCH_", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     data_dir: Path = Field(default_factory=lambda: user_data_path("qorch"))
     """Folder of the embedded store, its lock and its log."""
@@ -117,6 +124,18 @@ class Settings(BaseSettings):
     scale_energy_j: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     scale_infidelity: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     scale_price_usd: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_words(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            wrong = (
+                f"QORCH_{'.'.join(map(str, item['loc'])).upper()}: {item['msg'].removeprefix('Value error, ')}"
+                for item in error.errors()
+            )
+            raise ConfigurationError(f"{'; '.join(wrong)}; set it to such a value, or unset it") from error
 
     @field_validator("data_dir")
     @classmethod

@@ -8,10 +8,9 @@ from typing import Any
 
 import typer
 
-from backends.errors import BackendError
-from circuits.errors import CircuitError, DependencyNotInstalled, InvalidParameter
+from circuits.errors import DependencyNotInstalled, InvalidParameter
 from circuits.parameters import domains, short
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import in_words
 
 LEARN = ("torch", "safetensors")
 """Packages of the extra ``learn`` that commands import when they run."""
@@ -19,7 +18,7 @@ LEARN = ("torch", "safetensors")
 
 @contextmanager
 def errors_in_words() -> Iterator[None]:
-    """What is wrong with the input, or not installed, in one line and with status 2."""
+    """What is wrong with the input or the environment, or not installed, in one line and with status 2."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -27,8 +26,11 @@ def errors_in_words() -> Iterator[None]:
             raise
         typer.echo(f"error: {DependencyNotInstalled('this command', error.name, 'learn')}", err=True)
         raise typer.Exit(2) from error
-    except (CircuitError, BackendError, OrchestratorError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+    except Exception as error:
+        message = in_words(error)
+        if message is None:
+            raise
+        typer.echo(f"error: {message}", err=True)
         raise typer.Exit(2) from error
 
 

@@ -57,15 +57,16 @@ def _with_ports(words: Sequence[str]) -> list[str]:
 
 def _report(error: Exception, *, as_json: bool) -> int:
     """Say what went wrong; the exit code."""
+    from orchestrator.errors import in_words, one_line
+
     usage = getattr(error, "format_message", None)
     if usage is not None:
-        code, kind, message = getattr(error, "exit_code", 2), "UsageError", str(usage())
+        code, kind, message = getattr(error, "exit_code", 2), "UsageError", one_line(str(usage()))
         context = getattr(error, "ctx", None)
         if context is not None:
             message += f" See `{context.command_path} --help`."
     else:
-        code, (kind, message) = 1, _words(error)
-    message = "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
+        code, kind, message = 1, type(error).__name__, in_words(error) or _defect(error)
     if as_json:
         record: dict[str, Any] = {"kind": kind, "message": message}
         if hasattr(error, "job_id"):
@@ -77,34 +78,15 @@ def _report(error: Exception, *, as_json: bool) -> int:
     return int(code)
 
 
-def _words(error: Exception) -> tuple[str, str]:
-    """Kind and message of an error that is none of usage."""
-    from backends.errors import BackendError
-    from circuits.errors import CircuitError
-    from orchestrator.errors import OrchestratorError
+def _defect(error: Exception) -> str:
+    """What is said of an error that nobody expected; its trace is kept."""
+    from orchestrator.errors import one_line
 
-    kind = type(error).__name__
-    if isinstance(error, OrchestratorError | CircuitError | BackendError):
-        return kind, str(error) or kind
-    if isinstance(error, OSError):
-        where = "" if error.filename is None else f"{error.filename}: "
-        return kind, f"{where}{error.strerror or error}"
-    package = type(error).__module__.partition(".")[0]
-    if package in ("pydantic", "pydantic_core", "pydantic_settings"):
-        return "ConfigurationError", _settings_words(error)
-    if package in ("sqlalchemy", "redis", "kombu"):
-        return kind, str(getattr(error, "orig", None) or error).partition("\n")[0]
     with tempfile.NamedTemporaryFile("w", prefix="qorch-", suffix=".log", delete=False, encoding="utf-8") as file:
         traceback.print_exception(error, file=file)
-    return kind, f"unexpected {kind}: {error} (this is a defect of qorch; its trace is in {file.name})"
-
-
-def _settings_words(error: Exception) -> str:
-    """A setting that cannot be used, without its value: it may be a secret."""
-    details = getattr(error, "errors", None)
-    if details is None:
-        return str(error)
-    return "; ".join(f"QORCH_{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in details())
+    return one_line(
+        f"unexpected {type(error).__name__}: {error} (this is a defect of qorch; its trace is in {file.name})"
+    )
 
 
 def print_json(document: Any) -> None:
@@ -168,7 +150,7 @@ def settings_of(common: Common, **fixed: Any) -> Settings:
     """The settings of the environment, with what the command line says laid over them.
 
     Raises:
-        pydantic.ValidationError: a variable that cannot be used.
+        ConfigurationError: a variable that cannot be used.
     """
     from orchestrator.settings import Settings
 

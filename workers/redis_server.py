@@ -75,8 +75,8 @@ def connect(url: str) -> redis.Redis:
         connection: redis.Redis = redis.Redis.from_url(address, decode_responses=True, **limit)
     except ValueError as error:
         raise ConfigurationError(  # the error's own words may hold a part of the password
-            f"{shown(url)[:80]!r} is no address of a Redis server: wanted redis://:PASSWORD@HOST:PORT/DATABASE or "
-            "redis+socket:///PATH; in a password, write / as %2F, ? as %3F, # as %23, @ as %40"
+            f"{shown(url)[:80]!r} is no address of a Redis server: wanted redis://host:port/database or "
+            "redis+socket:///path; in a password, write / as %2F, ? as %3F, # as %23, @ as %40"
         ) from error
     try:
         connection.ping()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
+from orchestrator.errors import ConfigurationError
 from orchestrator.experiment import Experiment
 from orchestrator.settings import Settings
 from orchestrator.sql.store import SqlStore
@@ -70,7 +70,7 @@ def test_a_start_without_a_zone_is_utc(text: str) -> None:
     ("field", "value"), [("experiment_start", "soon"), ("experiment_speed", -1), ("experiment_speed", "nan")]
 )
 def test_what_is_no_experiment_is_refused(field: str, value: object) -> None:
-    with pytest.raises(ValidationError, match=field):
+    with pytest.raises(ConfigurationError, match=field.upper()):
         Settings.model_validate({field: value})
 
 

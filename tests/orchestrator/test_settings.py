@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
+from orchestrator.errors import ConfigurationError
 from orchestrator.settings import Settings
 
 
@@ -29,11 +29,21 @@ def test_secrets_do_not_show() -> None:
 
 
 def test_a_folder_that_an_address_cannot_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match="may hold no"):
+    with pytest.raises(ConfigurationError, match="may hold no"):
         Settings(data_dir=tmp_path / "what?")
 
 
 @pytest.mark.parametrize("name", ["slots", "max_shots", "default_timeout_s", "scale_price_usd", "lease_s"])
 def test_nothing_can_be_set_to_nothing(name: str) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ConfigurationError):
         Settings.model_validate({name: 0})
+
+
+def test_what_cannot_be_used_is_said_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QORCH_SLOTS", "hunter2")
+    monkeypatch.setenv("QORCH_LOG_FORMAT", "hunter2")
+    with pytest.raises(
+        ConfigurationError, match=r"QORCH_LOG_FORMAT: .*'human' or 'json'; QORCH_SLOTS: .*unset"
+    ) as caught:
+        Settings()
+    assert "hunter2" not in f"{caught.value}{caught.value.__cause__}"
