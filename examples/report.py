@@ -14,17 +14,22 @@ from numpy.typing import NDArray
 from rich import box
 from rich.table import Table
 
-from policies.pictures import STYLE
+from policies.pictures import STYLE, plain_log
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 Row = dict[str, Any]
 
-POLICY_COLOURS = ["#b8bec6", "#d9b44a", "#7fa98c", "#c8553d", "#35618f", "#7b5ea7"]
+POLICY_COLOURS = ["#b8bec6", "#d9b44a", "#7fa98c", "#c8553d", "#35618f", "#7b5ea7", "#5b6b7a"]
 SIMULATOR_COLOURS = ["#d6e4f0", "#a9c7e0", "#78a6cd", "#4a83b5", "#2f5f8a", "#1d4166"]
 DEVICE_COLOURS = ["#e8a87c", "#c8553d", "#8c2f1b"]
 RESAMPLES = 2000
+WINDOW = 12
+"""Jobs over which the error of predictions is smoothed."""
+
+WIDTH_IN, ROW_IN, LINES_IN, FRAME_IN = 9.0, 0.36, 1.9, 1.6
+"""Inches: of the picture, as wide as a README, so that letters keep their size; of a policy, of curves, around them."""
 
 SUMMARY = (
     *("policy", "num_jobs", "mean_cost", "cost_low_95", "cost_high_95", "latency_p50_s", "latency_p95_s"),
@@ -169,77 +174,108 @@ def _mean(rows: Sequence[Row], value: Callable[[Row], float]) -> float:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Four panels: cost, latency, where the jobs went, and the error as it falls."""
+    """One row a policy: cost, latency, where its jobs ran; below, how far predictions were off while it learned."""
     groups = _by_policy(rows)
     order = sorted(groups, key=lambda policy: float(np.mean([row["cost"] for row in groups[policy]])))
     colour = dict(zip(groups, cycle(POLICY_COLOURS), strict=False))
+    heights = (ROW_IN * len(order), LINES_IN)
     with mpl.rc_context(STYLE):
-        figure, axes = plt.subplots(2, 2, figsize=(11, 7.2), layout="constrained")
-        _draw_cost(axes[0, 0], groups, order, colour)
-        _draw_latency(axes[0, 1], groups, order, colour)
-        _draw_places(axes[1, 0], groups, order)
-        _draw_error(axes[1, 1], groups)
-        figure.savefig(path, dpi=140)
+        figure, axes = plt.subplot_mosaic(
+            [["cost", "latency", "places"], ["error", "error", "names"]],
+            figsize=(WIDTH_IN, sum(heights) + FRAME_IN),
+            height_ratios=heights,
+            layout="constrained",
+        )
+        figure.get_layout_engine().set(h_pad=0.08, w_pad=0.08)
+        num_jobs = len({row["index"] for row in rows})
+        figure.suptitle(
+            f"The same {num_jobs} jobs under {len(order)} policies, on real workers",
+            x=0.01,
+            ha="left",
+            size=13,
+            weight="bold",
+        )
+        _draw_cost(axes["cost"], groups, order, colour)
+        _draw_latency(axes["latency"], groups, order, colour)
+        _draw_places(axes["places"], groups, order)
+        for name in ("cost", "latency", "places"):
+            axes[name].set_ylim(len(order) - 0.5, -0.5)
+            axes[name].set_yticks(range(len(order)), [_called(policy) for policy in order] if name == "cost" else [])
+            axes[name].tick_params(axis="y", length=0)
+        axes["names"].axis("off")
+        names = axes["places"].get_legend_handles_labels()
+        axes["names"].legend(
+            *names,
+            title="simulators and emulated devices",
+            alignment="left",
+            frameon=False,
+            loc="upper left",
+            borderaxespad=0.0,
+        )
+        _draw_error(axes["error"], groups)
+        figure.savefig(path, dpi=200)
         plt.close(figure)
 
 
+def _called(policy: str) -> str:
+    """A policy's name; of a checkpoint's hash the first letters, by which commands find it, too."""
+    learner, colon, digest = policy.partition(":")
+    return f"{learner}{colon}{digest[:4]}"
+
+
 def _draw_cost(axes: Any, groups: dict[str, list[Row]], order: list[str], colour: dict[str, str]) -> None:
-    for place, policy in enumerate(reversed(order)):
+    for place, policy in enumerate(order):
         costs = [row["cost"] for row in groups[policy]]
         low, high = interval(costs)
         mean = float(np.mean(costs))
         axes.barh(place, mean, color=colour[policy], height=0.62)
         axes.plot([low, high], [place, place], color="#333333", linewidth=1.5)
         axes.annotate(f"{mean:.2f}", (high, place), xytext=(5, 0), textcoords="offset points", va="center")
-    axes.set_yticks(range(len(order)), list(reversed(order)))
-    axes.set_xlabel("mean cost per job, 95 % interval")
+    axes.margins(x=0.2)
+    axes.set_xlim(left=0.0)
+    axes.set_xlabel("mean cost, 95 % interval")
     axes.set_title("What the jobs cost")
 
 
 def _draw_latency(axes: Any, groups: dict[str, list[Row]], order: list[str], colour: dict[str, str]) -> None:
-    for policy in order:
-        latency_s = np.sort(_measured(groups[policy], "latency_s"))
-        axes.step(latency_s, np.arange(1, len(latency_s) + 1) / len(latency_s), color=colour[policy], label=policy)
-    axes.set_xscale("log")
-    axes.set_ylim(0, 1.02)
-    axes.set_xlabel("latency, s")
-    axes.set_ylabel("share of jobs")
-    axes.legend(frameon=False, loc="lower right")
-    axes.set_title("How long they took, submission to result")
+    chance = np.random.default_rng(0)  # moves dots up and down, so that they are seen side by side
+    for place, policy in enumerate(order):
+        latency_s = _measured(groups[policy], "latency_s")
+        heights = place + chance.uniform(-0.25, 0.25, len(latency_s))
+        axes.scatter(latency_s, heights, s=9, color=colour[policy], alpha=0.8, linewidths=0)
+        axes.vlines(np.median(latency_s), place - 0.36, place + 0.36, color="#333333", linewidth=1.5)
+    plain_log(axes, "x")
+    axes.set_xlabel("seconds; line: median")
+    axes.set_title("How long they took")
 
 
 def _draw_places(axes: Any, groups: dict[str, list[Row]], order: list[str]) -> None:
     backends = sorted({row["backend"] for mine in groups.values() for row in mine}, key=lambda b: ("fake" in b, b))
     devices, simulators = cycle(DEVICE_COLOURS), cycle(SIMULATOR_COLOURS)
     left = np.zeros(len(order))
-    places = np.arange(len(order))[::-1]
     for backend in backends:
         colour = next(devices if "fake" in backend else simulators)
         share = np.array([np.mean([row["backend"] == backend for row in groups[policy]]) for policy in order])
-        axes.barh(places, share, left=left, height=0.62, label=backend, color=colour)
+        axes.barh(range(len(order)), share, left=left, height=0.62, label=backend, color=colour)
         left += share
-    axes.set_yticks(places, order)
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of jobs")
-    axes.legend(frameon=False, ncols=4, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17))
-    axes.set_title("Where they went")
+    axes.set_title("Where they ran")
 
 
 def _draw_error(axes: Any, groups: dict[str, list[Row]]) -> None:
-    for source, label, tone in (("prior", "prior alone", "#9aa5b1"), ("estimate", "learned", "#c8553d")):
+    for source, label, tone in (("prior", "without learning", "#9aa5b1"), ("estimate", "with learning", "#c8553d")):
         longest = max(len(mine) for mine in groups.values())
         factors = np.full((len(groups), longest), np.nan)
         for line, mine in enumerate(groups.values()):
             factors[line, : len(mine)] = [time_factor(row, source) for row in mine]
-        axes.plot(np.arange(1, longest + 1), _rolling(factors, 12), color=tone, linewidth=2, label=label)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
-    axes.set_xlabel("job, in order of arrival")
-    axes.set_ylabel("predicted time off by a factor")
-    axes.axhline(1.0, color="#cccccc", linewidth=1, zorder=0)
-    axes.legend(frameon=False)
-    axes.set_title("Predict, then observe")
+        axes.plot(np.arange(1, longest + 1), _rolling(factors, WINDOW), color=tone, linewidth=2, label=label)
+    axes.set_ylim(bottom=1.0)
+    plain_log(axes, "y")
+    axes.yaxis.set_major_formatter("{x:g} ×")
+    axes.set_xlabel(f"job, in order of arrival; median over all policies and {WINDOW} jobs")
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderpad=0.0)
+    axes.set_title("How far predicted run times were off", pad=24)
 
 
 def _rolling(values: NDArray[np.float64], window: int) -> list[float]:
