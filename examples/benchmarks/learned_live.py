@@ -331,7 +331,7 @@ def _row(client: Client, world: World, handle: JobHandle, end: Ended, where: tup
         end.cost,
         foretold,
         end.latency_s,
-        end.wait_s,
+        decision.request.waited_s + end.wait_s,  # where it was placed before, too
         end.service_s,
         end.fidelity,
         end.energy_j,

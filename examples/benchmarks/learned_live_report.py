@@ -22,7 +22,11 @@ WINDOW = 10
 
 @dataclass(frozen=True)
 class Row:
-    """One job under one policy; one that failed counts as a result of fidelity 0. ``foretold``: its expected cost."""
+    """One job under one policy; one that failed counts as a result of fidelity 0.
+
+    Attributes:
+        foretold: its expected cost.   wait_s: from its submission to its start.
+    """
 
     seed: int
     policy: str

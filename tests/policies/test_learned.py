@@ -16,17 +16,17 @@ from circuits.errors import InvalidParameter
 from orchestrator.door import check_batch
 from orchestrator.errors import UnknownPolicy
 from orchestrator.job import JobSpec
-from orchestrator.placement import Backlog, Instead, Request, Scales
+from orchestrator.placement import Backlog, Instead, Queued, Request, Scales
 from orchestrator.settings import Settings
 from policies import POLICIES, load
 from policies.envs.contract import Action, Observation
 from policies.envs.measured.observation import observed, quantities
 from policies.envs.measured.twin import load as load_twin
-from policies.learned import Placed, as_tensors, sight_of
+from policies.learned import Placed, as_tensors, beside, sight_of
 from policies.learners.kit import checkpoint as checkpoints
 from policies.shelf import entries, find, is_name, put, shelves
 from policies.table import Table
-from tests.policies.batches import LANES, batches, one
+from tests.policies.batches import APART, LANES, batches, one
 
 (SHIPPED, *_) = [entry for entry in entries() if entry.folder.parent == shelves()[1]]
 
@@ -58,6 +58,29 @@ def test_a_batch_is_seen_as_the_twin_shows_it() -> None:
     waits_s = [backlog.wait_s(name) for name in table.backends]
     assert known.wait_s[0] == pytest.approx(np.tile(waits_s, (3, 1)), rel=1e-9, abs=1e-9)
     assert (known.feasible[0] == table.feasible).all()
+
+
+def test_what_stands_in_the_queues_is_seen_as_it_matters_to_the_job() -> None:
+    before, behind = Queued("a", -1e6, 2.0, 1.0), Queued("a", 1e6, 5.0, 3.0)
+    table = Table.of([one(1, a=1.0, b=2.0)], Scales())
+    backlog = Backlog(APART, {"w-a": 7.5, "w-b": 0.5}, {"b": 0.25}, queue=(before, behind))
+    waits_s, delayed = beside(table, backlog)
+    assert waits_s[0] == pytest.approx([2.5, 0.75]), "what runs, who is served before it, and what is cold"
+    assert delayed[0] == pytest.approx([3.0, 0.0]), "a second longer for whom a second costs 3"
+    seen, told = quantities(observed(sight_of(table, backlog))), table.rest + delayed
+    assert seen.rest[0] == pytest.approx(told, rel=1e-6)
+    assert seen.wait_s[0] == pytest.approx(waits_s, rel=1e-6)
+    assert (beside(table, replace(backlog, queue=()))[0][0] == [7.5, 0.75]).all(), "unseen, all of it is before the job"
+
+
+def test_the_shipped_one_thinks_again_and_one_that_never_saw_a_queue_does_not() -> None:
+    shipped = checkpoints.load(SHIPPED.folder)
+    older = replace(shipped, run=replace(shipped.run, setting=replace(shipped.run.setting, order="smith")))
+    assert [Placed(one).reconsiders for one in (shipped, older)] == [True, False]
+    queue = (Queued("a", 1e6, 0.5, 100.0),)
+    table, backlog = Table.of([one(1, a=0.1, b=0.3)], Scales()), Backlog(APART, {"w-a": 0.5}, queue=queue)
+    (choice,) = Placed(shipped).decide(table, backlog)
+    assert set(choice) == {"b"}, "who waits on `a` would wait at a high price"
 
 
 @given(batches())

@@ -110,13 +110,25 @@ def test_jobs_of_another_service_join_on_the_places_that_both_have(tmp_path: Pat
 
 def test_the_equally_urgent_are_served_by_what_they_cost_where_that_is_the_order() -> None:
     costs = []
-    for order in ("rank", "smith"):
+    for order in ("rank", "smith", "planned"):
         world = World(MeasuredSetting(servers=5, jobs=60, low_load=1.5, high_load=1.5, order=order), 32, 3)
         total = torch.zeros(32)
         for _ in range(60):
             total += -world.step(greedy(world)).reward.sum(-1)
         costs.append(float(total.mean()))
     assert costs[1] < 0.97 * costs[0], "the same jobs on the same places"
+    assert costs[2] < 0.97 * costs[1], "who sees whom it would hold up holds up less"
+
+
+def test_what_is_planned_is_what_a_place_costs_if_estimates_are_right() -> None:
+    world = World(MeasuredSetting(servers=5, jobs=60, low_load=1.5, high_load=1.5, order="planned"), 16, 3)
+    for _ in range(59):
+        world._jobs = replace(world._jobs, off=torch.zeros_like(world._jobs.off))
+        known, action = quantities(world.observe()), greedy(world)
+        waited_s, trip_s = (world._all(one).flatten() for one in (world._jobs.waited_s, world._jobs.trip_s))
+        told = known.rest + known.per_s * (known.elapsed_s + known.wait_s)
+        told = told.gather(-1, action.servers.unsqueeze(-1)).flatten() + known.per_s.flatten() * (waited_s + trip_s)
+        assert torch.allclose(-world.step(action).reward.flatten(), told, rtol=1e-2, atol=1e-3)
 
 
 def test_a_twin_of_format_1_slows_nobody(tmp_path: Path) -> None:
