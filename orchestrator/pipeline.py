@@ -231,6 +231,7 @@ class Pipeline:
             lease_s=self._settings.lease_s,
             most=self._settings.run_batch,
             window_s=self._settings.run_window_s,
+            alone_s=self._settings.run_alone_s,
         )
         if claim is None:
             idles, self._ran = self._ran, False

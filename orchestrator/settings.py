@@ -106,6 +106,8 @@ class Settings(BaseSettings):
     """Most assignments that a worker takes together, in one claim and one conversation with its child."""
     run_window_s: float = Field(default=0.25, ge=0, le=MAX_TIMEOUT_S)
     """Assignments are taken together as long as all of them are expected to need no more; 0 takes one at a time."""
+    run_alone_s: float = Field(default=0.025, ge=0, le=MAX_TIMEOUT_S)
+    """One that is expected to need more is taken alone: its result would wait for the others', or theirs for it."""
     placement_batch: int = Field(default=250, ge=1, le=MAX_COUNT)
     """Most jobs that are decided together."""
     placement_window_s: float = Field(default=0.25, gt=0, le=MAX_TIMEOUT_S)

@@ -7,6 +7,7 @@ workers on several machines agree on it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -333,13 +334,21 @@ class Store(Protocol):
 
     # ── execution ─────────────────────────────────────────────────────────────────────────────────────────────────
     def claim(
-        self, backends: Sequence[str], *, owner: str, lease_s: float, most: int = 1, window_s: float = 0.0
+        self,
+        backends: Sequence[str],
+        *,
+        owner: str,
+        lease_s: float,
+        most: int = 1,
+        window_s: float = 0.0,
+        alone_s: float = math.inf,
     ) -> Claim | None:
         """Take the due assignment with the smallest rank, or None if nothing waits.
 
         Args:
             most: assignments that may be taken together.
             window_s: those behind the first are taken as long as all together are expected to need no more.
+            alone_s: one that is expected to need more is taken alone.
         """
         ...
 

@@ -1,7 +1,7 @@
 """Joint placement: a batch is placed so that the cost of all its jobs together is least, waits included.
 
-Each job pays for its own waiting behind those before it, and for the waiting of those behind it, be they of the batch or
-wait already (``Backlog.queue``). Within a level of priority those go first that cost most for their work
+Each job pays for its own waiting behind those before it, and for the waiting of those behind it, be they of the batch
+or wait already (``Backlog.queue``). Within a level of priority those go first that cost most for their work
 (:mod:`policies.order`), whenever they were placed. A lane serves ``slots`` jobs at a time, each as long as its estimate
 says (as ``orchestrator.placement.Backlog`` has it):
 

@@ -5,8 +5,8 @@ looked at: so it was in training (``Measured-v1`` with one user), and no two job
 is made by :func:`policies.envs.measured.observation.observed`, there as here. It acts by its best choice, on one thread
 and without chance, so that a decision can be taken again, and no core spins beside the workers for it.
 
-One that was trained in a world of ``order="planned"`` sees what stands in the queues, and is asked again about what waits:
-how long a job would really wait, others being served before it or after it, and what it would cost those behind it.
+One that was trained in a world of ``order="planned"`` sees what stands in the queues, and is asked again about what
+waits: how long a job would wait behind those who are served before it, and what it would cost those behind it.
 
 An actor whose networks have an input for each backend knows the backends of its twin by their names and no others: it
 is shown them in the twin's order, those that are not there as places where the job may not go.

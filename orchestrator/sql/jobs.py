@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -196,17 +197,24 @@ class SqlJobs:
 
     # ── execution ─────────────────────────────────────────────────────────────────────────────────────────────────
     def claim(
-        self, backends: Sequence[str], *, owner: str, lease_s: float, most: int = 1, window_s: float = 0.0
+        self,
+        backends: Sequence[str],
+        *,
+        owner: str,
+        lease_s: float,
+        most: int = 1,
+        window_s: float = 0.0,
+        alone_s: float = math.inf,
     ) -> Claim | None:
         asked = {"backends": list(backends), "worker": owner.rpartition("/")[0] or owner, "most": most + 1}
         with self._db.write(lasting=False) as tx:
             rows = _due(tx, asked)
             if not rows:
                 return None
-            taken, total_s = [rows[0]], rows[0].service_s
+            taken, total_s, longest_s = [rows[0]], rows[0].service_s, rows[0].service_s
             for row in rows[1:most]:
-                total_s += row.service_s
-                if row.backend != rows[0].backend or total_s > window_s:
+                total_s, longest_s = total_s + row.service_s, max(longest_s, row.service_s)
+                if row.backend != rows[0].backend or total_s > window_s or longest_s > alone_s:
                     break
                 taken.append(row)
             more = rows[len(taken)].backend if len(rows) > len(taken) else None

@@ -87,6 +87,17 @@ def test_a_long_one_is_taken_alone_and_first_of_its_rank(store: SqlStore, place:
     assert [one.job.id for one in batch(store, window_s=0.1).taken] == [short.id]
 
 
+def test_what_is_not_small_is_taken_alone(store: SqlStore, place: Submit) -> None:
+    jobs = [place(rank=float(rank), service_s=service_s) for rank, service_s in enumerate((0.1, 0.1, 0.3, 0.1))]
+
+    def taken() -> list[str]:
+        found = store.claim(["aer_statevector"], owner="w/1", lease_s=LEASE_S, most=9, window_s=1e9, alone_s=0.2)
+        assert found is not None
+        return [one.job.id for one in found.taken]
+
+    assert [taken() for _ in range(3)] == [[jobs[0].id, jobs[1].id], [jobs[2].id], [jobs[3].id]]
+
+
 def test_a_batch_stays_on_one_backend_and_names_the_other(store: SqlStore, place: Submit) -> None:
     for rank, backend in enumerate(("aer_mps", "aer_mps", "aer_statevector", "aer_mps")):
         place(backend, rank=float(rank))

@@ -51,8 +51,8 @@ from tests.simulation.seams import (
 from workers.node import Node
 
 SETTINGS = Settings(
-    data_dir=Path("nowhere"), lease_s=3.0, heartbeat_s=0.5, run_batch=3, run_window_s=0.2, placement_batch=3,
-    remote_poll_s=0.3, remote_poll_max_s=2.0, remote_timeout_s=TIMEOUT_S,
+    data_dir=Path("nowhere"), lease_s=3.0, heartbeat_s=0.5, run_batch=3, run_window_s=0.2, run_alone_s=0.2,
+    placement_batch=3, remote_poll_s=0.3, remote_poll_max_s=2.0, remote_timeout_s=TIMEOUT_S,
 )  # fmt: skip
 BEAT = 0.25
 """How often a process beats, relative to the other weights."""

@@ -40,7 +40,11 @@ def http_port() -> int:
 def cluster(tmp_path_factory: pytest.TempPathFactory, flower_port: int, http_port: int) -> Iterator[Settings]:
     """Settings by which a client reaches a running cluster of two workers, with Flower and HTTP beside it."""
     settings = Settings(
-        data_dir=tmp_path_factory.mktemp("cluster"), backends=FLEET, heartbeat_s=1.0, run_window_s=WINDOW_S
+        data_dir=tmp_path_factory.mktemp("cluster"),
+        backends=FLEET,
+        heartbeat_s=1.0,
+        run_window_s=WINDOW_S,
+        run_alone_s=WINDOW_S,
     )
     division = {"simulators": [name for name in FLEET if not name.startswith("fake")], "qpus": ["fake_guadalupe"]}
     with running(settings, division, flower_port=flower_port, http_port=http_port) as url:
@@ -51,7 +55,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, flower_port: int, http_por
 def embedded_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Those of the embedded client."""
     return Settings(
-        data_dir=tmp_path_factory.mktemp("embedded"), backends=FLEET, heartbeat_s=1.0, run_window_s=WINDOW_S
+        data_dir=tmp_path_factory.mktemp("embedded"),
+        backends=FLEET,
+        heartbeat_s=1.0,
+        run_window_s=WINDOW_S,
+        run_alone_s=WINDOW_S,
     )
 
 
