@@ -43,7 +43,7 @@ from orchestrator.logs import working_on
 from orchestrator.notifier import STOPS, Notifier
 from orchestrator.pairs import Allocators, PairOffice
 from orchestrator.placement import Policy, missed_deadline, sooner_s
-from orchestrator.preparer import Preparer
+from orchestrator.preparer import Known, Preparer
 from orchestrator.quote import Quoter
 from orchestrator.remote_trip import Visit
 from orchestrator.runtime import (
@@ -60,10 +60,13 @@ from orchestrator.runtime import (
 )
 from orchestrator.second_thoughts import MOST_QUEUED, queue_of, second_thoughts, standing
 from orchestrator.settings import Settings
-from orchestrator.store import Claim, Claimed, Ending, Placed, Run, Store, Switch
+from orchestrator.store import Claim, Claimed, Ending, Placed, Run, Store, Switch, Waiting
 
 SNAPSHOT_EVERY = 100
 """Observations between two stored snapshots: a process that starts folds at most so many."""
+
+REST = 9.0
+"""To think again about what waits takes a tenth of the time at most, while jobs arrive (ours)."""
 
 PATIENCE_S, PATIENCE = 2.0, 20.0
 """A batch is in trouble after so many seconds and so many times what was expected of it (ours)."""
@@ -114,6 +117,7 @@ class Pipeline:
         self._model: CostModel | None = None
         self._learning = threading.Lock()
         self._placing = threading.Lock()
+        self._rests_until = 0.0  # before that nothing that arrives is a reason to think again
         self._thinks = False  # whether some policy that jobs came with lately thinks again about what waits
         self._ran = False  # since the last look at what waits elsewhere
         self._stuck = 0  # of the jobs that wait in vain, so many of the first cannot go elsewhere
@@ -191,14 +195,23 @@ class Pipeline:
         batch, spent_s = uuid.uuid4().hex, time.perf_counter() - begun
         self._write(decided, scene, batch, spent_s / max(1, len(jobs)))
         self._tell(self.store.fail(failures) if failures else [])
-        known = list(zip(stand, prepared[len(jobs) :], strict=False))
-        begun = time.perf_counter()  # what is new has not waited for this
-        again = second_thoughts(known, decided, scene, self._chooser)
-        self._write(again, scene, batch, (time.perf_counter() - begun) / max(1, len(again)))
+        self._think_again(list(zip(stand, prepared[len(jobs) :], strict=False)), decided, scene, batch)
         num_moved = sum(bool(one.instead_of) for one in decided)
         self._stuck = max(0, self._stuck - num_moved)
         more = len(prepared) < len(jobs) or len(waiting) == most or (num_moved > 0 and len(in_vain) == most)
         return more or self._announcer.look_ahead(fleet)
+
+    def _think_again(
+        self, stand: Sequence[tuple[Waiting, Known | RuntimeFailure]], decided: list[Decided], scene: Scene, batch: str
+    ) -> None:
+        """Move what waits to where it is better off. What is new has its place already, and has not waited for this."""
+        begun = time.perf_counter()
+        if decided and begun < self._rests_until:  # something else arrives, or a worker has nothing left to do
+            return
+        again = second_thoughts(stand, decided, scene, self._chooser)
+        self._write(again, scene, batch, (time.perf_counter() - begun) / max(1, len(again)))
+        ended = time.perf_counter()
+        self._rests_until = ended + REST * (ended - begun)
 
     def _write(self, decided: Sequence[Decided], scene: Scene, batch: str, decide_s: float) -> None:
         """Keep what was decided, and wake whoever it concerns."""

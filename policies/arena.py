@@ -6,8 +6,10 @@ it comes. No policy sees the table of runs. An emulated QPU is in this world the
 its scheduled time and has a lane of its own (:func:`as_itself`).
 
 Placement looks every ``look_s`` seconds at what has arrived and decides it together. A free slot begins the waiting
-part with the smallest rank, as workers do. Nothing fails, is cancelled or comes too late: a deadline has its say in
-placement alone. Same world, same policy: the same ends, bit for bit.
+part with the smallest rank, as workers do. Policies that want to think again about what waits do so when something
+arrives, and when a slot has nothing to do while others have (:mod:`orchestrator.second_thoughts`). Nothing fails, is
+cancelled or comes too late: a deadline has its say in placement alone. Same world, same policy: the same ends, bit for
+bit.
 """
 
 from __future__ import annotations

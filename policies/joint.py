@@ -64,7 +64,7 @@ class Plan:
     Attributes:
         table: what it was made of.
         order: its rows in order of service, as if each job went where it costs least alone.
-        turns: of each of them the number among all jobs; the other jobs wait already, each at its place.
+        turns: of each of them the number among all jobs.   waiting: those of jobs that wait already, each at its place.
         columns: of the table, by place.   lane: of each place.
         alone_s: seconds until each job's end on each place, were none of the others before it.
         own: cost of each job on each place apart from the others, (num_jobs, num_places); infinite where it may not go.
