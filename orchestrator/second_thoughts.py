@@ -27,7 +27,7 @@ MOST_ASKED = 16
 """Of these, so many are asked about again at a time (ours)."""
 
 MOST_PARTS = 8
-"""A job that was placed so often stays where it is (ours): nothing goes to and fro for ever."""
+"""A job that was placed so often stays where it is (ours): nothing goes back and forth for ever."""
 
 LEAST_WAIT_S = 0.1
 """What is expected to wait no longer than that stays, too (ours): to think and to move take milliseconds."""
