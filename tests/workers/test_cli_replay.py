@@ -82,8 +82,8 @@ def test_a_person_reads_why_in_lines_that_fit(folder: Path, columns: int) -> Non
 # ── replay ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_every_decision_and_every_estimate_is_the_same_again(folder: Path) -> None:
     found = document(folder, "replay")
-    number = NUM_EACH * len(POLICIES)
-    assert (found["replayed"]["num_decisions"], found["replayed"]["num_same"]) == (number, number)
+    number = found["replayed"]["num_decisions"]
+    assert number == found["replayed"]["num_same"] >= NUM_EACH * len(POLICIES), "second thoughts are decisions, too"
     assert found["left_out"] == {"num_pinned": 1, "num_too_old": 0, "num_incomplete": 0}
     assert found["estimates"]["num_decisions"] == number + 1
     assert found["estimates"]["num_same"] == (number + 1) * len(FLEET)
@@ -102,7 +102,7 @@ def test_a_part_of_the_log_is_played_back_alone(folder: Path) -> None:
 
 def test_another_policy_is_asked_and_its_answers_are_compared(folder: Path) -> None:
     found = document(folder, "replay", "--policy", "round_robin")["replayed"]
-    assert found["num_same"] + found["num_different"] == NUM_EACH * len(POLICIES)
+    assert found["num_same"] + found["num_different"] == found["num_decisions"] >= NUM_EACH * len(POLICIES)
     assert found["num_different"] > 0
     assert found["different"][0]["again"]
     shown = said(folder, "replay", "--policy", "round_robin")

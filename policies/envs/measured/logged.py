@@ -55,7 +55,8 @@ def read(log: Iterable[Decision], measurements: Mapping[int, Measurement]) -> Lo
     Raises:
         InvalidParameter: it says too little to make a twin of.
     """
-    decisions = [one for one in log if one.situation is not None]
+    last = {one.job_id: one for one in log if one.situation is not None}  # a job that was placed again is one job
+    decisions = sorted(last.values(), key=lambda one: one.id)
     if not decisions:
         raise InvalidParameter("log: wanted decisions of policies to make a twin of, got none; submit jobs there first")
     situation = decisions[-1].situation
