@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from examples.benchmarks.evidence import RESULTS, results
 from tests.faults import far
 from tests.faults.campaign import Report, campaign, lines
+from tests.faults.evidence import RESULTS, results
 
 FAR_COLUMNS = ("store", "fault", "number")
 COLUMNS = ("store", "fault", "jobs", "jobs_in_flight", "recovery_s")

@@ -179,7 +179,7 @@ def _stubbornly(ask: Callable[[], T]) -> T:
 
 def main() -> int:
     """The exit code: 0 if nothing was bought twice or lost."""
-    from examples.benchmarks.evidence import RESULTS, results
+    from tests.faults.evidence import RESULTS, results
 
     parser = argparse.ArgumentParser(description="Purchases at a local Amazon Braket that breaks its word.")
     parser.add_argument("--purchases", type=int, default=150)
