@@ -21,8 +21,8 @@ learned policy's store after all phases. Loads come from recorded service times,
 the store and a second worker on the same cores take. The best schedule in hindsight is searched with the mean of what
 a program really took on a backend, under any policy, and every job pays the mean of what was neither service nor
 waiting in its phase (means, since a job's cost is linear in time, and those times have long tails: with medians, which
-earlier tables had, no schedule could come near the best); where nobody ever went it believes the recording. Beside it
-stands what `joint` does in a world of just those times, when that is cheaper.
+earlier tables had, no schedule could come near the best); where nobody ever went it believes the recording. What a
+policy does in a world of just those times is a schedule, too, and told in a table of its own (``…_simulated.csv``).
 
 ``--workload larger`` is the same day with programs that keep a simulator busy for 0.05 to 2 s instead of 1 to 150 ms,
 so that placement decides what they wait for, and not the trip. Its sizes were chosen before any policy played it.
@@ -51,7 +51,7 @@ from typing import Annotated, TypeVar
 
 import placement
 import typer
-from evidence import RESULTS
+from evidence import RESULTS, results
 from learned_live_report import LEARNED, PHASES, TUNED, Row, Twinned, report
 from rich.console import Console
 from rich.progress import track
@@ -59,6 +59,7 @@ from rich.progress import track
 from backends.backend import Device
 from circuits.seeds import derive
 from orchestrator import Client, JobHandle
+from orchestrator.cost_model.model import CostModel
 from orchestrator.job import Times
 from orchestrator.placement import Lane, Scales
 from orchestrator.records import from_json, to_json
@@ -77,6 +78,7 @@ from policies.train import train
 from workers.compare.contest import fleet_of, world_of
 from workers.compare.live import through, warm_up
 from workers.compare.recording import Recorded, work_key
+from workers.compare.standings import mean
 from workers.compare.workload import Arrival, larger, mixed
 from workers.decision_log import of_store
 from workers.equipment import equipped
@@ -147,15 +149,19 @@ def main(
             with (work / file).open("a") as out:
                 out.writelines(to_json(line) + "\n" for line in lines)
     rows = _read(Row, work / "jobs.jsonl")
-    report(
-        rows,
-        _read(Twinned, work / "twins.jsonl"),
-        names,
-        _best(worlds, rows),
-        f"{first_seed} to {first_seed + seeds - 1}; {jobs} jobs a phase; {shipped.name}",
-        results_folder,
-        name,
-    )
+    lived = _same_times(worlds, rows)
+    played = _simulated(lived, [*(policy or PEERS), shipped.name])
+    best, trips = _best(lived, rows, played), _trips(lived, rows)
+    whole = {where: cost + trips[where] for where, cost in best.items()}
+    told = f"{first_seed} to {first_seed + seeds - 1}; {jobs} jobs a phase; {shipped.name}"
+    report(rows, _read(Twinned, work / "twins.jsonl"), names, whole, told, results_folder, name)
+    columns = ["phase", "policy", "num_seeds", "cost_over_best", "cost_over_best_low_95", "cost_over_best_high_95"]
+    with results(f"{name}_simulated", columns, seeds=told, folder=results_folder) as table:
+        for phase, by in product(PHASES[:-1], dict.fromkeys(by for *_, by in played)):
+            over = mean([played[seed, phase, by] / best[seed, phase] for seed in worlds])
+            table.writerow(
+                [phase, by, len(worlds), *(f"{one:.4g}" for one in (over.value, over.low, over.high) if one)]
+            )
 
 
 def _turned(names: Sequence[str], by: int) -> list[str]:
@@ -195,24 +201,49 @@ def _worlds(
     return {phase: world(phase) for phase in PHASES}
 
 
-def _best(worlds: Mapping[int, Worlds], rows: Sequence[Row]) -> dict[tuple[int, str], float]:
-    """Mean cost of the best schedule in hindsight that was found, by seed and phase; not where a backend fails."""
-    met = defaultdict[tuple[str, int, str], list[float]](list)  # what jobs took on the workers, beside each other
-    besides_s = defaultdict[str, list[float]](list)
+def _same_times(worlds: Mapping[int, Worlds], rows: Sequence[Row]) -> dict[tuple[int, str], World]:
+    """Worlds in which each program always takes the mean of what it took on the workers, by seed and phase."""
+    met = defaultdict[tuple[str, int, str], list[float]](list)
     for row in rows:
         if row.backend:
             met[*work_key(worlds[row.seed][row.phase].tasks[row.index].spec), row.backend].append(row.service_s)
-            besides_s[row.phase].append(row.latency_s - row.wait_s - row.service_s)
     took_s = {key: fmean(mine) for key, mine in met.items()}
+    return {
+        (seed, phase): replace(world, tasks=tuple(_lived(task, took_s) for task in world.tasks))
+        for seed, mine in worlds.items()
+        for phase, world in mine.items()
+        if phase != "outage"
+    }
+
+
+def _simulated(lived: Mapping[tuple[int, str], World], names: Sequence[str]) -> dict[tuple[int, str, str], float]:
+    """Mean cost of what policies do in such worlds, by seed, phase and policy; each learns from phase to phase."""
+    found, model = {}, CostModel()
+    for name, (seed, phase) in product(names, lived):
+        model = CostModel() if phase == PHASES[0] else model
+        ends, model = play(lived[seed, phase], load(name), model)
+        found[seed, phase, name] = fmean(end.cost for end in ends)
+    return found
+
+
+def _best(
+    lived: Mapping[tuple[int, str], World], rows: Sequence[Row], simulated: Mapping[tuple[int, str, str], float]
+) -> dict[tuple[int, str], float]:
+    """Mean cost of the best schedule that is known, by seed and phase; not where a backend fails."""
     found = {}
-    for seed, phase in product(worlds, PHASES):
-        if phase != "outage":
-            world = worlds[seed][phase]
-            lived = replace(world, tasks=tuple(_lived(task, took_s) for task in world.tasks))
-            weight = fmean(task.spec.objective.latency / world.scales.latency_s for task in world.tasks)
-            planned = fmean(end.cost for end in play(lived, load("joint"))[0])
-            best = min(planned, hindsight(lived, _whole(lived, seed, phase, rows)).mean_cost)
-            found[seed, phase] = best + weight * fmean(besides_s[phase])
+    for (seed, phase), world in lived.items():
+        played = [cost for (*where, _), cost in simulated.items() if where == [seed, phase]]
+        found[seed, phase] = min(*played, hindsight(world, _whole(world, seed, phase, rows)).mean_cost)
+    return found
+
+
+def _trips(lived: Mapping[tuple[int, str], World], rows: Sequence[Row]) -> dict[tuple[int, str], float]:
+    """Mean cost of what is neither service nor waiting, by seed and phase; nobody is spared that."""
+    found = {}
+    for (seed, phase), world in lived.items():
+        beside_s = fmean(row.latency_s - row.wait_s - row.service_s for row in rows if row.phase == phase)
+        found[seed, phase] = beside_s * fmean(task.spec.objective.latency for task in world.tasks)
+        found[seed, phase] /= world.scales.latency_s
     return found
 
 

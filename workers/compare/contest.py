@@ -135,8 +135,7 @@ def played(seed: int, world: World, policies: Mapping[str, Policy], model: CostM
 def with_hindsight(game: Played) -> Played:
     """With the best placement in hindsight, which is at least as good as what any policy did with whole jobs."""
     best = hindsight(game.world, whole(game))
-    plays = [mine for mine in game.ends.values() if all(len(end.choice) == 1 for end in mine)]
-    cheapest = min(plays, key=_mean_cost, default=())
+    cheapest = min(_whole_plays(game), key=_mean_cost, default=())
     if cheapest and _mean_cost(cheapest) < best.mean_cost:  # one that moved what waited found what the search did not
         places = tuple(next(iter(end.choice)) for end in cheapest)
         best = Hindsight("played", places, tuple(end.cost for end in cheapest), best.bound)
@@ -149,6 +148,8 @@ def _mean_cost(ends: Sequence[Ended]) -> float:
 
 def whole(game: Played) -> list[list[str]]:
     """The placements that shared no job's shots and refused none."""
-    return [
-        [next(iter(end.choice)) for end in mine] for mine in game.ends.values() if all(len(e.choice) == 1 for e in mine)
-    ]
+    return [[next(iter(end.choice)) for end in mine] for mine in _whole_plays(game)]
+
+
+def _whole_plays(game: Played) -> list[tuple[Ended, ...]]:
+    return [mine for mine in game.ends.values() if all(len(end.choice) == 1 for end in mine)]
