@@ -7,7 +7,8 @@ the same five phases of the same jobs at the same times, and keeps what it learn
 
     first     medium load; nothing was measured before
     light, medium, overload        0.3, 0.7, 1.5 of what the fleet could do
-    outage    medium load; at half of the jobs the backend that everybody likes best is taken out of service
+    outage    medium load; at half of the jobs, before the burst that they come in, the backend that everybody likes
+              best is taken out of service
 
 The learned policy is the shipped checkpoint, which was trained in the twin of recorded runs alone and has seen nothing
 of this fleet. "fine-tuned" goes through the same day with its weights trained on in a twin of what the learned policy
@@ -330,10 +331,16 @@ def _run(policy: str, label: str, worlds: Worlds, seed: int, folder: Path) -> li
     with _cluster(folder) as client:
         warm_up(client, [name for names in FLEET.values() for name in names], policy)
         for phase, world in worlds.items():
-            fails = partial(_fail, client, len(world.tasks) // 2) if phase == "outage" else _calm
+            fails = partial(_fail, client, _later(world)) if phase == "outage" else _calm
             for handle, end in through(client, world, policy, before=fails):
                 rows.append(_row(client, world, handle, end, (seed, label, phase)))
     return rows
+
+
+def _later(world: World) -> int:
+    """The first job of the burst in which the second half of a world's jobs begins."""
+    middle = world.tasks[len(world.tasks) // 2]
+    return next(index for index, task in enumerate(world.tasks) if task.at_s == middle.at_s)
 
 
 def _calm(_: int) -> None:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +54,18 @@ def through(
 ) -> list[tuple[JobHandle, Ended]]:
     """Submit all tasks to an orchestrator that is there, and wait for their ends.
 
+    What arrives at one moment is a user's burst, and submitted as one batch.
+
     Args:
-        advance: called with the number of results that are there.   before: with the number of the job to submit next.
+        advance: called with the number of results that are there.
+        before: with the number of the first job of each burst, before that is submitted.
     """
     begun, pause, handles = time.monotonic(), threading.Event(), list[JobHandle]()
-    for index, task in enumerate(world.tasks):
-        pause.wait(max(0.0, begun + task.at_s - time.monotonic()))
-        before(index)
-        handles += client.submit_many([replace(task.spec, policy=policy)])
+    for at_s, burst in groupby(world.tasks, key=attrgetter("at_s")):
+        specs = [replace(task.spec, policy=policy) for task in burst]
+        pause.wait(max(0.0, begun + at_s - time.monotonic()))
+        before(len(handles))
+        handles += client.submit_many(specs)
     ends = []
     for index, (task, handle) in enumerate(zip(world.tasks, handles, strict=True)):
         ends.append((handle, _end(world, index, task, handle)))
