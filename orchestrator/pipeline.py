@@ -233,10 +233,10 @@ class Pipeline:
             self.store.count_incident(kind, label)
 
     # ── execute ───────────────────────────────────────────────────────────────────────────────────────────────────
-    def execute(self, devices: Mapping[str, Device]) -> bool:
+    def execute(self, devices: Mapping[str, Device], woken_for: str | None = None) -> bool:
         """Claim the most urgent assignments for one of these backends and run them. False if nothing waits."""
         far = [name for name, device in devices.items() if device.remote]
-        if far and self._look_after(far, devices):
+        if far and self._look_after(far, devices, woken_for):
             return True
         claim = self.store.claim(
             [name for name in devices if name not in far],
@@ -252,23 +252,24 @@ class Pipeline:
                 self.broker.wake_placement()
             return False
         self._ran = True
-        self._announce(claim)
+        self._announce(claim, woken_for)
         with self._held.leases([taken.assignment.id for taken in claim.taken]):
             self._run(claim.taken, devices[claim.taken[0].assignment.backend])
         return True
 
-    def _announce(self, claim: Claim) -> None:
-        """Tell what was taken, and wake others for what was not: another slot or worker may be free."""
+    def _announce(self, claim: Claim, woken_for: str | None) -> None:
+        """Tell what was taken, and wake others for what was not, such as what it was woken for: they may be free."""
         self._tell(claim.events)
-        if claim.more is not None:
-            self.broker.wake_backend(claim.more)
+        passed_over = {woken_for} - {claim.taken[0].assignment.backend}
+        for backend in sorted(filter(None, {claim.more, *passed_over})):
+            self.broker.wake_backend(backend)
 
-    def _look_after(self, far: Sequence[str], devices: Mapping[str, Device]) -> bool:
+    def _look_after(self, far: Sequence[str], devices: Mapping[str, Device], woken_for: str | None) -> bool:
         """Take the next step with one share on these remote devices. False if nothing is due there."""
         claim = self.store.claim_sent(far, owner=self._owner, lease_s=self._settings.lease_s)
         if claim is None:
             return False
-        self._announce(claim)
+        self._announce(claim, woken_for)
         (one,) = claim.taken
         device = devices[one.assignment.backend]
         with self._held.leases([one.assignment.id]), working_on([one.job.id]):

@@ -19,7 +19,7 @@ def register(app: Celery, pipeline: Pipeline, devices: Mapping[str, Device]) -> 
             pass
 
     def execute(backend: str) -> None:
-        pipeline.execute({backend: devices[backend]})
+        pipeline.execute(devices, woken_for=backend)  # what is most urgent may wait for another one of this worker
 
     app.task(name=PLACE_TASK)(place)
     app.task(name=EXECUTE_TASK)(execute)

@@ -318,7 +318,7 @@ class World:
             if process.frozen or not takes or "life" not in process.running:
                 continue
             pipeline = self._nodes[name][0]
-            run = partial(pipeline.execute, {message: served[message]}) if message else pipeline.place
+            run = partial(pipeline.execute, served, message) if message else pipeline.place
             slots = [f"slot{slot}" for slot in range(self._slots)] if message else ["place"]
             free = next((slot for slot in slots if slot not in process.running), None)
             if free is not None:

@@ -156,6 +156,21 @@ def test_what_waits_for_a_disabled_backend_moves(client: Client, slow_qasm: Path
     assert len(pinned.assignments()) == 1
 
 
+def test_the_most_urgent_goes_first_on_whichever_backend_of_a_worker_it_waits(
+    client: Client, slow_qasm: Path, bell: Program
+) -> None:
+    one, two, three, four = "cirq_simulator", "aer_mps", "sparse", "aer_stabilizer"
+    by_urgency = [one, two, three, four, two, one, four, three]  # in no order in which queues could take turns
+    with busy(client, slow_qasm):
+        jobs = [client.submit(bell, shots=10, pin=there, priority=n) for n, there in enumerate(reversed(by_urgency))]
+        for job in jobs:
+            wait_for(job, "placed")
+    begun = {}
+    for job in jobs:
+        begun[job.id] = next(event.at for event in job.events(TIMEOUT_S) if event.kind == "running")
+    assert sorted(begun, key=lambda job_id: begun[job_id]) == [job.id for job in reversed(jobs)]
+
+
 def batches(jobs: list[JobHandle]) -> list[list[str]]:
     """The jobs that were claimed together: their events were written at the same moment."""
     at: dict[float, list[str]] = {}
