@@ -27,7 +27,7 @@ def test_nothing_is_lost_doubled_or_untold() -> None:
     assert summary.happened["stale write refused"] > 0
     assert summary.happened["assignment_released"] > 0
     assert summary.happened["reconsidered"] > 0
-    assert summary.happened["sent"] > NUM_WORLDS / 4
+    assert summary.happened["sent"] > NUM_WORLDS / 5
     assert summary.happened["outcome_unknown"] > 0
 
 
