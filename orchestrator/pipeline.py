@@ -246,16 +246,16 @@ class Pipeline:
             window_s=self._settings.run_window_s,
             alone_s=self._settings.run_alone_s,
         )
-        if claim is None:
+        if claim is not None:
+            self._ran = True
+            self._announce(claim, woken_for)
+            with self._held.leases([taken.assignment.id for taken in claim.taken]):
+                self._run(claim.taken, devices[claim.taken[0].assignment.backend])
+        if claim is None or claim.more is None:
             idles, self._ran = self._ran, False
             if idles and self.store.waits_elsewhere(list(devices)):  # who placed it may think of this worker now
                 self.broker.wake_placement()
-            return False
-        self._ran = True
-        self._announce(claim, woken_for)
-        with self._held.leases([taken.assignment.id for taken in claim.taken]):
-            self._run(claim.taken, devices[claim.taken[0].assignment.backend])
-        return True
+        return claim is not None
 
     def _announce(self, claim: Claim, woken_for: str | None) -> None:
         """Tell what was taken, and wake others for what was not, such as what it was woken for: they may be free."""

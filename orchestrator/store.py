@@ -309,7 +309,7 @@ class Store(Protocol):
         ...
 
     def waits_elsewhere(self, backends: Sequence[str]) -> bool:
-        """Whether something waits for a worker, and for none of these backends."""
+        """Whether something waits for a worker, and nothing for one of these backends."""
         ...
 
     def stranded(self, backends: Sequence[str], limit: int, *, skip: int = 0) -> list[Waiting]:

@@ -20,10 +20,12 @@ the machine was slower for one of the two, and their costs cannot be compared.
 of those that were measured; the error of a twin is that of the first three quarters of a log on the last, of the
 learned policy's store after all phases. Loads come from recorded service times, which know nothing of what messages,
 the store and a second worker on the same cores take. The best schedule in hindsight is searched with the mean of what
-a program really took on a backend, under any policy, and every job pays the mean of what was neither service nor
-waiting in its phase (means, since a job's cost is linear in time, and those times have long tails: with medians, which
-earlier tables had, no schedule could come near the best); where nobody ever went it believes the recording. What a
-policy does in a world of just those times is a schedule, too, and told in a table of its own (``…_simulated.csv``).
+a program really took on a backend, under any policy (means, since a job's cost is linear in time, and those times have
+long tails: with medians, which earlier tables had, no schedule could come near the best); where nobody ever went it
+believes the recording. A worker is taken by each job for as long as it was live, beside the service: to claim it, to
+write its end, and until it claims the next one. Every job pays the mean of what was neither service nor waiting in its
+phase. What a policy does in a world of just those times is a schedule, too, and told in a table of its own
+(``…_simulated.csv``, with the milliseconds that a worker is taken).
 
 ``--workload larger`` is the same day with programs that keep a simulator busy for 0.05 to 2 s instead of 1 to 150 ms,
 so that placement decides what they wait for, and not the trip. Its sizes were chosen before any policy played it.
@@ -53,7 +55,7 @@ from typing import Annotated, TypeVar
 import placement
 import typer
 from evidence import RESULTS, results
-from learned_live_report import LEARNED, PHASES, TUNED, Row, Twinned, report
+from learned_live_report import LEARNED, PHASES, TUNED, Row, Twinned, report, turn_s
 from rich.console import Console
 from rich.progress import track
 
@@ -119,7 +121,7 @@ console = Console()
 def main(
     jobs: Annotated[int, typer.Option(min=40, help="Jobs of a phase.")] = 60,
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions with other jobs and arrivals.")] = 5,
-    first_seed: Annotated[int, typer.Option(min=1, help="Of the first repetition.")] = 66,
+    first_seed: Annotated[int, typer.Option(min=1, help="Of the first repetition.")] = 76,
     policy: Annotated[list[str] | None, typer.Option(help="Peers; default: all.")] = None,
     workload: Annotated[str, typer.Option(help=", ".join(TIMEOUT_S))] = "mixed",
     work: Annotated[Path | None, typer.Option(help="Folder of stores and of what was measured.")] = None,
@@ -150,19 +152,20 @@ def main(
             with (work / file).open("a") as out:
                 out.writelines(to_json(line) + "\n" for line in lines)
     rows = _read(Row, work / "jobs.jsonl")
-    lived = _same_times(worlds, rows)
+    turns_s = {phase: turn_s([row for row in rows if row.phase == phase]) for phase in PHASES}
+    lived = _same_times(worlds, rows, turns_s)
     played = _simulated(lived, [*(policy or PEERS), shipped.name])
-    best, trips = _best(lived, rows, played), _trips(lived, rows)
+    best, trips = _best(lived, rows, played), _trips(lived, rows, turns_s)
     whole = {where: cost + trips[where] for where, cost in best.items()}
     told = f"{first_seed} to {first_seed + seeds - 1}; {jobs} jobs a phase; {shipped.name}"
     report(rows, _read(Twinned, work / "twins.jsonl"), names, whole, told, results_folder, name)
-    columns = ["phase", "policy", "num_seeds", "cost_over_best", "cost_over_best_low_95", "cost_over_best_high_95"]
+    columns = ["phase", "worker_taken_ms", "policy", "num_seeds", "cost_over_best"]
+    columns += ["cost_over_best_low_95", "cost_over_best_high_95"]
     with results(f"{name}_simulated", columns, seeds=told, folder=results_folder) as table:
         for phase, by in product(PHASES[:-1], dict.fromkeys(by for *_, by in played)):
             over = mean([played[seed, phase, by] / best[seed, phase] for seed in worlds])
-            table.writerow(
-                [phase, by, len(worlds), *(f"{one:.4g}" for one in (over.value, over.low, over.high) if one)]
-            )
+            figures = [f"{one:.4g}" for one in (over.value, over.low, over.high) if one]
+            table.writerow([phase, f"{1e3 * turns_s[phase]:.3g}", by, len(worlds), *figures])
 
 
 def _turned(names: Sequence[str], by: int) -> list[str]:
@@ -202,15 +205,17 @@ def _worlds(
     return {phase: world(phase) for phase in PHASES}
 
 
-def _same_times(worlds: Mapping[int, Worlds], rows: Sequence[Row]) -> dict[tuple[int, str], World]:
-    """Worlds in which each program always takes the mean of what it took on the workers, by seed and phase."""
+def _same_times(
+    worlds: Mapping[int, Worlds], rows: Sequence[Row], turns_s: Mapping[str, float]
+) -> dict[tuple[int, str], World]:
+    """Worlds in which each program always takes a worker for the mean of what it took live, by seed and phase."""
     met = defaultdict[tuple[str, int, str], list[float]](list)
     for row in rows:
         if row.backend:
             met[*work_key(worlds[row.seed][row.phase].tasks[row.index].spec), row.backend].append(row.service_s)
     took_s = {key: fmean(mine) for key, mine in met.items()}
     return {
-        (seed, phase): replace(world, tasks=tuple(_lived(task, took_s) for task in world.tasks))
+        (seed, phase): replace(world, tasks=tuple(_lived(task, took_s, turns_s[phase]) for task in world.tasks))
         for seed, mine in worlds.items()
         for phase, world in mine.items()
         if phase != "outage"
@@ -238,21 +243,24 @@ def _best(
     return found
 
 
-def _trips(lived: Mapping[tuple[int, str], World], rows: Sequence[Row]) -> dict[tuple[int, str], float]:
-    """Mean cost of what is neither service nor waiting, by seed and phase; nobody is spared that."""
+def _trips(
+    lived: Mapping[tuple[int, str], World], rows: Sequence[Row], turns_s: Mapping[str, float]
+) -> dict[tuple[int, str], float]:
+    """Mean cost of what is neither service nor waiting, by seed and phase, apart from what took a worker."""
     found = {}
     for (seed, phase), world in lived.items():
         beside_s = fmean(row.latency_s - row.wait_s - row.service_s for row in rows if row.phase == phase)
+        beside_s -= turns_s[phase]
         found[seed, phase] = beside_s * fmean(task.spec.objective.latency for task in world.tasks)
         found[seed, phase] /= world.scales.latency_s
     return found
 
 
-def _lived(task: Task, took_s: Mapping[tuple[str, int, str], float]) -> Task:
+def _lived(task: Task, took_s: Mapping[tuple[str, int, str], float], beside_s: float) -> Task:
     """With what its program took where it was run; where it never was, as long as it was recorded."""
-    key = work_key(task.spec)
-    own = {name: replace(run, service_s=took_s.get((*key, name), run.service_s)) for name, run in task.runs.items()}
-    return replace(task, runs=own)
+    key, runs = work_key(task.spec), task.runs.items()
+    taken = {name: replace(run, service_s=took_s.get((*key, name), run.service_s) + beside_s) for name, run in runs}
+    return replace(task, runs=taken)
 
 
 def _whole(world: World, seed: int, phase: str, rows: Sequence[Row]) -> list[list[str]]:
@@ -377,7 +385,15 @@ def _row(client: Client, world: World, handle: JobHandle, end: Ended, where: tup
         below_floor=end.fidelity < (task.spec.limits.min_fidelity or 0.0),
         instead=decision.situation.instead,
         failed=bool(end.failure),
+        worker=next((name for name, mine in FLEET.items() if backend in mine), ""),
+        **_taken(handle),
     )
+
+
+def _taken(handle: JobHandle) -> dict[str, float]:
+    """From when until when a worker was taken by a job, by the store's clock."""
+    kinds = {"running": "started_at", "assignment_done": "ended_at"}
+    return {kinds[event.kind]: event.at for event in handle.events() if event.kind in kinds}
 
 
 if __name__ == "__main__":

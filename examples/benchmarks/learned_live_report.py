@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
 
@@ -26,6 +27,7 @@ class Row:
 
     Attributes:
         foretold: its expected cost.   wait_s: from its submission to its start.
+        worker: that ran it, from when until when by the store's clock.
     """
 
     seed: int
@@ -44,6 +46,9 @@ class Row:
     below_floor: bool
     instead: str
     failed: bool
+    worker: str = ""
+    started_at: float = 0.0
+    ended_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,25 @@ def report(
         table.writerows([one.seed, *(f"{value:.4g}" for value in astuple(one)[1:])] for one in twins)
     (folder / f"{name}.md").write_text("\n".join([f"Seeds {seeds}; 95 % intervals over seeds.", "", *lines, ""]))
     _draw(rows, (*names, TUNED), folder / f"{name}.png")
+
+
+def turn_s(rows: Sequence[Row]) -> float:
+    """For how long a worker is taken by a job beside its service, seconds: to claim it, to write its end, to go on.
+
+    Medians, as the next one may not wait for this worker yet, and small jobs are run together.
+    """
+    done = sorted((row for row in rows if row.ended_at), key=lambda row: row.started_at)
+    lanes = defaultdict[tuple[int, str, str], list[Row]](list)
+    for row in done:
+        lanes[row.seed, row.policy, row.worker].append(row)
+    own_s = [row.ended_at - row.started_at - row.service_s for row in done]
+    to_next_s = [
+        later.started_at - sooner.ended_at
+        for mine in lanes.values()
+        for sooner, later in pairwise(mine)
+        if later.started_at - later.wait_s < sooner.ended_at < later.started_at
+    ]
+    return median(own_s) + median(to_next_s) if to_next_s else 0.0
 
 
 def _seeds(rows: Sequence[Row]) -> list[int]:

@@ -51,11 +51,10 @@ _QUEUED = (
     .limit(bindparam("most"))
 )
 _OF_JOBS = select(sql.jobs).where(sql.jobs.c.id.in_(_IDS))
-_ELSEWHERE = (
-    select(sql.assignments.c.id)
-    .where(WAITING, sql.assignments.c.backend.not_in(bindparam("backends", expanding=True)))
-    .limit(1)
+_HERE = select(sql.assignments.c.id).where(
+    WAITING, sql.assignments.c.backend.in_(bindparam("backends", expanding=True))
 )
+_ELSEWHERE = select(sql.assignments.c.id).where(WAITING, ~_HERE.exists()).limit(1)
 _RUN = select(sql.assignments.c.backend, sql.assignments.c.service_s, sql.assignments.c.started_at).where(RUNNING)
 
 
