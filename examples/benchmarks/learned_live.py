@@ -30,11 +30,12 @@ phase. What a policy does in a world of just those times is a schedule, too, and
 ``--workload larger`` is the same day with programs that keep a simulator busy for 0.05 to 2 s instead of 1 to 150 ms,
 so that placement decides what they wait for, and not the trip. Its sizes were chosen before any policy played it.
 
-What was run is kept in runs/learned_live/jobs.jsonl: an interrupted benchmark goes on. Seeds 66 to 70, by which nothing
+What was run is kept in runs/learned_live/jobs.jsonl: an interrupted benchmark goes on. Seeds 76 to 80, by which nothing
 was chosen and that nobody had played before. Reported earlier: 11 to 15, before policies ordered jobs and families
-foretold their circuits, and 41 to 45, before second thoughts. On seeds 1 and 2 it was found that torch's threads took a
-core from the workers, on 21 to 25, 31 and 32 of the larger jobs what to ship, on 33, 51 to 55 and 61 that what runs
-together ends together, and what it costs to think again. The order of policies turns from seed to seed, so that no one
+foretold their circuits, 41 to 45, before second thoughts, and 66 to 70, when a worker took what was most urgent on one of
+its backends. On seeds 1 and 2 it was found that torch's threads took a core from the workers, on 21 to 25, 31 and 32 of
+the larger jobs what to ship, on 33, 51 to 55 and 61 that what runs together ends together, and what it costs to think
+again, on 66 to 75 in which order workers take what waits. The order of policies turns from seed to seed, so that no one
 always meets a warm machine.
 """
 
