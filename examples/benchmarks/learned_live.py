@@ -25,18 +25,19 @@ long tails: with medians, which earlier tables had, no schedule could come near 
 believes the recording. A worker is taken by each job for as long as it was live, beside the service: to claim it, to
 write its end, and until it claims the next one. Every job pays the mean of what was neither service nor waiting in its
 phase. What a policy does in a world of just those times is a schedule, too, and told in a table of its own
-(``…_simulated.csv``, with the milliseconds that a worker is taken).
+(``…_simulated.csv``, with the milliseconds that a worker is taken), once as live and once with all times known: what
+that one ends above the best schedule is what it costs not to know who comes next.
 
 ``--workload larger`` is the same day with programs that keep a simulator busy for 0.05 to 2 s instead of 1 to 150 ms,
 so that placement decides what they wait for, and not the trip. Its sizes were chosen before any policy played it.
 
 What was run is kept in runs/learned_live/jobs.jsonl: an interrupted benchmark goes on. Seeds 76 to 80, by which nothing
 was chosen and that nobody had played before. Reported earlier: 11 to 15, before policies ordered jobs and families
-foretold their circuits, 41 to 45, before second thoughts, and 66 to 70, when a worker took what was most urgent on one of
-its backends. On seeds 1 and 2 it was found that torch's threads took a core from the workers, on 21 to 25, 31 and 32 of
-the larger jobs what to ship, on 33, 51 to 55 and 61 that what runs together ends together, and what it costs to think
-again, on 66 to 75 in which order workers take what waits. The order of policies turns from seed to seed, so that no one
-always meets a warm machine.
+foretold their circuits, 41 to 45, before second thoughts, and 66 to 70, when a worker took what was most urgent on one
+of its backends alone. On seeds 1 and 2 it was found that torch's threads took a core from the workers, on 21 to 25, 31
+and 32 of the larger jobs what to ship, on 33, 51 to 55 and 61 that what runs together ends together, and what it costs
+to think again, on 66 to 75 in which order workers take what waits. The order of policies turns from seed to seed, so
+that no one always meets a warm machine.
 """
 
 from __future__ import annotations
@@ -160,13 +161,13 @@ def main(
     whole = {where: cost + trips[where] for where, cost in best.items()}
     told = f"{first_seed} to {first_seed + seeds - 1}; {jobs} jobs a phase; {shipped.name}"
     report(rows, _read(Twinned, work / "twins.jsonl"), names, whole, told, results_folder, name)
-    columns = ["phase", "worker_taken_ms", "policy", "num_seeds", "cost_over_best"]
+    columns = ["phase", "worker_taken_ms", "policy", "times", "num_seeds", "cost_over_best"]
     columns += ["cost_over_best_low_95", "cost_over_best_high_95"]
     with results(f"{name}_simulated", columns, seeds=told, folder=results_folder) as table:
-        for phase, by in product(PHASES[:-1], dict.fromkeys(by for *_, by in played)):
-            over = mean([played[seed, phase, by] / best[seed, phase] for seed in worlds])
+        for phase, (by, times) in product(PHASES[:-1], dict.fromkeys((by, times) for *_, by, times in played)):
+            over = mean([played[seed, phase, by, times] / best[seed, phase] for seed in worlds])
             figures = [f"{one:.4g}" for one in (over.value, over.low, over.high) if one]
-            table.writerow([phase, f"{1e3 * turns_s[phase]:.3g}", by, len(worlds), *figures])
+            table.writerow([phase, f"{1e3 * turns_s[phase]:.3g}", by, times, len(worlds), *figures])
 
 
 def _turned(names: Sequence[str], by: int) -> list[str]:
@@ -223,23 +224,28 @@ def _same_times(
     }
 
 
-def _simulated(lived: Mapping[tuple[int, str], World], names: Sequence[str]) -> dict[tuple[int, str, str], float]:
-    """Mean cost of what policies do in such worlds, by seed, phase and policy; each learns from phase to phase."""
-    found, model = {}, CostModel()
-    for name, (seed, phase) in product(names, lived):
-        model = CostModel() if phase == PHASES[0] else model
-        ends, model = play(lived[seed, phase], load(name), model)
-        found[seed, phase, name] = fmean(end.cost for end in ends)
+def _simulated(lived: Mapping[tuple[int, str], World], names: Sequence[str]) -> dict[tuple[int, str, str, str], float]:
+    """Mean cost of what policies do in such worlds, by seed, phase, policy and what they know of its times.
+
+    Where times are "learned", nothing was measured before phase "first"; where they are "known", the whole day was.
+    """
+    found = {}
+    for name, seed in product(names, dict.fromkeys(seed for seed, _ in lived)):
+        model = CostModel()
+        for times in ("learned", "known"):
+            for phase in PHASES[:-1]:
+                ends, model = play(lived[seed, phase], load(name), model)
+                found[seed, phase, name, times] = fmean(end.cost for end in ends)
     return found
 
 
 def _best(
-    lived: Mapping[tuple[int, str], World], rows: Sequence[Row], simulated: Mapping[tuple[int, str, str], float]
+    lived: Mapping[tuple[int, str], World], rows: Sequence[Row], simulated: Mapping[tuple[int, str, str, str], float]
 ) -> dict[tuple[int, str], float]:
     """Mean cost of the best schedule that is known, by seed and phase; not where a backend fails."""
     found = {}
     for (seed, phase), world in lived.items():
-        played = [cost for (*where, _), cost in simulated.items() if where == [seed, phase]]
+        played = [cost for (*where, _, _), cost in simulated.items() if where == [seed, phase]]
         found[seed, phase] = min(*played, hindsight(world, _whole(world, seed, phase, rows)).mean_cost)
     return found
 
