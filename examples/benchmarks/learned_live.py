@@ -25,8 +25,8 @@ long tails: with medians, which earlier tables had, no schedule could come near 
 believes the recording. A worker is taken by each job for as long as it was live, beside the service: to claim it, to
 write its end, and until it claims the next one. Every job pays the mean of what was neither service nor waiting in its
 phase. What a policy does in a world of just those times is a schedule, too, and told in a table of its own
-(``…_simulated.csv``, with the milliseconds that a worker is taken), once as live and once with all times known: what
-that one ends above the best schedule is what it costs not to know who comes next.
+(``…_simulated.csv``, with the milliseconds that a worker is taken), once as live and once with the times known that
+it met on a day before: what that one ends above the best schedule is what it costs not to know who comes next.
 
 ``--workload larger`` is the same day with programs that keep a simulator busy for 0.05 to 2 s instead of 1 to 150 ms,
 so that placement decides what they wait for, and not the trip. Its sizes were chosen before any policy played it.
@@ -227,7 +227,7 @@ def _same_times(
 def _simulated(lived: Mapping[tuple[int, str], World], names: Sequence[str]) -> dict[tuple[int, str, str, str], float]:
     """Mean cost of what policies do in such worlds, by seed, phase, policy and what they know of its times.
 
-    Where times are "learned", nothing was measured before phase "first"; where they are "known", the whole day was.
+    Where times are "learned", nothing was measured before phase "first"; where they are "known", a whole such day was.
     """
     found = {}
     for name, seed in product(names, dict.fromkeys(seed for seed, _ in lived)):
